@@ -1,0 +1,157 @@
+package schemas
+
+import (
+	"fmt"
+	"math"
+	"math/big"
+	"math/bits"
+	"strings"
+)
+
+// Amount is a sum in fixed point, 128 bits wide, so that the order of adding
+// never matters. Its unit is 10^-6 for quantities and 10^-9 for money.
+type Amount struct {
+	hi int64
+	lo uint64
+}
+
+// AmountOf is v units.
+func AmountOf(v int64) Amount { return Amount{v >> 63, uint64(v)} }
+
+// Add is a + b.
+func (a Amount) Add(b Amount) Amount {
+	lo, carry := bits.Add64(a.lo, b.lo, 0)
+	return Amount{a.hi + b.hi + int64(carry), lo}
+}
+
+// Sub is a - b.
+func (a Amount) Sub(b Amount) Amount {
+	lo, borrow := bits.Sub64(a.lo, b.lo, 0)
+	return Amount{a.hi - b.hi - int64(borrow), lo}
+}
+
+// IsZero reports whether a is 0.
+func (a Amount) IsZero() bool { return a == Amount{} }
+
+func (a Amount) big() *big.Int {
+	v := new(big.Int).Lsh(big.NewInt(a.hi), 64)
+	return v.Add(v, new(big.Int).SetUint64(a.lo))
+}
+
+// Text is a as a decimal number with the given count of decimals, without
+// trailing zeros.
+func (a Amount) Text(decimals int) string {
+	v := a.big()
+	sign := ""
+	if v.Sign() < 0 {
+		sign, v = "-", v.Neg(v)
+	}
+	digits := v.String()
+	if n := decimals + 1 - len(digits); n > 0 {
+		digits = strings.Repeat("0", n) + digits
+	}
+	whole, frac := digits[:len(digits)-decimals], strings.TrimRight(digits[len(digits)-decimals:], "0")
+	if frac == "" {
+		return sign + whole
+	}
+	return sign + whole + "." + frac
+}
+
+// ParseAmount reads what Text wrote.
+func ParseAmount(s string, decimals int) (Amount, error) {
+	whole, frac, _ := strings.Cut(s, ".")
+	if len(frac) > decimals || whole == "" {
+		return Amount{}, fmt.Errorf("amount %q: not a number with up to %d decimals", s, decimals)
+	}
+	v, ok := new(big.Int).SetString(whole+frac+strings.Repeat("0", decimals-len(frac)), 10)
+	if !ok || v.BitLen() > 126 {
+		return Amount{}, fmt.Errorf("amount %q: not a number with up to %d decimals", s, decimals)
+	}
+	low := new(big.Int).And(v, new(big.Int).SetUint64(math.MaxUint64))
+	return Amount{new(big.Int).Rsh(v, 64).Int64(), low.Uint64()}, nil
+}
+
+// Micros is a quantity in units of 10^-6, rounded half to even. Quantities in
+// the table are at most 10^12 in size, so the result always fits.
+func Micros(v float64) int64 { return int64(math.RoundToEven(v * 1e6)) }
+
+// Sums holds one Amount for each additive column; the others stay 0.
+type Sums [NumColumns]Amount
+
+// Add adds the other sums.
+func (s *Sums) Add(o *Sums) {
+	for c := range NumColumns {
+		s[c] = s[c].Add(o[c])
+	}
+}
+
+// Sub takes the other sums away.
+func (s *Sums) Sub(o *Sums) {
+	for c := range NumColumns {
+		s[c] = s[c].Sub(o[c])
+	}
+}
+
+// AddDouble adds a value of a Double column.
+func (s *Sums) AddDouble(c Col, v float64) { s[c] = s[c].Add(AmountOf(Micros(v))) }
+
+// AddInt adds a value of an Int or Money column.
+func (s *Sums) AddInt(c Col, v int64) {
+	if Columns[c].Kind == Int {
+		s[c] = s[c].Add(AmountOf(v * 1e6))
+		return
+	}
+	s[c] = s[c].Add(AmountOf(v))
+}
+
+// AddRow adds every additive column of a row.
+func (s *Sums) AddRow(r *Row) {
+	for c := InputTokens; c <= CostUSD; c++ {
+		if !c.Additive() || !r.Has(c) {
+			continue
+		}
+		if Columns[c].Kind == Double {
+			s.AddDouble(c, r.f64[c])
+		} else {
+			s.AddInt(c, r.i64[c])
+		}
+	}
+}
+
+func (c Col) decimals() int {
+	if Columns[c].Kind == Money {
+		return 9
+	}
+	return 6
+}
+
+// Text is the sum of column c as a decimal number.
+func (s *Sums) Text(c Col) string { return s[c].Text(c.decimals()) }
+
+// Named is the sums that are not 0, by column name, as decimal numbers.
+func (s *Sums) Named() map[string]string {
+	m := map[string]string{}
+	for c := range NumColumns {
+		if !s[c].IsZero() {
+			m[Columns[c].Name] = s.Text(c)
+		}
+	}
+	return m
+}
+
+// FromNamed reads what Named wrote.
+func FromNamed(m map[string]string) (Sums, error) {
+	var s Sums
+	for name, text := range m {
+		c, ok := Lookup(name)
+		if !ok || !c.Additive() {
+			return s, fmt.Errorf("sums: %q is no additive column", name)
+		}
+		a, err := ParseAmount(text, c.decimals())
+		if err != nil {
+			return s, fmt.Errorf("sums: %s: %w", name, err)
+		}
+		s[c] = a
+	}
+	return s, nil
+}

@@ -1,0 +1,110 @@
+package schemas
+
+// MaxSlots bounds the count of slots of a Layout.
+const MaxSlots = 512
+
+// Bits is a set of slots.
+type Bits [MaxSlots / 64]uint64
+
+// Has reports whether s is in the set.
+func (b *Bits) Has(s int) bool { return b[s>>6]&(1<<(s&63)) != 0 }
+
+// Add puts s into the set.
+func (b *Bits) Add(s int) { b[s>>6] |= 1 << (s & 63) }
+
+// Remove takes the members of o out of the set.
+func (b *Bits) Remove(o *Bits) {
+	for i := range b {
+		b[i] &^= o[i]
+	}
+}
+
+// Shape says what the walk keeps of a wanted value.
+type Shape uint8
+
+const (
+	// Scalar keeps a number, string or boolean; strings are validated.
+	// Objects and arrays at the path do not fill the slot.
+	Scalar Shape = iota
+	// Span keeps the extent of any value that is not null, unread.
+	Span
+	// Count keeps the length of an array.
+	Count
+)
+
+// Want asks the walk for one path of one frame.
+type Want struct {
+	// Path from the root of the document; "[]" stands for every element of an
+	// array, the last one wins.
+	Path  []string
+	Frame int
+	Slot  int
+	Shape Shape
+}
+
+// Layout is what a walk is compiled from. A frame is one envelope position
+// (the document's root, response.body, …): the same slot is kept for each
+// frame, so that two copies of a usage object in one record never mix.
+type Layout struct {
+	Frames int
+	Slots  int
+	Wants  []Want
+	// Keep lists objects whose unknown members are kept in Frame.Extra.
+	Keep []KeepPath
+}
+
+// KeepPath names an object whose unknown members are kept.
+type KeepPath struct {
+	Path  []string
+	Frame int
+	// Name is put before the member's key, with a dot, in Extra.Key; it is
+	// empty for the usage object itself.
+	Name string
+	// If is nil or picks the keys to keep.
+	If func(key []byte) bool
+}
+
+// ValueKind tells what JSON value a capture holds.
+type ValueKind uint8
+
+const (
+	Number  ValueKind = iota + 1
+	Text              // a string without escapes, valid UTF-8
+	Escaped           // a string with valid escapes or with invalid UTF-8
+	True
+	False
+	Object
+	Array
+	Length // no text; End is the length of the array
+)
+
+// Value is one capture. Off and End bound its text in Record.Doc, without the
+// quotes for strings.
+type Value struct {
+	Off, End uint32
+	Kind     ValueKind
+}
+
+// Extra is a member of a kept object that no path wants.
+type Extra struct {
+	Key   string
+	Value Value
+}
+
+// Frame is what the walk found at one envelope position. Val[s] is meaningful
+// only where Set has s: present and not null.
+type Frame struct {
+	Set   Bits
+	Val   [MaxSlots]Value
+	Extra []Extra
+}
+
+// Record is one JSON document as the walk leaves it. It belongs to its walker
+// and is valid until the next walk; Doc is valid as long as its block.
+type Record struct {
+	Doc    []byte
+	Frames []Frame
+}
+
+// Bytes is the raw text of v.
+func (r *Record) Bytes(v Value) []byte { return r.Doc[v.Off:v.End] }
