@@ -1,0 +1,375 @@
+package usagelake
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/zeebo/xxh3"
+	"golang.org/x/sync/errgroup"
+
+	"usagelake/ingest"
+	"usagelake/schemas"
+	"usagelake/sink"
+	"usagelake/sink/ledger"
+	"usagelake/transform"
+)
+
+// headLen is how many bytes of a source are looked at to know it again.
+const headLen = 4096
+
+// A task is one input as planned: read it from here, under this identity, or
+// leave it.
+type task struct {
+	input  ingest.Input
+	state  InputState // "" until decided; a task to be read is Loaded or Continued
+	err    error
+	known  *ledger.Source  // the source it continues, or nil
+	start  ingest.Position // where reading begins
+	source transform.Source
+	head   []byte // first headLen decompressed bytes
+	final  bool   // nothing can ever be appended
+	same   *task  // the task whose bytes begin with, or are, this one's
+}
+
+// read reports whether the map step reads the task.
+func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
+
+// planned is the outcome of the plan step.
+type planned struct {
+	tasks   []*task
+	sources *sink.Sources
+	bytes   int64 // on disk, to be read
+	warn    []string
+}
+
+// plan decides for every input whether it is new, grows a known source, or
+// holds nothing new. Sources are known by content: a renamed, moved or
+// recompressed file is the same source.
+func plan(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.Input) (*planned, error) {
+	s.Progress(Progress{Step: "plan"})
+	p := &planned{sources: &sink.Sources{}}
+	for i := range inputs {
+		t := &task{input: inputs[i], err: inputs[i].Err}
+		p.tasks = append(p.tasks, t)
+		if t.input.Path == "-" && t.err == nil {
+			t.final = true
+			if err := spool(ctx, lake, &t.input); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var g errgroup.Group
+	g.SetLimit(s.Jobs)
+	for _, t := range p.tasks {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			recognise(t, &lake.State)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := parted(ctx, p.tasks); err != nil {
+		return nil, err
+	}
+	if err := dropContained(ctx, p.tasks); err != nil {
+		return nil, err
+	}
+	for i, t := range p.tasks {
+		if t.state == "" {
+			t.state = Loaded
+		}
+		if t.read() {
+			p.prepare(s, t, i)
+			p.bytes += max(t.input.Size, 0)
+		}
+	}
+	return p, nil
+}
+
+// recognise looks an input up among the known sources.
+func recognise(t *task, known *ledger.State) {
+	if t.err != nil {
+		t.state = Failed
+		return
+	}
+	if src := known.Unchanged(seen(t.input)); src != nil && !t.final {
+		t.state, t.known = Known, src
+		return
+	}
+	if t.head, t.err = readHead(t.input); t.err != nil {
+		t.state = Failed
+		return
+	}
+	if len(t.head) == 0 {
+		t.state = Empty
+		return
+	}
+	var candidates []*ledger.Source
+	for _, n := range known.HeadLengths() {
+		if n <= int64(len(t.head)) {
+			candidates = append(candidates, known.ByHead(n, hexSum(t.head[:n]))...)
+		}
+	}
+	if len(candidates) == 0 {
+		return
+	}
+	lengths := make([]int64, 0, len(candidates))
+	for _, c := range candidates {
+		lengths = append(lengths, c.Offset)
+	}
+	slices.Sort(lengths)
+	sums, _, err := ingest.Prefixes(t.input, slices.Compact(lengths))
+	if err != nil && !errors.Is(err, ingest.ErrDamaged) {
+		t.state, t.err = Failed, err
+		return
+	}
+	for _, c := range candidates {
+		sum, ok := sums[c.Offset]
+		if !ok || hex.EncodeToString(sum[:]) != c.Sum {
+			continue
+		}
+		// of several, the longest; then a fixed one
+		if t.known == nil || c.Offset > t.known.Offset || c.Offset == t.known.Offset && c.ID < t.known.ID {
+			t.known = c
+		}
+	}
+	if t.known != nil {
+		t.state = Continued
+		if !t.known.Filtered {
+			t.start = ingest.Position{Offset: t.known.Offset, Line: t.known.Line}
+		}
+	}
+}
+
+// parted sees to it that one input continues a source, where several begin
+// with what is known of it: the longest one. Another is left out if it is a
+// beginning of that one, and a new source if it goes another way.
+func parted(ctx context.Context, tasks []*task) error {
+	groups := map[*ledger.Source][]*task{}
+	for _, t := range tasks {
+		if t.state == Continued {
+			groups[t.known] = append(groups[t.known], t)
+		}
+	}
+	for _, group := range groups {
+		if len(group) < 2 {
+			continue
+		}
+		if err := sameHead(ctx, group); err != nil {
+			return err
+		}
+		taken := false
+		for _, t := range group {
+			if t.state != Continued {
+				continue
+			}
+			if taken {
+				t.state, t.known, t.start = Loaded, nil, ingest.Position{}
+			}
+			taken = true
+		}
+	}
+	return nil
+}
+
+// dropContained leaves out inputs whose bytes are those of another new input,
+// or a beginning of them. An input shorter than headLen shows this by its head;
+// longer ones that share a head are read.
+func dropContained(ctx context.Context, tasks []*task) error {
+	var fresh []*task
+	for _, t := range tasks {
+		if t.state == "" {
+			fresh = append(fresh, t)
+		}
+	}
+	slices.SortStableFunc(fresh, func(a, b *task) int { return bytes.Compare(a.head, b.head) })
+	for i := 0; i < len(fresh); {
+		n := 1
+		for i+n < len(fresh) && bytes.Equal(fresh[i+n].head, fresh[i].head) {
+			n++
+		}
+		group := fresh[i : i+n]
+		i += n
+		if len(group[0].head) < headLen {
+			// if any head goes on from this one, the next in order does
+			whole := group[0]
+			if i < len(fresh) && bytes.HasPrefix(fresh[i].head, whole.head) {
+				whole = fresh[i]
+			}
+			for _, t := range group {
+				if t != whole {
+					t.state, t.same = Same, whole
+				}
+			}
+		} else if n > 1 {
+			if err := sameHead(ctx, group); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sameHead compares whole inputs, the longest first.
+func sameHead(ctx context.Context, group []*task) error {
+	sizes := map[*task]int64{}
+	var lengths []int64
+	for _, t := range group {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, size, err := ingest.Prefixes(t.input, nil)
+		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
+			t.state, t.err = Failed, err
+			continue
+		}
+		sizes[t] = size
+		lengths = append(lengths, size)
+	}
+	slices.Sort(lengths)
+	lengths = slices.Compact(lengths)
+	slices.SortStableFunc(group, func(a, b *task) int { return cmp.Compare(sizes[b], sizes[a]) })
+	prefixes := map[[16]byte]*task{} // of the inputs that stay, at those lengths
+	for _, t := range group {
+		if t.state == Failed {
+			continue
+		}
+		sums, _, err := ingest.Prefixes(t.input, lengths)
+		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
+			t.state, t.err = Failed, err
+			continue
+		}
+		if whole := prefixes[sums[sizes[t]]]; whole != nil {
+			t.state, t.same = Same, whole
+			continue
+		}
+		for _, sum := range sums {
+			prefixes[sum] = t
+		}
+	}
+	return nil
+}
+
+// prepare gives a task its identity and what is known beside its records.
+func (p *planned) prepare(s *settings, t *task, i int) {
+	src := sink.Source{File: t.input.File, ID: fmt.Sprintf("new %d", i)} // the id is set when it was read
+	fileTime := t.input.ModTime.UnixMicro()
+	if t.known != nil {
+		src = sink.Source{File: t.known.File, ID: t.known.ID}
+		fileTime = t.known.FileTime
+	}
+	t.source = transform.Source{Index: p.sources.Intern(src)}
+
+	date := ""
+	if s.pattern != nil {
+		fills, d, ok := s.pattern.Match(src.File)
+		if !ok {
+			p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
+		}
+		t.source.Fill, date = fills, d
+	}
+	t.source.Fill = append(t.source.Fill, s.fills...)
+
+	switch {
+	case s.StrictTime:
+	case s.hasTime:
+		t.source.Time, t.source.TimeFrom = s.eventTime, schemas.FromFlag
+	default:
+		if us, ok := transform.Time(date, s.location); ok {
+			t.source.Time, t.source.TimeFrom = us, schemas.FromFileName
+		} else if us, ok := transform.FileDate(src.File, s.location); ok {
+			t.source.Time, t.source.TimeFrom = us, schemas.FromFileName
+		} else if !t.final && fileTime >= schemas.MinTime && fileTime < schemas.MaxTime {
+			t.source.Time, t.source.TimeFrom = fileTime, schemas.FromFileTime
+		}
+	}
+}
+
+// id is the source that the task's bytes belong to; false where
+// there is none.
+func (t *task) id(p *planned) (string, bool) {
+	for t.same != nil {
+		t = t.same
+	}
+	switch {
+	case t.known != nil:
+		return t.known.ID, true
+	case t.read():
+		return p.sources.At(t.source.Index).ID, true
+	}
+	return "", false
+}
+
+func seen(in ingest.Input) ledger.Seen {
+	path, err := filepath.Abs(in.Path)
+	if err != nil {
+		path = in.Path
+	}
+	return ledger.Seen{Path: path, Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
+}
+
+func readHead(in ingest.Input) ([]byte, error) {
+	r, err := ingest.Open(in)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	head := make([]byte, headLen)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF && !errors.Is(err, ingest.ErrDamaged) {
+		return nil, err
+	}
+	return bytes.Clone(head[:n]), nil
+}
+
+func hexSum(b []byte) string {
+	sum := xxh3.Hash128(b).Bytes()
+	return hex.EncodeToString(sum[:])
+}
+
+// spool copies standard input to a file, so that it can be hashed and read
+// like any other.
+func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error) {
+	path := lake.StagedPath("stdin")
+	f, err := lake.FS().Create(path, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	n, err := io.Copy(f, readerFunc(func(b []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return os.Stdin.Read(b)
+	}))
+	if err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	in.Path, in.Size = path, n
+	in.File = strings.TrimPrefix(in.File, "-")
+	if in.File == "" {
+		in.File = "stdin"
+	}
+	return nil
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

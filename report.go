@@ -1,0 +1,73 @@
+package usagelake
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"usagelake/schemas"
+)
+
+// Report is what a load did. Its JSON form is for machines; fields may be
+// added.
+type Report struct {
+	Lake string `json:"lake"`
+	Seq  int64  `json:"seq,omitempty"` // of the ledger record; 0 where nothing was new
+
+	Inputs     []InputReport `json:"inputs"`
+	Books      schemas.Books `json:"books"` // of the whole run
+	Partitions []string      `json:"partitions"`
+	Files      []FileReport  `json:"files"`
+	Bytes      int64         `json:"bytes"` // of Parquet written
+	Flags      Counts        `json:"flags,omitempty"`
+	Quarantine string        `json:"quarantine,omitempty"` // path of the file of quarantined records
+	Reasons    Counts        `json:"reasons,omitempty"`    // of quarantined records
+	Displaced  int64         `json:"displaced,omitempty"`  // published rows that gave way to better copies
+	Seconds    float64       `json:"seconds"`
+
+	// Problems are what a person should look at although the load was
+	// published.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Counts counts by name.
+type Counts map[string]int64
+
+// Names are the names, sorted.
+func (c Counts) Names() []string { return slices.Sorted(maps.Keys(c)) }
+
+// InputState says what became of an input.
+type InputState string
+
+// States of an input.
+const (
+	Loaded    InputState = "loaded"    // its records are in the books
+	Continued InputState = "continued" // what was new behind a known prefix is in the books
+	Known     InputState = "known"     // nothing new
+	Same      InputState = "same"      // its bytes are those of another input of this run, or a beginning of them
+	Empty     InputState = "empty"     // no bytes, or nothing but an unfinished tail
+	Failed    InputState = "failed"    // could not be read; tried again next time
+	Damaged   InputState = "damaged"   // read up to the damage; continues when the whole file comes
+)
+
+// InputReport is what became of one input.
+type InputReport struct {
+	Path   string        `json:"path"`
+	Source string        `json:"source,omitempty"` // id
+	State  InputState    `json:"state"`
+	Error  string        `json:"error,omitempty"`
+	Books  schemas.Books `json:"books"`
+}
+
+// FileReport is one file of the table that was written or, with 0 rows,
+// removed.
+type FileReport struct {
+	Path  string           `json:"path"`
+	Rows  int64            `json:"rows"`
+	Bytes int64            `json:"bytes"`
+	Sums  schemas.SumsJSON `json:"sums"`
+}
+
+func (r *Report) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,78 @@
+package schemas
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Books account for every record of a source, or of a run: a JSON document,
+// be it a line, an array element or an SSE event.
+type Books struct {
+	Records     int64 `json:"records"`
+	ExtraRows   int64 `json:"extra_rows"` // rows beyond a record's first
+	Rows        int64 `json:"rows"`
+	Duplicates  int64 `json:"duplicates"`
+	Filtered    int64 `json:"filtered"`
+	NoUsage     int64 `json:"no_usage"`
+	Quarantined int64 `json:"quarantined"`
+	Blank       int64 `json:"blank"`         // lines that are no records
+	Pending     int64 `json:"pending_bytes"` // an unfinished tail
+
+	// In is what the records report, taken from their text; the others are
+	// what the rows say.
+	In            SumsJSON `json:"in"`
+	RowSums       SumsJSON `json:"row_sums"`
+	DuplicateSums SumsJSON `json:"duplicate_sums"`
+	FilteredSums  SumsJSON `json:"filtered_sums"`
+}
+
+// Add adds another account.
+func (b *Books) Add(o *Books) {
+	b.Records += o.Records
+	b.ExtraRows += o.ExtraRows
+	b.Rows += o.Rows
+	b.Duplicates += o.Duplicates
+	b.Filtered += o.Filtered
+	b.NoUsage += o.NoUsage
+	b.Quarantined += o.Quarantined
+	b.Blank += o.Blank
+	b.Pending += o.Pending
+	b.In.Add(&o.In.Sums)
+	b.RowSums.Add(&o.RowSums.Sums)
+	b.DuplicateSums.Add(&o.DuplicateSums.Sums)
+	b.FilteredSums.Add(&o.FilteredSums.Sums)
+}
+
+// Check fails if a record or a quantity is missing or counted twice. derived
+// tells the columns that can hold what no record reported; they do not balance.
+func (b *Books) Check(derived func(Col) bool) error {
+	if in, out := b.Records+b.ExtraRows, b.Rows+b.Duplicates+b.Filtered+b.NoUsage+b.Quarantined; in != out {
+		return fmt.Errorf("%d records and %d extra rows came in, %d are accounted for", b.Records, b.ExtraRows, out)
+	}
+	out := b.RowSums.Sums
+	out.Add(&b.DuplicateSums.Sums)
+	out.Add(&b.FilteredSums.Sums)
+	for c := range NumColumns {
+		if c.Additive() && !derived(c) && b.In.Sums[c] != out[c] {
+			return fmt.Errorf("%s: records report %s, rows hold %s", c, b.In.Text(c), out.Text(c))
+		}
+	}
+	return nil
+}
+
+// SumsJSON is Sums that read and write as an object of decimal texts.
+type SumsJSON struct{ Sums }
+
+// MarshalJSON writes the sums that are not 0, by column name.
+func (s SumsJSON) MarshalJSON() ([]byte, error) { return json.Marshal(s.Named()) }
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *SumsJSON) UnmarshalJSON(data []byte) error {
+	var m map[string]string
+	if err := json.Unmarshal(data, &m); err != nil {
+		return err
+	}
+	sums, err := FromNamed(m)
+	s.Sums = sums
+	return err
+}

@@ -1,0 +1,225 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"usagelake/sink/disk"
+)
+
+// Move puts one staged file into its place.
+type Move struct {
+	Staged string `json:"staged,omitempty"` // name in staging
+	Target string `json:"target"`           // below the lake, slash-separated
+	Old    string `json:"old,omitempty"`    // SHA-256 of what is there; "" for nothing
+	New    string `json:"new,omitempty"`    // SHA-256 of the staged file; "" removes the target
+}
+
+// intent is a publication that must be brought to its end: all its files are
+// staged, verified and durable before it is written.
+type intent struct {
+	Format int             `json:"format"`
+	Moves  []Move          `json:"moves"`
+	Record json.RawMessage `json:"record"`
+}
+
+// Publication is a change to be made visible.
+type Publication struct {
+	Record Record // Format, Seq and Prev are set by Publish
+	Moves  []Move
+}
+
+// StagedPath is the path of a staged file.
+func (l *Lake) StagedPath(name string) string { return filepath.Join(l.staging(), name) }
+
+// QuarantineFile is the path of a file of quarantined records.
+func (l *Lake) QuarantineFile(name string) string { return filepath.Join(l.quarantine(), name) }
+
+// FS is the file system the lake lives on.
+func (l *Lake) FS() disk.FS { return l.fs }
+
+// NextSeq is the number of the next record.
+func (l *Lake) NextSeq() int64 { return l.State.Seq + 1 }
+
+// Publish makes a change visible: intent, renames, record, and the intent goes.
+// All staged files must be durable. After an error before the intent was
+// written nothing has changed; after one behind it the next Open finishes.
+func (l *Lake) Publish(p *Publication) error {
+	p.Record.Format, p.Record.Seq, p.Record.Prev = Format, l.NextSeq(), l.State.Sum
+	record, err := json.Marshal(&p.Record)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(p.Moves, func(a, b Move) int {
+		if a.Target < b.Target {
+			return -1
+		}
+		return 1
+	})
+	data, err := json.Marshal(intent{Format: Format, Moves: p.Moves, Record: record})
+	if err != nil {
+		return err
+	}
+	if err := l.fs.SyncDir(l.staging()); err != nil {
+		return err
+	}
+	if err := l.replace(l.intent(), data); err != nil {
+		return err
+	}
+	if err := l.finish(p.Moves, p.Record.Seq, record); err != nil {
+		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
+	}
+	l.State.apply(&p.Record, hash(record))
+	return nil
+}
+
+// finish carries an intent out. Every step may have been done before.
+func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
+	dirs := map[string]bool{l.staging(): true}
+	for _, m := range moves {
+		target := l.path(m.Target)
+		parent := filepath.Dir(target)
+		dirs[parent], dirs[filepath.Dir(parent)] = true, true
+		if m.New == "" {
+			if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			// the partition's directory goes with its last file
+			if entries, err := l.fs.ReadDir(parent); err == nil && len(entries) == 0 {
+				if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return err
+				}
+				delete(dirs, parent)
+			}
+			continue
+		}
+		if err := l.fs.MkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+		if err := l.fs.Rename(l.StagedPath(m.Staged), target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, d := range sortedKeys(dirs) {
+		if err := l.fs.SyncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := l.replace(filepath.Join(l.records(), recordName(seq)), record); err != nil {
+		return err
+	}
+	if err := l.fs.Remove(l.intent()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return l.fs.SyncDir(l.state())
+}
+
+// recover rolls an interrupted publication forward and sweeps staging.
+func (l *Lake) recover() error {
+	data, err := disk.ReadFile(l.fs, l.intent())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return l.sweep()
+	case err != nil:
+		return err
+	}
+	var in intent
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("%s: %w", l.intent(), err)
+	}
+	if in.Format != Format {
+		return fmt.Errorf("%s has format %d, this program knows %d", l.intent(), in.Format, Format)
+	}
+	var r Record
+	if err := json.Unmarshal(in.Record, &r); err != nil {
+		return fmt.Errorf("%s: %w", l.intent(), err)
+	}
+	for _, m := range in.Moves {
+		if err := l.resumable(m); err != nil {
+			return err
+		}
+	}
+	if err := l.finish(in.Moves, r.Seq, in.Record); err != nil {
+		return err
+	}
+	return l.sweep()
+}
+
+// resumable checks that a move was done or can be: anything else means that
+// someone else changed the lake, and nothing more is touched.
+func (l *Lake) resumable(m Move) error {
+	now, err := l.sum(l.path(m.Target))
+	if err != nil {
+		return err
+	}
+	if now == m.New {
+		return nil
+	}
+	if now == m.Old {
+		if m.New == "" {
+			return nil
+		}
+		staged, err := l.sum(l.StagedPath(m.Staged))
+		if err != nil {
+			return err
+		}
+		if staged == m.New {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s was changed by someone else while a publication was interrupted; restore it, then run again", m.Target)
+}
+
+// sum is the SHA-256 of a file, "" where there is none.
+func (l *Lake) sum(path string) (string, error) {
+	f, err := l.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// sweep removes what an earlier run left in staging.
+func (l *Lake) sweep() error {
+	entries, err := l.fs.ReadDir(l.staging())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := l.fs.Remove(l.StagedPath(e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TablePath is the target of a file of the table.
+func TablePath(file string) string { return path.Join("usage", file) }
+
+// QuarantinePath is the target of a file of quarantined records.
+func QuarantinePath(file string) string { return path.Join("quarantine", file) }
+
+func sortedKeys(m map[string]bool) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

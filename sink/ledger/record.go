@@ -1,0 +1,104 @@
+// Package ledger keeps what a lake knows beside its table: which sources were
+// loaded how far, which files the table consists of, one immutable record for
+// every change, and the protocol that makes a change visible.
+package ledger
+
+import (
+	"time"
+
+	"usagelake/schemas"
+)
+
+// Format is the version of everything the ledger writes.
+const Format = 1
+
+// Kinds of change.
+const (
+	KindLoad = "load"
+)
+
+// Record is one change of the lake. Records are immutable and chained: Prev is
+// the SHA-256 of the record before.
+type Record struct {
+	Format int    `json:"format"`
+	Seq    int64  `json:"seq"` // from 1, without gaps
+	Kind   string `json:"kind"`
+	Prev   string `json:"prev"` // "" in the first record
+
+	Time time.Time `json:"time"` // when the change was made; for people
+	Tool string    `json:"tool"`
+
+	Sources    []Source       `json:"sources,omitempty"`    // as they stand after this change
+	Seen       []Seen         `json:"seen,omitempty"`       // files that sources were found in
+	Files      []File         `json:"files,omitempty"`      // of the table, that this change replaced
+	Beaten     []Beaten       `json:"beaten,omitempty"`     // copies that lost to a more complete one
+	Quarantine *Quarantine    `json:"quarantine,omitempty"` // records set aside
+	Books      *schemas.Books `json:"books,omitempty"`      // of the whole change
+}
+
+// Source is an append-only stream of decompressed bytes, known by the hash of
+// the bytes consumed so far and not by its path.
+type Source struct {
+	ID   string `json:"id"`   // XXH3-128 of the bytes that the first load consumed, 32 hex digits
+	File string `json:"file"` // source_file of its rows, as first seen
+
+	Offset int64  `json:"offset"` // bytes consumed
+	Line   int64  `json:"line"`   // line number there
+	Sum    string `json:"sum"`    // XXH3-128 of the bytes consumed
+	// Head is the XXH3-128 of the first HeadLen bytes, at most 4096: what a
+	// source is looked up by before it is read.
+	Head    string `json:"head"`
+	HeadLen int64  `json:"head_len"`
+
+	Pending int64 `json:"pending,omitempty"` // bytes of an unfinished tail, when last read
+	Damaged bool  `json:"damaged,omitempty"` // the compressed stream ended in damage
+	// Filtered: loaded with --from or --to only, so that a later load reads it
+	// again from the start.
+	Filtered bool `json:"filtered,omitempty"`
+	// FileTime is the modification time at first sight, microseconds; it stays
+	// the event time of records that have no other.
+	FileTime int64 `json:"file_time,omitempty"`
+
+	Books *schemas.Books `json:"books,omitempty"` // of this change
+}
+
+// Seen is a file that a source was found in, so that an unchanged one needs no
+// reading.
+type Seen struct {
+	Source string `json:"source"` // id
+	Path   string `json:"path"`
+	Size   int64  `json:"size"` // on disk
+	Mtime  int64  `json:"mtime_ns"`
+	Dev    uint64 `json:"dev"`
+	Inode  uint64 `json:"inode"`
+}
+
+// File is one file of the table.
+type File struct {
+	Path   string           `json:"path"` // below the table root
+	Rows   int64            `json:"rows"` // 0: the file was removed
+	Bytes  int64            `json:"bytes,omitempty"`
+	SHA256 string           `json:"sha256,omitempty"`
+	Before string           `json:"before,omitempty"` // SHA-256 of the file it replaced
+	Sums   schemas.SumsJSON `json:"sums"`
+	// AnyDay counts rows with an id whose time is not the call's own: copies of
+	// them are looked for on every day.
+	AnyDay int64 `json:"any_day,omitempty"`
+}
+
+// Beaten counts rows of a source that gave way to copies from another.
+type Beaten struct {
+	Source string           `json:"source"`
+	By     string           `json:"by"`
+	Rows   int64            `json:"rows"`
+	Sums   schemas.SumsJSON `json:"sums"`
+	// Published: the rows had been in the table before this change.
+	Published bool `json:"published,omitempty"`
+}
+
+// Quarantine is the file of records that a change set aside.
+type Quarantine struct {
+	Path    string `json:"path"` // below the quarantine directory
+	Records int64  `json:"records"`
+	SHA256  string `json:"sha256"`
+}

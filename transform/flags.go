@@ -1,0 +1,58 @@
+package transform
+
+import (
+	"slices"
+	"strings"
+
+	"usagelake/schemas"
+)
+
+// flags is a set of quality flags.
+type flags uint32
+
+const (
+	flagTotalDerived flags = 1 << iota
+	flagTotalMismatch
+	flagFractional
+	flagAssumedImage
+	flagAssumedOperation
+	flagInputParts
+	flagOutputParts
+	flagCacheExceeds
+	flagReasoningExceeds
+	flagInvalidUTF8
+	flagIDFromContent
+	flagModelFilled
+	flagExtraCut
+	flagUnreadable
+)
+
+// Flags lists the quality flags a row can carry, with one line for people.
+var Flags = []struct{ Name, Doc string }{
+	{"total_derived", "no total reported; total_tokens is input + output"},
+	{"total_mismatch", "the reported total is not input + output"},
+	{"fractional_tokens", "a token quantity is no whole number"},
+	{"output_assumed_image", "output tokens not broken down; an image model's are image tokens"},
+	{"operation_assumed", "the record does not name the operation; the dialect's usual one"},
+	{"input_parts_mismatch", "the parts of the input do not fit the whole"},
+	{"output_parts_mismatch", "the parts of the output do not fit the whole"},
+	{"cache_exceeds_input", "cache reads and writes exceed the input; uncached_input_tokens is NULL"},
+	{"reasoning_exceeds_output", "reasoning tokens exceed the output"},
+	{"invalid_utf8", "a text held invalid UTF-8, replaced by U+FFFD"},
+	{schemas.FlagIDFromContent, "no id; request_id is a hash of the content"},
+	{schemas.FlagModelFilled, "model was given from outside, by --set or the path"},
+	{"extra_cut", "extra_json leaves out what is too long"},
+	{"field_unreadable", "a field beside the counts could not be read and is NULL"},
+	{schemas.FlagIDReused, "another call in this partition carries the same id"},
+}
+
+func (f flags) String() string {
+	var names []string
+	for i := range Flags {
+		if f&(1<<i) != 0 {
+			names = append(names, Flags[i].Name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}

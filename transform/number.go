@@ -1,0 +1,200 @@
+package transform
+
+import (
+	"math"
+	"strconv"
+	"unsafe"
+
+	"usagelake/schemas"
+)
+
+const (
+	maxCount = 1e12
+	// maxNanos is the largest DECIMAL(18,9).
+	maxNanos = 999_999_999_999_999_999
+)
+
+// view is b as a string, without a copy. It is valid as long as b is unchanged.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// parseFloat reads a number's text. Integers of up to 15 digits are exact and
+// need no library.
+func parseFloat(text []byte) (float64, bool) {
+	if v, ok := digits(text); ok {
+		return float64(v), true
+	}
+	if len(text) == 0 || !numberStart(text[0]) {
+		return 0, false
+	}
+	for _, c := range text {
+		if !numberStart(c) && c != '.' && c != 'e' && c != 'E' && c != '+' {
+			return 0, false // hexadecimal, underscores, inf, nan: not JSON
+		}
+	}
+	v, err := strconv.ParseFloat(view(text), 64)
+	if err != nil && !math.IsInf(v, 0) {
+		return 0, false
+	}
+	return v, true
+}
+
+// digits reads 1 to 15 decimal digits.
+func digits(text []byte) (int64, bool) {
+	if len(text) == 0 || len(text) > 15 {
+		return 0, false
+	}
+	var v int64
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + int64(c-'0')
+	}
+	return v, true
+}
+
+func numberStart(c byte) bool { return c == '-' || '0' <= c && c <= '9' }
+
+// count reads a token quantity or another meter.
+func count(text []byte) (float64, schemas.Reason) {
+	v, ok := parseFloat(text)
+	switch {
+	case !ok:
+		return 0, schemas.NotNumber
+	case v < 0:
+		return 0, schemas.NegativeCount
+	case v > maxCount:
+		return 0, schemas.CountTooLarge
+	}
+	return v + 0, "" // -0 + 0 is +0
+}
+
+// nanos reads a decimal text as 10^-9, rounded half to even, exactly.
+func nanos(text []byte) (int64, schemas.Reason) {
+	d, ok := parseDecimal(text)
+	if !ok {
+		return 0, schemas.NotNumber
+	}
+	v, ok := d.scaled(9)
+	if !ok {
+		return 0, schemas.MoneyRange
+	}
+	return v, ""
+}
+
+// decimal is a number's text taken apart: digits × 10^exp.
+type decimal struct {
+	neg    bool
+	digits []byte // without leading zeros; nil is 0
+	exp    int
+}
+
+// parseDecimal reads JSON's number grammar; a leading zero or plus sign is
+// tolerated in quoted numbers.
+func parseDecimal(text []byte) (decimal, bool) {
+	var d decimal
+	s := text
+	if len(s) > 0 && s[0] == '-' {
+		d.neg, s = true, s[1:]
+	}
+	digits := make([]byte, 0, 32)
+	seen, point := false, false
+	i := 0
+	for ; i < len(s); i++ {
+		c := s[i]
+		if c == '.' && !point {
+			point = true
+			continue
+		}
+		if c < '0' || c > '9' {
+			break
+		}
+		seen = true
+		if point {
+			d.exp--
+		}
+		if c != '0' || len(digits) > 0 {
+			digits = append(digits, c)
+		}
+	}
+	if !seen {
+		return d, false
+	}
+	if i < len(s) {
+		if s[i] != 'e' && s[i] != 'E' {
+			return d, false
+		}
+		e, err := strconv.Atoi(string(s[i+1:]))
+		if err != nil {
+			return d, false
+		}
+		if e > 1<<20 || e < -(1<<20) {
+			e = 1 << 20 * (e>>62 | 1) // far out of range, sign kept
+		}
+		d.exp += e
+	}
+	if len(digits) > 0 {
+		d.digits = digits
+	}
+	return d, true
+}
+
+// scaled is the number × 10^places, rounded half to even; false beyond 18
+// digits.
+func (d decimal) scaled(places int) (int64, bool) {
+	if d.digits == nil {
+		return 0, true
+	}
+	exp := d.exp + places
+	if len(d.digits)+exp > 18 {
+		return 0, false
+	}
+	keep := len(d.digits)
+	if exp < 0 {
+		keep += exp
+	}
+	if keep < 0 {
+		return 0, true
+	}
+	var v int64
+	for _, c := range d.digits[:keep] {
+		v = v*10 + int64(c-'0')
+	}
+	for range max(exp, 0) {
+		v *= 10
+	}
+	if keep < len(d.digits) {
+		rest := d.digits[keep:]
+		half := rest[0] > '5'
+		if rest[0] == '5' {
+			half = v&1 == 1
+			for _, c := range rest[1:] {
+				half = half || c != '0'
+			}
+		}
+		if half {
+			v++
+		}
+	}
+	if v > maxNanos {
+		return 0, false
+	}
+	if d.neg {
+		v = -v
+	}
+	return v, true
+}
+
+// rawMicros is a count in 10^-6, read apart from count, for the books.
+func rawMicros(text []byte) int64 {
+	if v, ok := digits(text); ok && v <= maxCount {
+		return v * 1_000_000
+	}
+	if d, ok := parseDecimal(text); ok && d.exp >= 0 {
+		if v, ok := d.scaled(6); ok {
+			return v
+		}
+	}
+	v, _ := strconv.ParseFloat(string(text), 64)
+	return schemas.Micros(v)
+}

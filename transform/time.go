@@ -1,0 +1,213 @@
+package transform
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strconv"
+	"time"
+
+	"usagelake/schemas"
+)
+
+// parseTime reads a point in time, in microseconds since 1970. Numbers and
+// strings of digits are seconds, milliseconds, microseconds or nanoseconds,
+// told apart by magnitude; strings are RFC 3339 with any offset and fraction,
+// or date and time without a zone, which are in loc. Fractions below a
+// microsecond are cut off.
+func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return 0, schemas.BadTime
+	}
+	us, ok := epoch(text)
+	if !ok {
+		if us, ok = calendar(text, loc); !ok {
+			return 0, schemas.BadTime
+		}
+	}
+	if us < schemas.MinTime || us >= schemas.MaxTime {
+		return 0, schemas.TimeOutOfRange
+	}
+	return us, ""
+}
+
+// epoch reads a number. A number that is a time in no unit gives 0, which is
+// out of range.
+func epoch(text []byte) (int64, bool) {
+	whole, frac, _ := bytes.Cut(text, []byte("."))
+	v, err := strconv.ParseInt(view(whole), 10, 64)
+	if err != nil || whole[0] == '+' {
+		f, ok := parseFloat(text)
+		if !ok {
+			return 0, false
+		}
+		if f < 0 || f > 1e19 {
+			return 0, true
+		}
+		v, frac = int64(f), nil
+		if f < 1e13 { // seconds and milliseconds keep their fraction
+			frac = []byte(strconv.FormatFloat(f-float64(v), 'f', 6, 64)[2:])
+		}
+	}
+	for _, c := range frac {
+		if c < '0' || c > '9' {
+			f, ok := parseFloat(text)
+			if !ok {
+				return 0, false
+			}
+			return epoch([]byte(strconv.FormatFloat(f, 'f', -1, 64)))
+		}
+	}
+	for _, unit := range [...]struct{ perSecond, micros int64 }{{1, 1_000_000}, {1e3, 1000}, {1e6, 1}} {
+		if v >= schemas.MinTime/1_000_000*unit.perSecond && v < schemas.MaxTime/1_000_000*unit.perSecond {
+			us := v * unit.micros
+			scale := unit.micros
+			for _, c := range frac {
+				scale /= 10
+				us += int64(c-'0') * scale
+			}
+			return us, true
+		}
+	}
+	if us := v / 1000; us >= schemas.MinTime && us < schemas.MaxTime {
+		return us, true
+	}
+	return 0, true
+}
+
+// calendar reads YYYY-MM-DD, then optionally T, t or a space, HH:MM[:SS] with
+// a fraction after a dot or comma, then a zone: Z, UTC, GMT or an offset.
+func calendar(s []byte, loc *time.Location) (int64, bool) {
+	f := fields{s: s, ok: true}
+	year := f.number(4)
+	f.one('-')
+	month := f.number(2)
+	f.one('-')
+	day := f.number(2)
+	var hour, minute, second, micro int
+	if f.ok && len(f.s) > 0 {
+		if f.s[0] != 'T' && f.s[0] != 't' && f.s[0] != ' ' {
+			return 0, false
+		}
+		f.s = f.s[1:]
+		hour = f.number(2)
+		f.one(':')
+		minute = f.number(2)
+		if len(f.s) > 0 && f.s[0] == ':' {
+			f.s = f.s[1:]
+			second = f.number(2)
+			if len(f.s) > 0 && (f.s[0] == '.' || f.s[0] == ',') {
+				f.s = f.s[1:]
+				micro = f.fraction()
+			}
+		}
+		if zone, ok := f.zone(loc); ok {
+			loc = zone
+		} else {
+			return 0, false
+		}
+	}
+	if !f.ok || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, micro*1000, loc)
+	if _, m, d := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Date(); int(m) != month || d != day {
+		return 0, false
+	}
+	return t.UnixMicro(), true
+}
+
+// fields takes fixed-width parts off the front of a text.
+type fields struct {
+	s  []byte
+	ok bool
+}
+
+func (f *fields) number(width int) int {
+	if !f.ok || len(f.s) < width {
+		f.ok = false
+		return 0
+	}
+	v, ok := digits(f.s[:width])
+	f.ok = ok
+	f.s = f.s[width:]
+	return int(v)
+}
+
+func (f *fields) one(c byte) {
+	if !f.ok || len(f.s) == 0 || f.s[0] != c {
+		f.ok = false
+		return
+	}
+	f.s = f.s[1:]
+}
+
+func (f *fields) fraction() int {
+	v, scale, n := 0, 100_000, 0
+	for len(f.s) > 0 && '0' <= f.s[0] && f.s[0] <= '9' {
+		v += int(f.s[0]-'0') * scale
+		scale /= 10
+		f.s = f.s[1:]
+		n++
+	}
+	f.ok = f.ok && n > 0
+	return v
+}
+
+func (f *fields) zone(loc *time.Location) (*time.Location, bool) {
+	s := bytes.TrimSpace(f.s)
+	switch string(s) {
+	case "":
+		return loc, f.ok
+	case "Z", "z", "UTC", "GMT":
+		return time.UTC, f.ok
+	}
+	sign := 1
+	switch s[0] {
+	case '-':
+		sign = -1
+	case '+':
+	default:
+		return nil, false
+	}
+	z := fields{s: s[1:], ok: true}
+	hours, minutes := z.number(2), 0
+	if len(z.s) > 0 && z.s[0] == ':' {
+		z.s = z.s[1:]
+	}
+	if len(z.s) > 0 {
+		minutes = z.number(2)
+	}
+	if !z.ok || len(z.s) > 0 || hours > 23 || minutes > 59 {
+		return nil, false
+	}
+	return time.FixedZone("", sign*(hours*3600+minutes*60)), f.ok
+}
+
+var fileDate = regexp.MustCompile(`(?:^|[^0-9])((?:20|21)\d\d)([-_.]?)(\d\d)([-_.]?)(\d\d)(?:\d{2}){0,3}(?:[^0-9]|$)`)
+
+// FileDate is the date in a file's name, at midnight in loc.
+func FileDate(file string, loc *time.Location) (int64, bool) {
+	base := path.Base(file)
+	for len(base) > 0 {
+		m := fileDate.FindStringSubmatchIndex(base)
+		if m == nil {
+			return 0, false
+		}
+		if base[m[4]:m[5]] == base[m[8]:m[9]] {
+			text := base[m[2]:m[3]] + "-" + base[m[6]:m[7]] + "-" + base[m[10]:m[11]]
+			if us, reason := parseTime([]byte(text), loc); reason == "" {
+				return us, true
+			}
+		}
+		base = base[m[3]:]
+	}
+	return 0, false
+}
+
+// Time reads a point in time as records give them, in microseconds.
+func Time(text string, loc *time.Location) (int64, bool) {
+	us, reason := parseTime([]byte(text), loc)
+	return us, reason == ""
+}

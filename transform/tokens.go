@@ -1,0 +1,92 @@
+package transform
+
+import "bytes"
+
+// Token-like members betray usage that no entry claims: a number, or a string
+// of digits, whose key speaks of tokens or whose enclosing object speaks of
+// usage. Limits, prices and settings that speak of tokens are decoys.
+
+var decoys = [][]byte{
+	[]byte("max"), []byte("min"), []byte("limit"), []byte("cost"), []byte("price"), []byte("per_token"), []byte("pertoken"),
+	[]byte("budget"), []byte("window"), []byte("remaining"), []byte("threshold"), []byte("tokenizer"),
+	[]byte("type"), []byte("reset"), []byte("logprob"), []byte("bytes"), []byte("token_id"), []byte("tokenid"), []byte("visibility"),
+}
+
+// tokenName reports whether a key names a token count.
+func tokenName(key []byte) bool {
+	var buf [64]byte
+	if len(key) > len(buf) {
+		return false
+	}
+	k := lower(buf[:0], key)
+	return bytes.Contains(k, []byte("token")) && !decoy(k)
+}
+
+func decoy(lowered []byte) bool {
+	for _, d := range decoys {
+		if bytes.Contains(lowered, d) {
+			return true
+		}
+	}
+	return false
+}
+
+func usageName(key []byte) bool {
+	var buf [64]byte
+	if len(key) > len(buf) {
+		return false
+	}
+	return bytes.Contains(lower(buf[:0], key), []byte("usage"))
+}
+
+func lower(dst, s []byte) []byte {
+	for _, c := range s {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// MaybeTokens is a cheap test that is true for every document that has a
+// token-like member.
+func MaybeTokens(doc []byte) bool {
+	return bytes.Contains(doc, []byte("oken")) || bytes.Contains(doc, []byte("sage")) ||
+		bytes.Contains(doc, []byte("OKEN")) || bytes.Contains(doc, []byte("SAGE")) || bytes.IndexByte(doc, '\\') >= 0
+}
+
+// TokenLike reports whether a member of a document looks like a token count.
+// parent is the key of the enclosing object, value the member's raw text.
+func TokenLike(parent, key, value []byte) bool {
+	if !countText(value) {
+		return false
+	}
+	if tokenName(key) {
+		return true
+	}
+	if !usageName(parent) {
+		return false
+	}
+	var buf [64]byte
+	return len(key) <= len(buf) && !decoy(lower(buf[:0], key))
+}
+
+// countText reports whether value is a number or a string of digits.
+func countText(value []byte) bool {
+	if len(value) == 0 {
+		return false
+	}
+	if c := value[0]; c == '-' || '0' <= c && c <= '9' {
+		return true
+	}
+	if len(value) < 3 || value[0] != '"' {
+		return false
+	}
+	for _, c := range value[1 : len(value)-1] {
+		if (c < '0' || c > '9') && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,258 @@
+// Package usagelake turns exported LLM usage logs (JSONL) into a partitioned
+// Parquet table whose numbers balance.
+//
+// [Load] is the whole of it, in four steps, each a function over explicit
+// inputs and outputs:
+//
+//	plan     find the inputs, recognise what was loaded before
+//	map      cut, walk and normalise records into batches per file of the table
+//	reduce   merge the batches of each file with what is there, write it anew
+//	commit   check the books and publish everything, or nothing
+//
+// A lake is a directory: usage/ is the table and holds nothing else, state/ is
+// the ledger, quarantine/ the records that could not be read. docs/format.md
+// has the details.
+package usagelake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"usagelake/ingest"
+	"usagelake/schemas"
+	"usagelake/sink/disk"
+	"usagelake/sink/ledger"
+	"usagelake/transform"
+)
+
+// Version of the program.
+const Version = "0.1.0"
+
+// Config says what to load, where to, and how. The zero value of a field is
+// its default.
+type Config struct {
+	Inputs []string // files, directories, globs, "-"
+	Lake   string   // directory; made where it is missing
+
+	Set           []string // column=value for columns that a record leaves empty
+	PathColumns   string   // pattern that takes columns from paths: {project_id}/{date}/*.jsonl
+	EventTime     string   // of records without a time of their own
+	StrictTime    bool     // such records are quarantined
+	TimeZone      string   // of times without a zone; default UTC
+	From, To      string   // event dates, UTC, YYYY-MM-DD; To is exclusive
+	MaxPartitions int      // new partitions that one load may open; default 400
+	MaxQuarantine string   // records, or a share such as 1%; default 1%, and never 10 or fewer
+	MaxLine       int64    // bytes of a record; default 256 MiB
+	QuarantineRaw bool     // keep quarantined records whole
+	AllowEmpty    bool     // an input that matches nothing is no error
+	Buckets       int      // files per partition of a new lake; default 1
+	Codec         string   // zstd or snappy; default zstd
+	Jobs          int      // workers; default one per CPU
+
+	Log      *slog.Logger   // default: discards
+	Progress func(Progress) // called now and then, by several goroutines; may be nil
+	FS       disk.FS        // default disk.OS
+	Now      func() time.Time
+}
+
+// Progress is how far a load is.
+type Progress struct {
+	Step       string // plan, map, reduce, commit
+	Bytes      int64  // of the inputs, on disk, read so far
+	TotalBytes int64
+	Records    int64
+}
+
+// Errors that callers tell apart.
+var (
+	// ErrUsage: the configuration is at fault. Nothing was done.
+	ErrUsage = errors.New("usage")
+	// ErrLocked: another process has the lake. Nothing was done.
+	ErrLocked = disk.ErrLocked
+	// ErrBooks: the books do not balance. Nothing was published.
+	ErrBooks = errors.New("the books do not balance; nothing was published")
+	// ErrPartitions: more new partitions than allowed. Nothing was published.
+	ErrPartitions = errors.New("too many new partitions; nothing was published")
+)
+
+// settings is a Config that was checked.
+type settings struct {
+	Config
+	fills    []transform.Fill
+	pattern  *transform.PathPattern
+	location *time.Location
+	// eventTime is used where hasTime.
+	eventTime int64
+	hasTime   bool
+	from, to  schemas.Day
+	// quarantine limits: a share in percent, or a count.
+	maxShare float64
+	maxCount int64
+}
+
+func (cfg Config) check() (*settings, error) {
+	s := &settings{Config: cfg, location: time.UTC, from: -1 << 31, to: 1<<31 - 1, maxCount: -1, maxShare: 1}
+	bad := func(flag string, err error) error { return fmt.Errorf("%w: %s: %w", ErrUsage, flag, err) }
+	if len(s.Inputs) == 0 {
+		return nil, fmt.Errorf("%w: no input given", ErrUsage)
+	}
+	if s.Lake == "" {
+		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
+	}
+	for _, text := range s.Set {
+		f, err := transform.ParseFill(text)
+		if err != nil {
+			return nil, bad("--set", err)
+		}
+		s.fills = append(s.fills, f)
+	}
+	var err error
+	if s.PathColumns != "" {
+		if s.pattern, err = transform.ParsePathPattern(s.PathColumns); err != nil {
+			return nil, bad("--path-columns", err)
+		}
+	}
+	if s.TimeZone != "" {
+		if s.location, err = time.LoadLocation(s.TimeZone); err != nil {
+			return nil, bad("--tz", err)
+		}
+	}
+	if s.EventTime != "" {
+		var ok bool
+		if s.eventTime, ok = transform.Time(s.EventTime, s.location); !ok {
+			return nil, bad("--event-time", fmt.Errorf("%q is no time between 2015 and 2100", s.EventTime))
+		}
+		s.hasTime = true
+	}
+	if s.From != "" {
+		if s.from, err = schemas.ParseDay(s.From); err != nil {
+			return nil, bad("--from", err)
+		}
+	}
+	if s.To != "" {
+		if s.to, err = schemas.ParseDay(s.To); err != nil {
+			return nil, bad("--to", err)
+		}
+	}
+	if err := s.quarantineLimit(); err != nil {
+		return nil, bad("--max-quarantine", err)
+	}
+	switch s.Codec {
+	case "", "zstd", "snappy":
+	default:
+		return nil, bad("--codec", fmt.Errorf("%q: want zstd or snappy", s.Codec))
+	}
+	if s.Buckets < 0 || s.Buckets > 4096 {
+		return nil, bad("--buckets", fmt.Errorf("%d: want 1 to 4096", s.Buckets))
+	}
+	if s.MaxPartitions == 0 {
+		s.MaxPartitions = 400
+	}
+	if s.Jobs <= 0 {
+		s.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.FS == nil {
+		s.FS = disk.OS{}
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.Progress == nil {
+		s.Progress = func(Progress) {}
+	}
+	return s, nil
+}
+
+func (s *settings) quarantineLimit() error {
+	if s.MaxQuarantine == "" {
+		return nil
+	}
+	var err error
+	if share, ok := strings.CutSuffix(s.MaxQuarantine, "%"); ok {
+		if s.maxShare, err = strconv.ParseFloat(share, 64); err != nil || s.maxShare < 0 || s.maxShare > 100 {
+			return fmt.Errorf("%q: want a count or a share such as 1%%", s.MaxQuarantine)
+		}
+		return nil
+	}
+	if s.maxCount, err = strconv.ParseInt(s.MaxQuarantine, 10, 64); err != nil || s.maxCount < 0 {
+		return fmt.Errorf("%q: want a count or a share such as 1%%", s.MaxQuarantine)
+	}
+	return nil
+}
+
+// overLimit reports whether so many records in quarantine need attention.
+func (s *settings) overLimit(quarantined, records int64) bool {
+	if s.maxCount >= 0 {
+		return quarantined > s.maxCount
+	}
+	return quarantined > 10 && float64(quarantined) > s.maxShare/100*float64(records)
+}
+
+// filters reports whether only a part of the event dates is wanted.
+func (s *settings) filters() bool { return s.From != "" || s.To != "" }
+
+// Load loads the inputs into the lake. The report is never nil; where err is
+// not nil nothing was published. A load that published, but was not perfect,
+// says so in Report.Problems.
+func Load(ctx context.Context, cfg Config) (report *Report, err error) {
+	report = &Report{Lake: cfg.Lake}
+	s, err := cfg.check()
+	if err != nil {
+		return report, err
+	}
+	start := s.Now()
+	defer func() { report.Seconds = s.Now().Sub(start).Seconds() }()
+
+	inputs, err := discover(s)
+	if err != nil {
+		return report, err
+	}
+	lake, err := ledger.Open(s.FS, s.Lake, ledger.Options{Buckets: s.Buckets})
+	if err != nil {
+		return report, err
+	}
+	defer func() {
+		if e := lake.Close(); err == nil {
+			err = e
+		}
+	}()
+
+	p, err := plan(ctx, s, lake, inputs)
+	if err != nil {
+		return report, err
+	}
+	m, err := mapInputs(ctx, s, lake, p)
+	if err != nil {
+		return report, err
+	}
+	defer m.release()
+	r, err := reduce(ctx, s, lake, p, m)
+	if err != nil {
+		return report, err
+	}
+	return report, commit(ctx, s, lake, p, m, r, report)
+}
+
+// discover finds the inputs. An argument that matches nothing is an error,
+// since a cron job whose export is missing must not look well.
+func discover(s *settings) ([]ingest.Input, error) {
+	inputs, err := ingest.Discover(s.Inputs, s.Lake)
+	var none *ingest.NoMatchError
+	if errors.As(err, &none) {
+		if !s.AllowEmpty {
+			return nil, fmt.Errorf("%w: %w (--allow-empty lets this pass)", ErrUsage, err)
+		}
+		s.Log.Warn("input matches nothing", "error", err)
+		err = nil
+	}
+	return inputs, err
+}
