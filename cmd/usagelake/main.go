@@ -1,0 +1,129 @@
+// Command usagelake turns exported LLM usage logs into a partitioned Parquet
+// table whose numbers balance.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // --tz works where the system has no zone files
+
+	"github.com/spf13/cobra"
+
+	"usagelake"
+)
+
+// Exit codes are a contract; a code that is not listed means failure.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitIncomplete  = 3
+	exitTryAgain    = 75
+	exitInterrupted = 128
+)
+
+const exitCodes = `Exit codes:
+  0         all well
+  1         failed, nothing was published
+  2         wrong usage, or an input that matches nothing (see --allow-empty)
+  3         published, but a person should look: records in quarantine over the
+            limit, inputs that could not be read or are damaged
+  75        another run has the lake; try again later
+  130, 143  interrupted (SIGINT, SIGTERM)
+`
+
+// errProblems is the error of a load that was published and has problems,
+// which were printed.
+var errProblems = errors.New("published, but not all is well")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings as arguments. It returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals) // a second one ends the process at once
+			stop(interrupted{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+
+	cmd := rootCommand()
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	if err != nil && !errors.Is(err, errProblems) {
+		fmt.Fprintf(stderr, "usagelake: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+type interrupted struct{ signal syscall.Signal }
+
+func (i interrupted) Error() string { return "interrupted; nothing was published" }
+
+func exitCode(err error) int {
+	var usage *usageError
+	var stopped interrupted
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errProblems):
+		return exitIncomplete
+	case errors.Is(err, usagelake.ErrUsage), errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, usagelake.ErrLocked):
+		return exitTryAgain
+	case errors.As(err, &stopped):
+		return exitInterrupted + int(stopped.signal)
+	}
+	return exitFailed
+}
+
+// usageError is an error in the command line that cobra found.
+type usageError struct{ error }
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "usagelake",
+		Short: "Turn exported LLM usage logs into a Parquet table whose numbers balance",
+		Long: `usagelake turns exported LLM usage logs (JSONL from OpenAI, OpenRouter and
+others) into a partitioned Parquet table whose numbers balance.
+
+` + exitCodes,
+		Version:       usagelake.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{fmt.Errorf("unknown command %q; usagelake --help lists the commands", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return &usageError{errors.New("no command given; usagelake --help lists the commands")}
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("usagelake {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
+	})
+	root.AddCommand(loadCommand())
+	return root
+}

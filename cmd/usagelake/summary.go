@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"usagelake"
+	"usagelake/schemas"
+)
+
+// summary prints what a load did, for people.
+func summary(w io.Writer, r *usagelake.Report) {
+	b := &r.Books
+	states := map[usagelake.InputState]int{}
+	for _, in := range r.Inputs {
+		states[in.State]++
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, value string, notes ...string) {
+		notes = slices.DeleteFunc(notes, func(n string) bool { return n == "" })
+		if len(notes) > 0 {
+			value += "  (" + strings.Join(notes, ", ") + ")"
+		}
+		fmt.Fprintf(t, "%s\t%s\n", name, value)
+	}
+	var kinds []string
+	for _, s := range []usagelake.InputState{
+		usagelake.Loaded, usagelake.Continued, usagelake.Known, usagelake.Same, usagelake.Empty, usagelake.Failed, usagelake.Damaged,
+	} {
+		if n := states[s]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if b.Records == 0 && len(r.Files) == 0 {
+		line("nothing new", "", kinds...)
+		t.Flush()
+		return
+	}
+	line("inputs", number(int64(len(r.Inputs))), kinds...)
+	line("records", number(b.Records), extra(b.ExtraRows))
+	line("rows", number(b.Rows))
+	line("duplicates", number(b.Duplicates), replaced(r.Displaced))
+	if b.Filtered > 0 {
+		line("filtered", number(b.Filtered))
+	}
+	line("no usage", number(b.NoUsage))
+	line("quarantined", number(b.Quarantined), counts(r.Reasons)...)
+	line("partitions", number(int64(len(r.Partitions))), span(r.Partitions))
+	line("tokens in", grouped(b.RowSums.Text(schemas.InputTokens)))
+	line("tokens out", grouped(b.RowSums.Text(schemas.OutputTokens)))
+	if cost := b.RowSums.Text(schemas.ReportedCostUSD); cost != "0" {
+		line("reported cost", cost+" USD")
+	}
+	line("bytes", number(r.Bytes))
+	line("seconds", fmt.Sprintf("%.2f", r.Seconds))
+	if r.Quarantine != "" {
+		line("quarantine", r.Quarantine)
+	}
+	t.Flush()
+}
+
+func extra(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return "and " + number(n) + " further calls inside them"
+}
+
+func replaced(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return number(n) + " published before gave way to better copies"
+}
+
+func span(partitions []string) string {
+	if len(partitions) == 0 {
+		return ""
+	}
+	date := func(p string) string { return strings.TrimPrefix(p, "event_date=") }
+	first, last := date(partitions[0]), date(partitions[len(partitions)-1])
+	if first == last {
+		return first
+	}
+	return first + " to " + last
+}
+
+func counts(c usagelake.Counts) []string {
+	var out []string
+	for _, name := range c.Names() {
+		out = append(out, fmt.Sprintf("%s %s", number(c[name]), name))
+	}
+	return out
+}
+
+func number(n int64) string { return grouped(fmt.Sprint(n)) }
+
+// grouped puts commas between thousands.
+func grouped(s string) string {
+	whole, frac, point := strings.Cut(s, ".")
+	sign := ""
+	if strings.HasPrefix(whole, "-") {
+		sign, whole = "-", whole[1:]
+	}
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if point {
+		whole += "." + frac
+	}
+	return sign + whole
+}
