@@ -1,0 +1,189 @@
+package ingest
+
+import (
+	"fmt"
+	"maps"
+
+	"usagelake/schemas"
+)
+
+// Limits of what a walker learns from documents. A kept object of any real
+// log is far below them; a hostile one must not fill the memory.
+const (
+	maxLearnt = 1 << 13 // learnt edges; members beyond are skipped, not kept
+	maxName   = 1 << 10 // bytes of an Extra.Key; members beyond are skipped, not kept
+)
+
+// A node is an object on a wanted path.
+type node struct {
+	owner *edge // the member (or array element) whose value the object is
+	edges map[string]*edge
+	keeps []keep
+}
+
+// A keep collects the unknown members of a node for one frame.
+type keep struct {
+	frame  int
+	prefix string // of the keys, with the final dot
+	pick   func(key []byte) bool
+}
+
+// An edge is a member on a wanted path, or the elements of an array there. It
+// is unique for its path, so what it remembers of a document needs no stack.
+type edge struct {
+	object  *node // what to walk if the value is an object
+	element *edge // what to walk for every element if the value is an array
+
+	scalars, spans, counts []target
+	read                   bool // strings here are kept, so they must be valid
+
+	// clears holds the slots of this edge and of everything below it.
+	clears []slots
+
+	// extras is set on learnt edges only. val is the value to keep; no kind
+	// means none.
+	extras []extra
+	val    schemas.Value
+
+	// occ numbers the last occurrence; the numbers of a walker only grow.
+	// under is the occurrence of parent that it was met in: an edge belongs
+	// to the document as it counts only if that one was not replaced since.
+	occ, under uint64
+	parent     *edge
+}
+
+type target struct{ frame, slot int }
+
+type slots struct {
+	frame int
+	bits  schemas.Bits
+}
+
+type extra struct {
+	frame int
+	key   string
+}
+
+// compile builds the trie of l below a new root edge and returns it with the
+// nodes that learn.
+func compile(l *schemas.Layout) (root *edge, learning []*node) {
+	if l.Slots > schemas.MaxSlots {
+		panic(fmt.Sprintf("ingest: a layout of %d slots", l.Slots))
+	}
+	root = &edge{}
+	for _, want := range l.Wants {
+		if uint(want.Frame) >= uint(l.Frames) || uint(want.Slot) >= uint(l.Slots) {
+			panic(fmt.Sprintf("ingest: no frame %d or slot %d for %q", want.Frame, want.Slot, want.Path))
+		}
+		e, t := root.descend(want.Path), target{want.Frame, want.Slot}
+		switch want.Shape {
+		case schemas.Scalar:
+			e.scalars, e.read = append(e.scalars, t), true
+		case schemas.Span:
+			e.spans = append(e.spans, t)
+		case schemas.Count:
+			e.counts = append(e.counts, t)
+		}
+		for ; e != nil; e = e.parent {
+			e.slots(t.frame).Add(t.slot)
+		}
+	}
+	for _, k := range l.Keep {
+		if uint(k.Frame) >= uint(l.Frames) {
+			panic(fmt.Sprintf("ingest: no frame %d for %q", k.Frame, k.Path))
+		}
+		prefix := k.Name
+		if prefix != "" {
+			prefix += "."
+		}
+		n := root.descend(k.Path).node()
+		if n.keeps == nil {
+			learning = append(learning, n)
+		}
+		n.keeps = append(n.keeps, keep{k.Frame, prefix, k.If})
+	}
+	return root, learning
+}
+
+// descend returns the edge at path below e and makes what is missing.
+func (e *edge) descend(path []string) *edge {
+	for _, key := range path {
+		if key == "[]" {
+			if e.element == nil {
+				e.element = &edge{parent: e}
+			}
+			e = e.element
+			continue
+		}
+		n := e.node()
+		if n.edges[key] == nil {
+			n.add(key, &edge{parent: e})
+		}
+		e = n.edges[key]
+	}
+	return e
+}
+
+// node returns the node for e's objects and makes it if missing.
+func (e *edge) node() *node {
+	if e.object == nil {
+		e.object = &node{owner: e}
+	}
+	return e.object
+}
+
+// slots returns the slots of one frame in e.clears.
+func (e *edge) slots(frame int) *schemas.Bits {
+	for i := range e.clears {
+		if e.clears[i].frame == frame {
+			return &e.clears[i].bits
+		}
+	}
+	e.clears = append(e.clears, slots{frame: frame})
+	return &e.clears[len(e.clears)-1].bits
+}
+
+func (n *node) add(key string, e *edge) {
+	if n.edges == nil {
+		n.edges = make(map[string]*edge)
+	}
+	n.edges[key] = e
+}
+
+// learn adds an edge for a key that n does not know. It returns nil if the
+// member is not to be kept.
+func (n *node) learn(key []byte) *edge {
+	e := &edge{parent: n.owner, read: true}
+	for _, k := range n.keeps {
+		if len(k.prefix)+len(key) > maxName || k.pick != nil && !k.pick(key) {
+			continue
+		}
+		name := k.prefix + string(key)
+		e.extras = append(e.extras, extra{k.frame, name})
+		if k.pick == nil {
+			below := e.node()
+			below.keeps = append(below.keeps, keep{frame: k.frame, prefix: name + "."})
+		}
+	}
+	if e.extras == nil {
+		return nil
+	}
+	n.add(string(key), e)
+	return e
+}
+
+// forget drops the learnt edges of n.
+func (n *node) forget() {
+	maps.DeleteFunc(n.edges, func(_ string, e *edge) bool { return e.extras != nil })
+}
+
+// live reports whether neither e's last occurrence nor one around it was
+// replaced by a repeated key.
+func (e *edge) live() bool {
+	for ; e.parent != nil; e = e.parent {
+		if e.under != e.parent.occ {
+			return false
+		}
+	}
+	return true
+}
