@@ -10,8 +10,8 @@ import (
 // Limits of what a walker learns from documents. A kept object of any real
 // log is far below them; a hostile one must not fill the memory.
 const (
-	maxLearnt = 1 << 13 // learnt edges; members beyond are skipped, not kept
-	maxName   = 1 << 10 // bytes of an Extra.Key; members beyond are skipped, not kept
+	maxExtras = 1 << 12 // unknown members kept of a document; the rest is skipped
+	maxName   = 1 << 10 // bytes of an Extra.Key; members with longer ones are skipped
 )
 
 // A node is an object on a wanted path.

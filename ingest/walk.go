@@ -101,7 +101,7 @@ func (w *Walker) reset() {
 	}
 	w.used, w.found = w.used[:0], w.found[:0]
 	w.start, w.valid = w.occ, false
-	if w.learnt > maxLearnt/2 {
+	if w.learnt > maxExtras {
 		for _, n := range w.learning {
 			n.forget()
 		}
@@ -159,13 +159,7 @@ func (w *Walker) object(n *node, i int) int {
 		if i = colon(b, end+1); i < 0 {
 			return -1
 		}
-		e := n.edges[string(key)]
-		if e == nil && n.keeps != nil && w.learnt < maxLearnt {
-			if e = n.learn(key); e != nil {
-				w.learnt++
-			}
-		}
-		if e != nil {
+		if e := w.edge(n, key); e != nil {
 			i = w.member(e, i)
 		} else {
 			i = w.skip(i)
@@ -178,21 +172,35 @@ func (w *Walker) object(n *node, i int) int {
 	return i
 }
 
+// edge returns n's edge for key, or nil for a member to skip. The answer
+// depends on the document alone, never on what was learnt from those before.
+func (w *Walker) edge(n *node, key []byte) *edge {
+	e := n.edges[string(key)]
+	if n.keeps == nil || e != nil && (e.extras == nil || e.occ > w.start) {
+		return e
+	}
+	if len(w.found) == maxExtras {
+		return nil
+	}
+	if e == nil {
+		if e = n.learn(key); e == nil {
+			return nil
+		}
+		w.learnt++
+	}
+	w.found = append(w.found, e)
+	return e
+}
+
 // member walks the value of a member and lets it replace an earlier one.
 func (w *Walker) member(e *edge, i int) int {
-	again := w.stamp(e)
-	if again {
+	if w.stamp(e) {
 		for k := range e.clears {
 			c := &e.clears[k]
 			w.rec.Frames[c.frame].Set.Remove(&c.bits)
 		}
 	}
-	if e.extras != nil {
-		e.val = schemas.Value{}
-		if !again {
-			w.found = append(w.found, e)
-		}
-	}
+	e.val = schemas.Value{}
 	return w.value(e, i)
 }
 
