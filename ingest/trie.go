@@ -1,8 +1,9 @@
 package ingest
 
 import (
+	"encoding/binary"
 	"fmt"
-	"maps"
+	"math/bits"
 
 	"usagelake/schemas"
 )
@@ -16,9 +17,10 @@ const (
 
 // A node is an object on a wanted path.
 type node struct {
-	owner *edge // the member (or array element) whose value the object is
-	edges map[string]*edge
-	keeps []keep
+	owner  *edge // the member (or array element) whose value the object is
+	edges  table
+	keeps  []keep
+	learnt map[string]*edge // kept members by key; documents choose these keys
 }
 
 // A keep collects the unknown members of a node for one frame.
@@ -31,6 +33,7 @@ type keep struct {
 // An edge is a member on a wanted path, or the elements of an array there. It
 // is unique for its path, so what it remembers of a document needs no stack.
 type edge struct {
+	key     string
 	object  *node // what to walk if the value is an object
 	element *edge // what to walk for every element if the value is an array
 
@@ -116,10 +119,12 @@ func (e *edge) descend(path []string) *edge {
 			continue
 		}
 		n := e.node()
-		if n.edges[key] == nil {
-			n.add(key, &edge{parent: e})
+		child := n.edges.find([]byte(key))
+		if child == nil {
+			child = &edge{key: key, parent: e}
+			n.edges.add(child)
 		}
-		e = n.edges[key]
+		e = child
 	}
 	return e
 }
@@ -143,22 +148,15 @@ func (e *edge) slots(frame int) *schemas.Bits {
 	return &e.clears[len(e.clears)-1].bits
 }
 
-func (n *node) add(key string, e *edge) {
-	if n.edges == nil {
-		n.edges = make(map[string]*edge)
-	}
-	n.edges[key] = e
-}
-
 // learn adds an edge for a key that n does not know. It returns nil if the
 // member is not to be kept.
 func (n *node) learn(key []byte) *edge {
-	e := &edge{parent: n.owner, read: true}
+	e := &edge{key: string(key), parent: n.owner, read: true}
 	for _, k := range n.keeps {
 		if len(k.prefix)+len(key) > maxName || k.pick != nil && !k.pick(key) {
 			continue
 		}
-		name := k.prefix + string(key)
+		name := k.prefix + e.key
 		e.extras = append(e.extras, extra{k.frame, name})
 		if k.pick == nil {
 			below := e.node()
@@ -168,13 +166,11 @@ func (n *node) learn(key []byte) *edge {
 	if e.extras == nil {
 		return nil
 	}
-	n.add(string(key), e)
+	if n.learnt == nil {
+		n.learnt = make(map[string]*edge)
+	}
+	n.learnt[e.key] = e
 	return e
-}
-
-// forget drops the learnt edges of n.
-func (n *node) forget() {
-	maps.DeleteFunc(n.edges, func(_ string, e *edge) bool { return e.extras != nil })
 }
 
 // live reports whether neither e's last occurrence nor one around it was
@@ -186,4 +182,57 @@ func (e *edge) live() bool {
 		}
 	}
 	return true
+}
+
+// A table finds the edges of the layout by key: open addressing, at most half
+// full. Keys that agree in length and at both ends share a hash, as real ones
+// do, so it always compares all of the key.
+type table struct {
+	cells []*edge // a power of two of them
+	n     int
+}
+
+func (t *table) find(key []byte) *edge {
+	if t.n == 0 {
+		return nil
+	}
+	for i := hash(key); ; i++ {
+		e := t.cells[i&uint64(len(t.cells)-1)]
+		if e == nil || e.key == string(key) {
+			return e
+		}
+	}
+}
+
+// add adds an edge whose key is not in the table.
+func (t *table) add(e *edge) {
+	if 2*(t.n+1) > len(t.cells) {
+		old := t.cells
+		*t = table{cells: make([]*edge, max(4, 2*len(old)))}
+		for _, e := range old {
+			if e != nil {
+				t.add(e)
+			}
+		}
+	}
+	i := hash([]byte(e.key))
+	for t.cells[i&uint64(len(t.cells)-1)] != nil {
+		i++
+	}
+	t.cells[i&uint64(len(t.cells)-1)] = e
+	t.n++
+}
+
+func hash(key []byte) uint64 {
+	var head, tail uint64
+	switch n := len(key); {
+	case n >= 8:
+		head, tail = binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])
+	case n >= 4:
+		head, tail = uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))
+	case n > 0:
+		head, tail = uint64(key[0]), uint64(key[n/2])<<8|uint64(key[n-1])
+	}
+	h := (head ^ bits.RotateLeft64(tail, 29) ^ uint64(len(key))) * 0x9e3779b97f4a7c15
+	return h >> 32
 }

@@ -103,7 +103,7 @@ func (w *Walker) reset() {
 	w.start, w.valid = w.occ, false
 	if w.learnt > maxExtras {
 		for _, n := range w.learning {
-			n.forget()
+			n.learnt = nil
 		}
 		w.learnt = 0
 	}
@@ -175,8 +175,12 @@ func (w *Walker) object(n *node, i int) int {
 // edge returns n's edge for key, or nil for a member to skip. The answer
 // depends on the document alone, never on what was learnt from those before.
 func (w *Walker) edge(n *node, key []byte) *edge {
-	e := n.edges[string(key)]
-	if n.keeps == nil || e != nil && (e.extras == nil || e.occ > w.start) {
+	e := n.edges.find(key)
+	if e != nil || n.keeps == nil {
+		return e
+	}
+	e = n.learnt[string(key)]
+	if e != nil && e.occ > w.start {
 		return e
 	}
 	if len(w.found) == maxExtras {
