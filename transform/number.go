@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"unsafe"
