@@ -134,8 +134,10 @@ func (e *encoder) column(cw *parquet.ColumnWriter, c schemas.Col, lo, hi int, bu
 		if fill != nil {
 			values = buf[:n]
 			fill(values, at)
+			e.facts.add(c, values)
+		} else {
+			e.facts.Nulls[c] += int64(n)
 		}
-		e.facts.add(c, values)
 		if _, err := cw.WriteRowValues(values); err != nil {
 			return fmt.Errorf("%v: %w", c, err)
 		}
@@ -150,23 +152,25 @@ func (e *encoder) column(cw *parquet.ColumnWriter, c schemas.Col, lo, hi int, bu
 
 // add adds values of column c. It touches only what belongs to c.
 func (f *Facts) add(c schemas.Col, values []parquet.Value) {
-	kind := schemas.Columns[c].Kind
-	for _, v := range values {
-		switch {
+	var (
+		additive = c.Additive()
+		double   = schemas.Columns[c].Kind == schemas.Double
+		nulls    int64
+	)
+	for i := range values {
+		switch v := &values[i]; {
 		case v.IsNull():
-			f.Nulls[c]++
-		case !c.Additive():
-		case kind == schemas.Double:
+			nulls++
+		case c == schemas.EventTime:
+			f.addTime(v.Int64())
+		case !additive:
+		case double:
 			f.Sums.AddDouble(c, v.Double())
 		default:
 			f.Sums.AddInt(c, v.Int64())
 		}
 	}
-	if c == schemas.EventTime {
-		for _, v := range values {
-			f.addTime(v.Int64())
-		}
-	}
+	f.Nulls[c] += nulls
 }
 
 func (f *Facts) addTime(us int64) {
@@ -214,14 +218,6 @@ func (e *encoder) has(c schemas.Col) bool {
 	return false
 }
 
-// level marks a value as present in column c.
-func level(v parquet.Value, c schemas.Col) parquet.Value {
-	if c == schemas.EventTime {
-		return v.Level(0, 0, int(c))
-	}
-	return v.Level(0, 1, int(c))
-}
-
 // part is one batch's array of a column, with its values in a form that is
 // cheap to pick from.
 type part[T any] struct {
@@ -265,7 +261,7 @@ func (e *encoder) fillDouble(c schemas.Col) filler {
 			if v == 0 {
 				v = 0 // not -0: readers disagree on its place in statistics
 			}
-			dst[i] = level(parquet.DoubleValue(v), c)
+			dst[i] = parquet.DoubleValue(v).Level(0, 1, int(c))
 		}
 	}
 }
@@ -277,6 +273,10 @@ func (e *encoder) fillInt(c schemas.Col) filler {
 		}
 		return a.(*array.Int64).Int64Values()
 	})
+	present := 1
+	if c == schemas.EventTime {
+		present = 0 // required: it has no levels
+	}
 	return func(dst []parquet.Value, at int) {
 		for i, ref := range e.Order[at : at+len(dst)] {
 			p := &ps[ref.Batch]
@@ -284,7 +284,7 @@ func (e *encoder) fillInt(c schemas.Col) filler {
 				dst[i] = parquet.Value{}
 				continue
 			}
-			dst[i] = level(parquet.Int64Value(p.values[ref.Row]), c)
+			dst[i] = parquet.Int64Value(p.values[ref.Row]).Level(0, present, int(c))
 		}
 	}
 }
@@ -297,7 +297,7 @@ func (e *encoder) fillBool(c schemas.Col) filler {
 				dst[i] = parquet.Value{}
 				continue
 			}
-			dst[i] = level(parquet.BooleanValue(b.Int(c, int(ref.Row)) != 0), c)
+			dst[i] = parquet.BooleanValue(b.Int(c, int(ref.Row)) != 0).Level(0, 1, int(c))
 		}
 	}
 }
@@ -318,7 +318,7 @@ func (e *encoder) fillText(c schemas.Col) filler {
 				continue
 			}
 			from, to := p.values[ref.Row]-p.values[0], p.values[ref.Row+1]-p.values[0]
-			dst[i] = level(parquet.ByteArrayValue(data[ref.Batch][from:to]), c)
+			dst[i] = parquet.ByteArrayValue(data[ref.Batch][from:to]).Level(0, 1, int(c))
 		}
 	}
 }
@@ -357,7 +357,7 @@ func textValues(a *array.String, c schemas.Col) []parquet.Value {
 	values := make([]parquet.Value, a.Len())
 	for i := range values {
 		from, to := offsets[i]-offsets[0], offsets[i+1]-offsets[0]
-		values[i] = level(parquet.ByteArrayValue(data[from:to]), c)
+		values[i] = parquet.ByteArrayValue(data[from:to]).Level(0, 1, int(c))
 	}
 	return values
 }
@@ -365,7 +365,7 @@ func textValues(a *array.String, c schemas.Col) []parquet.Value {
 func (e *encoder) fillSource(c schemas.Col, text func(Source) string) filler {
 	values := make([]parquet.Value, len(e.sources))
 	for i, src := range e.sources {
-		values[i] = level(parquet.ByteArrayValue([]byte(text(src))), c)
+		values[i] = parquet.ByteArrayValue([]byte(text(src))).Level(0, 1, int(c))
 	}
 	index := make([][]int32, len(e.Batches))
 	for i, b := range e.Batches {
@@ -392,7 +392,7 @@ func (e *encoder) fillFlags(fill filler) filler {
 			case flags == "":
 				dst[i] = parquet.Value{}
 			default:
-				dst[i] = level(parquet.ByteArrayValue([]byte(flags)), schemas.QualityFlags)
+				dst[i] = parquet.ByteArrayValue([]byte(flags)).Level(0, 1, int(schemas.QualityFlags))
 			}
 		}
 	}
