@@ -381,9 +381,10 @@ func (e *encoder) fillSource(c schemas.Col, text func(Source) string) filler {
 // fillFlags puts the changed flags over what the batches hold.
 func (e *encoder) fillFlags(fill filler) filler {
 	return func(dst []parquet.Value, at int) {
-		clear(dst)
 		if fill != nil {
 			fill(dst, at)
+		} else {
+			clear(dst)
 		}
 		for i := range dst {
 			flags, ok := e.Flags[at+i]
