@@ -58,10 +58,10 @@ func (in *input) row(i int) *schemas.Row {
 	return &r
 }
 
-func (in *input) place(i int) place {
+func (in *input) place(i int) rowKey {
 	r := in.row(i)
 	src := in.Sources.At(r.Source)
-	return place{r.Int(schemas.EventTime), src.File, r.Int(schemas.SourceLine), r.Int(schemas.SourceRow), src.ID}
+	return rowKey{r.Int(schemas.EventTime), src.File, r.Int(schemas.SourceLine), r.Int(schemas.SourceRow), src.ID}
 }
 
 // write writes the rows and verifies the file. Every file of the tests goes
@@ -184,7 +184,7 @@ func TestRoundTrip(t *testing.T) {
 		for _, src := range sources {
 			in.Sources.Intern(src)
 		}
-		places := map[Ref]place{}
+		places := map[Ref]rowKey{}
 		for i, ref := range in.Order {
 			places[ref] = in.place(i)
 		}

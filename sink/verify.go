@@ -49,7 +49,7 @@ type verifier struct {
 	// The sort key of the row group, column by column.
 	time, line, row []int64
 	file, id        labels
-	last            *place // the last row of the row group before
+	last            *rowKey // the last row of the row group before
 }
 
 func (v *verifier) group(g parquet.RowGroup, f *parquet.File, ordinal int) error {
@@ -238,15 +238,15 @@ func (b *bounds) equal(c schemas.Col, least, most []byte) bool {
 	}
 }
 
-// place is the sort key of a row.
-type place struct {
+// rowKey is the sort key of a row.
+type rowKey struct {
 	time      int64
 	file      string
 	line, row int64
 	id        string
 }
 
-func (p place) compare(q place) int {
+func (p rowKey) compare(q rowKey) int {
 	return cmp.Or(
 		cmp.Compare(p.time, q.time),
 		cmp.Compare(p.file, q.file),
@@ -256,17 +256,17 @@ func (p place) compare(q place) int {
 	)
 }
 
-func (v *verifier) place(i int) place {
-	return place{v.time[i], v.file.at(i), v.line[i], v.row[i], v.id.at(i)}
+func (v *verifier) key(i int) rowKey {
+	return rowKey{v.time[i], v.file.at(i), v.line[i], v.row[i], v.id.at(i)}
 }
 
 // order checks the order of the row group's rows.
 func (v *verifier) order() error {
-	if first := v.place(0); v.last != nil && v.last.compare(first) >= 0 {
+	if first := v.key(0); v.last != nil && v.last.compare(first) >= 0 {
 		return errors.New("first row is not behind the row group before")
 	}
 	for i := 1; i < len(v.time); i++ {
-		if v.time[i] <= v.time[i-1] && v.place(i-1).compare(v.place(i)) >= 0 {
+		if v.time[i] <= v.time[i-1] && v.key(i-1).compare(v.key(i)) >= 0 {
 			return fmt.Errorf("row %d is not behind the row before", i)
 		}
 	}
@@ -275,7 +275,7 @@ func (v *verifier) order() error {
 			return fmt.Errorf("%v is empty", schemas.SourceID)
 		}
 	}
-	last := v.place(len(v.time) - 1)
+	last := v.key(len(v.time) - 1)
 	v.last = &last
 	return nil
 }
