@@ -54,6 +54,7 @@ type Block struct {
 	long   *Doc // the only record
 	values bool
 	cut    cutter // values framing: the state at Data[0]
+	torn   bool   // values framing: the stream ends inside the last value
 	lead   lead   // line framing: what stands before Data on its line
 	max    int64  // MaxLine
 }
@@ -106,7 +107,11 @@ func (b *Block) eachValue(fn func(Doc)) {
 		}
 	}
 	if c.open != noValue {
-		c.close()
+		if b.torn {
+			c.tear()
+		} else {
+			c.end() // the byte that ends it begins the next block
+		}
 		fn(c.doc.in(b.Data, b.Offset))
 	}
 }

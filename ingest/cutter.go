@@ -120,43 +120,73 @@ func (c *cutter) within(b []byte) (int, bool) {
 	case strayByte:
 		return 1, true
 	case bareValue:
-		for i, ch := range b {
-			if endsScalar[ch] {
-				return i, true
-			}
-		}
-		return len(b), false
+		n := plain(b, inBare)
+		return n, n < len(b)
 	}
 	for i := 0; i < len(b); i++ {
-		if c.quoted {
-			switch ch := b[i]; {
-			case c.escaped:
-				c.escaped = false
-			case ch == '\\':
+		switch {
+		case c.escaped:
+			c.escaped = false
+		case c.quoted:
+			i += plain(b[i:], inText)
+			if i == len(b) {
+				return i, false
+			}
+			if b[i] == '\\' {
 				c.escaped = true
-			case ch == '"':
-				c.quoted = false
-				if c.depth == 0 {
+			} else if c.quoted = false; c.depth == 0 {
+				return i + 1, true
+			}
+		default:
+			i += plain(b[i:], inObject)
+			if i == len(b) {
+				return i, false
+			}
+			switch b[i] {
+			case '"':
+				c.quoted = true
+			case '{', '[':
+				c.depth++
+			default:
+				if c.depth--; c.depth == 0 {
 					return i + 1, true
 				}
-			}
-			continue
-		}
-		switch b[i] {
-		case '"':
-			c.quoted = true
-		case '{', '[':
-			c.depth++
-		case '}', ']':
-			if c.depth--; c.depth == 0 {
-				return i + 1, true
 			}
 		}
 	}
 	return len(b), false
 }
 
-var endsScalar = [256]bool{' ': true, '\t': true, '\r': true, '\n': true, ',': true, '"': true, '{': true, '}': true, '[': true, ']': true}
+// Where a byte matters.
+const (
+	inText   = 1 << iota // inside of a string
+	inObject             // inside of an object or array, outside of strings
+	inBare               // in a value without brackets or quotes: ends it
+)
+
+var matters = [256]uint8{
+	'\\': inText,
+	'"':  inText | inObject | inBare,
+	'{':  inObject | inBare,
+	'}':  inObject | inBare,
+	'[':  inObject | inBare,
+	']':  inObject | inBare,
+	',':  inBare,
+	' ':  inBare,
+	'\t': inBare,
+	'\r': inBare,
+	'\n': inBare,
+}
+
+// plain is the length of the run of bytes that do not matter.
+func plain(b []byte, where uint8) int {
+	for i, ch := range b {
+		if matters[ch]&where != 0 {
+			return i
+		}
+	}
+	return len(b)
+}
 
 func (c *cutter) end() {
 	c.open = noValue
@@ -166,9 +196,9 @@ func (c *cutter) end() {
 	}
 }
 
-// close ends the open value because the stream ends. Only a scalar that is no
-// element can be complete.
-func (c *cutter) close() {
+// tear ends the open value because the stream ends. Only a bare value that is
+// no element can be complete.
+func (c *cutter) tear() {
 	if c.open == closedValue || c.place != topLevel {
 		c.doc.Reason = schemas.NotJSON
 	}

@@ -23,7 +23,10 @@ func lineDoc(raw []byte, length int64, at Position, lead lead, max int64) (Doc, 
 	}
 	if length > max {
 		raw = raw[:min(len(raw), headLen)]
-		lo, _, _ := bounds(raw[from:])
+		lo, hi, _ := bounds(raw[from:])
+		if lo == hi {
+			lo = 0
+		}
 		lo += from
 		d.Data, d.Offset, d.Length = raw[lo:], at.Offset+int64(lo), length-int64(lo)
 		d.Reason = schemas.LineTooLong

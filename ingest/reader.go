@@ -209,7 +209,9 @@ func (r *Reader) nextValues() (*Block, error) {
 			r.more()
 		case len(r.buf) > 0 && (r.opt.Final || int64(len(r.buf)) > r.opt.MaxLine):
 			r.cut.open = noValue
-			return r.take(len(r.buf)), nil
+			b := r.take(len(r.buf))
+			b.torn = true
+			return b, nil
 		default:
 			return nil, r.stop()
 		}
@@ -263,7 +265,7 @@ func (r *Reader) takeLong() *Block {
 
 	if r.values {
 		if !ended {
-			r.cut.close()
+			r.cut.tear()
 		}
 		d := r.cut.doc.in(b.Data, at.Offset)
 		b.long = &d

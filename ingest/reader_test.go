@@ -124,6 +124,7 @@ var readerTests = []struct {
 	{name: "too many commas", in: `[,{},,1,]2`, opt: ReaderOptions{Final: true},
 		docs: []string{`1.0@1 , !not_json 1`, `1.1@2 {}`, `1.2@5 , !not_json 1`, `1.3@6 1`, `1.4@8 ] !not_json 1`, `1.5@9 2`}},
 	{name: "stray bytes", in: "[1}],]}\n{}", docs: []string{`1.0@1 1`, `1.1@2 } !not_json 1`, `1.2@4 , !not_json 1`, `1.3@5 ] !not_json 1`, `1.4@6 } !not_json 1`, `2.0@8 {}`}},
+	{name: "values without space", in: `[0[00]"a"1]2[3]`, docs: []string{`1.0@1 0`, `1.1@2 [00] !not_json 4`, `1.2@6 "a" !not_json 3`, `1.3@9 1 !not_json 1`, `1.4@11 2`, `1.5@13 3`}},
 	{name: "trailing text", in: "[{}] x\n", docs: []string{`1.0@1 {}`, `1.1@5 x`}},
 	{name: "array unclosed", in: `[{},{"a":`, docs: []string{`1.0@1 {}`}, pending: 5},
 	{name: "array unclosed, final", in: `[{},{"a":`, opt: ReaderOptions{Final: true}, docs: []string{`1.0@1 {}`, `1.1@4 {"a": !not_json 5`}},
