@@ -205,11 +205,14 @@ func (c *cutter) tear() {
 	c.end()
 }
 
-// resume goes on at p as if p were the beginning of what is left of the open
-// value: what stands before p was given away.
+// resume goes on at p, before which all was given away. What is left of an open
+// value is broken.
 func (c *cutter) resume(p Position) {
 	c.at, c.line = p.Offset, p.Line
-	if c.open != noValue {
+	switch c.open {
+	case bareValue:
+		c.open = noValue
+	case closedValue:
 		c.doc = Doc{Offset: p.Offset, Line: p.Line, Ord: c.ord, Reason: schemas.NotJSON}
 		c.ord++
 	}
