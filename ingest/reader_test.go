@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -452,6 +453,37 @@ func checkCovered(t *testing.T, in []byte, opt ReaderOptions, got reading) {
 			t.Fatalf("byte %d is in no document", i)
 		}
 	}
+}
+
+// FuzzContinue stops anywhere, three times, and goes on.
+func FuzzContinue(f *testing.F) {
+	for _, tt := range readerTests {
+		f.Add([]byte(tt.in), uint16(3), uint16(2), uint16(5), uint16(9))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, size, a, b, c uint16) {
+		opt := ReaderOptions{BlockSize: int(size)}
+		stops := []int{min(int(a), len(in)), min(int(b), len(in)), min(int(c), len(in)), len(in)}
+		slices.Sort(stops)
+		var docs []string
+		var got reading
+		for _, n := range stops {
+			got = readAll(t, bytes.NewReader(in[:n]), opt)
+			if got.End.Offset+got.Pending != int64(n) || got.Sum != xxh3.Hash128(in[:got.End.Offset]).Bytes() {
+				t.Fatalf("%d bytes: end %v, pending %d", n, got.End, got.Pending)
+			}
+			if got.End.Line != 1+int64(bytes.Count(in[:got.End.Offset], lf)) {
+				t.Fatalf("end %v", got.End)
+			}
+			docs = append(docs, got.Docs...)
+			opt.Start = got.End
+		}
+		checkUnique(t, docs)
+		if whole := readAll(t, bytes.NewReader(in), ReaderOptions{}); isValues(string(in[:min(len(in), headLen)])) {
+			if diff := cmp.Diff(whole.Docs, docs); diff != "" {
+				t.Fatalf("-whole +parts\n%s", diff)
+			}
+		}
+	})
 }
 
 func BenchmarkReader(b *testing.B) {
