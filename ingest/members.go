@@ -50,7 +50,7 @@ func (s *search) value(i int, parent []byte, depth int) int {
 		}
 		return i
 	}
-	return plain(b, i)
+	return plainValue(b, i)
 }
 
 func (s *search) member(i int, parent []byte, depth int) int {
@@ -71,7 +71,7 @@ func (s *search) member(i int, parent []byte, depth int) int {
 	}
 	nested := b[i] == '{' || b[i] == '['
 	if end = i + 1; !nested {
-		if end = plain(b, i); end < 0 {
+		if end = plainValue(b, i); end < 0 {
 			return -1
 		}
 	}
@@ -85,8 +85,8 @@ func (s *search) member(i int, parent []byte, depth int) int {
 	return end
 }
 
-// plain steps over a value that is no object or array.
-func plain(b []byte, i int) int {
+// plainValue steps over a value that is no object or array.
+func plainValue(b []byte, i int) int {
 	if b[i] != '"' {
 		i, _ = scalar(b, i)
 		return i

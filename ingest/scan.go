@@ -217,8 +217,8 @@ func decode(quoted []byte) []byte {
 	return []byte(s)
 }
 
-// extent returns the end of the object or array at i of a valid document.
-func extent(b []byte, i int) int {
+// nestedEnd returns the end of the object or array at i of a valid document.
+func nestedEnd(b []byte, i int) int {
 	for depth := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':

@@ -320,5 +320,5 @@ func (w *Walker) skipNested(i int) int {
 		return -1
 	}
 	w.valid = true
-	return extent(b, i)
+	return nestedEnd(b, i)
 }
