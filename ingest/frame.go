@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"usagelake/schemas"
 )
@@ -70,6 +71,22 @@ func bounds(line []byte) (lo, hi int, record bool) {
 		}
 	}
 	return lo, hi, lo < hi && string(line[lo:hi]) != sseDone
+}
+
+// whole reports whether an unterminated last line can be handed out: a complete
+// document, blank, or too long to wait for. Other SSE lines may go on.
+func (r *Reader) whole(line []byte) bool {
+	if r.opt.Final || int64(len(line)) > r.opt.MaxLine {
+		return true
+	}
+	line = line[bomLen(line, r.end.Offset):]
+	lo, hi, _ := bounds(line)
+	if len(trimWhite(line)) == 0 {
+		return true
+	}
+	// A line is given away in two parts at most: its second document has ord
+	// 1, and there must not be another.
+	return r.lead != behindText && (string(line[lo:hi]) == sseDone || json.Valid(line[lo:hi]))
 }
 
 // framing chooses between lines and values by the beginning of a stream, as

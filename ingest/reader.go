@@ -3,7 +3,6 @@ package ingest
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -97,7 +96,7 @@ func (r *Reader) Next() (*Block, error) {
 	return r.nextLines()
 }
 
-// End is the place behind the last byte that was handed out.
+// End is the place behind the last byte that was handed out or passed over.
 func (r *Reader) End() Position { return r.end }
 
 // Pending is how many bytes were read and not handed out. Once Next has
@@ -168,20 +167,6 @@ func (r *Reader) nextLines() (*Block, error) {
 			return nil, r.stop()
 		}
 	}
-}
-
-// whole reports whether a line without newline can be taken as it is.
-func (r *Reader) whole(line []byte) bool {
-	if r.opt.Final || int64(len(line)) > r.opt.MaxLine {
-		return true
-	}
-	line = line[bomLen(line, r.end.Offset):]
-	lo, hi, _ := bounds(line)
-	if r.lead == behindText {
-		// Its (line, ord) must not be given away twice.
-		return len(trimWhite(line)) == 0
-	}
-	return len(trimWhite(line)) == 0 || string(line[lo:hi]) == sseDone || json.Valid(line[lo:hi])
 }
 
 func (r *Reader) nextValues() (*Block, error) {

@@ -2,11 +2,14 @@ package ingest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -346,6 +349,34 @@ func TestReaderContinueInside(t *testing.T) {
 	}
 }
 
+// Blocks are used while the reader goes on.
+func TestReaderConcurrent(t *testing.T) {
+	text := records(1 << 20)
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	var docs atomic.Int64
+	var wg sync.WaitGroup
+	r := NewReader(bytes.NewReader(text), ReaderOptions{BlockSize: 20_000})
+	for {
+		b, err := r.Next()
+		if err != nil {
+			break
+		}
+		wg.Go(func() {
+			b.Each(func(d Doc) {
+				if !json.Valid(d.Data) {
+					t.Errorf("document at %d was overwritten", d.Offset)
+				}
+				docs.Add(1)
+			})
+			b.Free()
+		})
+	}
+	wg.Wait()
+	if n := int64(bytes.Count(text, lf)); docs.Load() != n {
+		t.Errorf("%d documents, want %d", docs.Load(), n)
+	}
+}
+
 func TestReaderLines(t *testing.T) {
 	line := rapid.OneOf(
 		rapid.SampledFrom([]string{"", " ", "\r", "[DONE]", "data: [DONE]", "event: a", "id: 1", ":", "x", "data: {}", "data:"}),
@@ -488,28 +519,39 @@ func FuzzContinue(f *testing.F) {
 
 func BenchmarkReader(b *testing.B) {
 	line := `{"id":"msg_01","model":"some-model","usage":{"input_tokens":1234,"output_tokens":567}` + strings.Repeat(`,"text":"lorem ipsum dolor sit amet"`, 12) + "}\n"
-	for name, data := range map[string][]byte{
-		"lines":  bytes.Repeat([]byte(line), 64<<20/len(line)),
-		"values": append([]byte("[0\n"), bytes.Repeat([]byte(","+line), 64<<20/len(line))...),
+	lines := bytes.Repeat([]byte(line), 64<<20/len(line))
+	values := append([]byte("[0\n"), bytes.Repeat([]byte(","+line), 64<<20/len(line))...)
+	for _, bb := range []struct {
+		name string
+		in   Input
+		each bool
+	}{
+		{"lines", file(b, lines), false},
+		{"lines and each", file(b, lines), true},
+		{"values", file(b, values), false},
+		{"values and each", file(b, values), true},
 	} {
-		for _, each := range []bool{false, true} {
-			b.Run(fmt.Sprintf("%s/each=%t", name, each), func(b *testing.B) {
-				b.SetBytes(int64(len(data)))
-				b.ReportAllocs()
-				for b.Loop() {
-					r := NewReader(bytes.NewReader(data), ReaderOptions{})
-					for {
-						blk, err := r.Next()
-						if err != nil {
-							break
-						}
-						if each {
-							blk.Each(func(Doc) {})
-						}
-						blk.Free()
-					}
+		b.Run(bb.name, func(b *testing.B) {
+			b.SetBytes(bb.in.Size)
+			b.ReportAllocs()
+			for b.Loop() {
+				s, err := Open(bb.in)
+				if err != nil {
+					b.Fatal(err)
 				}
-			})
-		}
+				r := NewReader(s, ReaderOptions{})
+				for {
+					blk, err := r.Next()
+					if err != nil {
+						break
+					}
+					if bb.each {
+						blk.Each(func(Doc) {})
+					}
+					blk.Free()
+				}
+				s.Close()
+			}
+		})
 	}
 }

@@ -224,7 +224,7 @@ func TestHead(t *testing.T) {
 }
 
 func TestPrefixes(t *testing.T) {
-	text := records(3 << 20)
+	text := records(1<<20 + 5000)
 	n := int64(len(text))
 	lengths := []int64{0, 1, 1, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, n - 1, n, n + 1, 2 * n}
 	want := map[int64][16]byte{}
