@@ -1,18 +1,15 @@
 package usagelake
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"usagelake/ingest"
 	"usagelake/schemas"
 	"usagelake/sink"
-	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
 )
@@ -44,8 +41,8 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 		return allFailed(p, report)
 	}
 	moves := r.moves
-	if len(m.quarantine) > 0 {
-		move, q, err := stageQuarantine(lake, p, m.quarantine)
+	if report.Books.Quarantined > 0 {
+		move, q, err := stageQuarantine(lake, p, m)
 		if err != nil {
 			return err
 		}
@@ -191,21 +188,20 @@ func allFailed(p *planned, report *Report) error {
 	return fmt.Errorf("none of %d inputs could be read; the first: %s", failed, report.Inputs[0].Error)
 }
 
-func stageQuarantine(lake *ledger.Lake, p *planned, list []sink.Quarantined) (ledger.Move, *ledger.Quarantine, error) {
-	for i := range list {
-		src := p.sources.At(list[i].Source)
-		list[i].File, list[i].ID = src.File, src.ID
+func stageQuarantine(lake *ledger.Lake, p *planned, m *mapped) (_ ledger.Move, _ *ledger.Quarantine, err error) {
+	files := make([]io.ReaderAt, len(m.quarantine))
+	q := &ledger.Quarantine{Path: fmt.Sprintf("%09d.jsonl", lake.NextSeq())}
+	for i, s := range m.quarantine {
+		f, err := lake.FS().Open(lake.StagedPath(spoolName(i)))
+		if err != nil {
+			return ledger.Move{}, nil, err
+		}
+		defer f.Close()
+		files[i] = f
+		q.Records += int64(s.Len())
 	}
-	slices.SortStableFunc(list, sink.Quarantined.Compare)
-	var buf bytes.Buffer
-	if err := sink.WriteQuarantine(&buf, list); err != nil {
-		return ledger.Move{}, nil, err
-	}
-	name := fmt.Sprintf("%09d.jsonl", lake.NextSeq())
-	if err := disk.WriteFile(lake.FS(), lake.StagedPath(name), buf.Bytes(), 0o600); err != nil {
-		return ledger.Move{}, nil, err
-	}
-	sum := sha256.Sum256(buf.Bytes())
-	q := &ledger.Quarantine{Path: name, Records: int64(len(list)), SHA256: hex.EncodeToString(sum[:])}
-	return ledger.Move{Staged: name, Target: ledger.QuarantinePath(name), New: q.SHA256}, q, nil
+	_, q.SHA256, err = stageFile(lake, q.Path, 0o600, func(w io.Writer) error {
+		return sink.WriteQuarantine(w, m.quarantine, files, p.sources)
+	})
+	return ledger.Move{Staged: q.Path, Target: ledger.QuarantinePath(q.Path), New: q.SHA256}, q, err
 }

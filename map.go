@@ -9,12 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
 	"usagelake/ingest"
 	"usagelake/schemas"
 	"usagelake/sink"
+	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
 )
@@ -28,7 +28,7 @@ type mapped struct {
 	batches    map[schemas.Unit][]*schemas.Batch
 	reads      []readResult    // by task
 	books      []schemas.Books // by task
-	quarantine []sink.Quarantined
+	quarantine []*sink.Spool   // in the staged files spoolName(i)
 	reasons    Counts
 }
 
@@ -62,6 +62,19 @@ type work struct {
 // normalise them. What it returns does not depend on who did what.
 func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) (_ *mapped, err error) {
 	m := &mapped{batches: map[schemas.Unit][]*schemas.Batch{}, reads: make([]readResult, len(p.tasks)), reasons: Counts{}}
+	workers := make([]*worker, s.Jobs)
+	for i := range workers {
+		w, err := newWorker(s, p, lake, i)
+		if err != nil {
+			return nil, err
+		}
+		workers[i] = w
+		defer func() {
+			if e := w.spoolFile.Close(); err == nil {
+				err = e
+			}
+		}()
+	}
 	var next, records, bytesRead atomic.Int64
 	blocks := make(chan work, s.Jobs)
 	g, ctx := errgroup.WithContext(ctx)
@@ -91,11 +104,8 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 		return nil
 	})
 
-	workers := make([]*worker, s.Jobs)
-	for i := range workers {
-		workers[i] = newWorker(s, p, lake.State.Settings.Buckets)
+	for _, w := range workers {
 		g.Go(func() error {
-			w := workers[i]
 			for b := range blocks {
 				w.block(b)
 				b.block.Free()
@@ -105,6 +115,9 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 				})
 				w.records = 0
 			}
+			if w.err != nil {
+				return w.err
+			}
 			return ctx.Err()
 		})
 	}
@@ -113,7 +126,9 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 		b.block.Free()
 	}
 	for _, w := range workers {
-		w.finish(m)
+		if e := w.finish(m); err == nil {
+			err = e
+		}
 	}
 	if err != nil {
 		m.release()
@@ -168,21 +183,32 @@ type worker struct {
 	builders map[schemas.Unit]*schemas.Builder
 	batches  map[schemas.Unit][]*schemas.Batch
 	books    []schemas.Books
-	bad      []sink.Quarantined
 	reasons  Counts
 	records  int64 // since the last block
+
+	spool     *sink.Spool
+	spoolFile disk.Writer
+	err       error // the first of writing the spool
 }
 
-func newWorker(s *settings, p *planned, buckets int) *worker {
+// spoolName is the staged file of a worker's quarantined records.
+func spoolName(worker int) string { return fmt.Sprintf("quarantine-%d", worker) }
+
+func newWorker(s *settings, p *planned, lake *ledger.Lake, i int) (*worker, error) {
+	f, err := lake.FS().Create(lake.StagedPath(spoolName(i)), 0o600)
+	if err != nil {
+		return nil, err
+	}
 	return &worker{
-		s: s, p: p, buckets: buckets,
+		s: s, p: p, buckets: lake.State.Settings.Buckets,
+		spool: sink.NewSpool(f), spoolFile: f,
 		walker:   ingest.NewWalker(transform.Layout()),
 		norm:     transform.NewNormalizer(transform.Options{Location: s.location}),
 		builders: map[schemas.Unit]*schemas.Builder{},
 		batches:  map[schemas.Unit][]*schemas.Batch{},
 		books:    make([]schemas.Books, len(p.tasks)),
 		reasons:  Counts{},
-	}
+	}, nil
 }
 
 func (w *worker) block(b work) {
@@ -246,7 +272,7 @@ func (w *worker) append(t *task, books *schemas.Books, row *schemas.Row) {
 	unit := schemas.Unit{Day: day, Bucket: w.bucket(t, row)}
 	b := w.builders[unit]
 	if b == nil {
-		b = schemas.NewBuilder(memory.DefaultAllocator)
+		b = schemas.NewBuilder(w.s.Memory)
 		w.builders[unit] = b
 	}
 	b.Append(row)
@@ -269,11 +295,14 @@ func (w *worker) bucket(t *task, row *schemas.Row) uint16 {
 
 func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 	w.reasons[string(reason)]++
-	w.bad = append(w.bad, sink.Quarantine(reason, t.source.Index, d.Line, d.Offset, d.Length, d.Data, w.s.QuarantineRaw))
+	q := sink.MakeQuarantined(reason, d.Line, d.Offset, d.Length, d.Data, w.s.QuarantineRaw)
+	if err := w.spool.Add(t.source.Index, &q); w.err == nil {
+		w.err = err
+	}
 }
 
 // finish hands over what the worker has gathered.
-func (w *worker) finish(m *mapped) {
+func (w *worker) finish(m *mapped) error {
 	for unit, b := range w.builders {
 		if b.Len() > 0 {
 			w.batches[unit] = append(w.batches[unit], b.Flush())
@@ -289,10 +318,11 @@ func (w *worker) finish(m *mapped) {
 	for i := range w.books {
 		m.books[i].Add(&w.books[i])
 	}
-	m.quarantine = append(m.quarantine, w.bad...)
+	m.quarantine = append(m.quarantine, w.spool)
 	for r, n := range w.reasons {
 		m.reasons[r] += n
 	}
+	return w.spool.Flush()
 }
 
 func hexID(sum [16]byte) string { return hex.EncodeToString(sum[:]) }

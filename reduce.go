@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -52,7 +54,7 @@ func (t *tally) add(r *schemas.Row) {
 // stages the files that change.
 func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped) (*reduced, error) {
 	p.identify(m)
-	tables := &tables{lake: lake, sources: p.sources}
+	tables := &tables{lake: lake, sources: p.sources, mem: s.Memory}
 	lost, touched, err := crossDay(lake, p, m, tables)
 	if err != nil {
 		return nil, err
@@ -158,6 +160,7 @@ func crossDay(lake *ledger.Lake, p *planned, m *mapped, tables *tables) (map[sin
 type tables struct {
 	lake    *ledger.Lake
 	sources *sink.Sources
+	mem     memory.Allocator
 }
 
 func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
@@ -173,13 +176,22 @@ func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
 	return f, info.Size(), nil
 }
 
+// read reads a unit's rows, from the very file that the ledger knows: what
+// someone else made of it must not be merged as ours.
 func (t *tables) read(unit schemas.Unit) ([]*schemas.Batch, error) {
 	f, size, err := t.open(unit)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return sink.Read(f, size, memory.DefaultAllocator, t.sources)
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return nil, err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != t.lake.State.Files[unit.Path()].SHA256 {
+		return nil, fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
+	}
+	return sink.Read(f, size, t.mem, t.sources)
 }
 
 // copies adds to wide the rows of a unit that are copies of new ones. The
@@ -197,7 +209,7 @@ func (t *tables) copies(wide *sink.Wide, unit schemas.Unit, anyDay bool) error {
 	if may, err := sink.MayHold(f, size, ids); err != nil || !may {
 		return err
 	}
-	batches, err := sink.Read(f, size, memory.DefaultAllocator, t.sources)
+	batches, err := sink.Read(f, size, t.mem, t.sources)
 	if err != nil {
 		return err
 	}
@@ -331,42 +343,51 @@ func (r *reduced) order() {
 	})
 }
 
-// stage writes a unit's file, makes it durable, reads it back and holds it
-// against what was to be written.
+// stage writes a unit's file, reads it back and holds it against what was to
+// be written.
 func stage(s *settings, lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string) (facts sink.Facts, size int64, sum string, err error) {
-	path := lake.StagedPath(name)
-	w, err := lake.FS().Create(path, 0o644)
+	size, sum, err = stageFile(lake, name, 0o644, func(w io.Writer) error {
+		facts, err = sink.Write(w, unit, rows, sink.WriteOptions{Codec: s.Codec})
+		return err
+	})
 	if err != nil {
 		return facts, 0, "", err
 	}
-	h := &hashed{w: w, sum: sha256.New()}
-	buf := bufio.NewWriterSize(h, 1<<20)
-	facts, err = sink.Write(buf, unit, rows, sink.WriteOptions{Codec: s.Codec})
-	if err == nil {
-		err = buf.Flush()
-	}
-	if err == nil {
-		err = w.Sync()
-	}
-	if e := w.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return facts, 0, "", err
-	}
-	f, err := lake.FS().Open(path)
+	f, err := lake.FS().Open(lake.StagedPath(name))
 	if err != nil {
 		return facts, 0, "", err
 	}
 	defer f.Close()
-	back, err := sink.Verify(f, h.n, unit)
+	back, err := sink.Verify(f, size, unit)
 	if err != nil {
 		return facts, 0, "", fmt.Errorf("read back: %w", err)
 	}
 	if back != facts {
-		return facts, 0, "", fmt.Errorf("read back: the file does not hold what was written")
+		return facts, 0, "", errors.New("read back: the file does not hold what was written")
 	}
-	return facts, h.n, hex.EncodeToString(h.sum.Sum(nil)), nil
+	return facts, size, sum, nil
+}
+
+// stageFile writes a staged file, makes it durable, and returns its size and
+// SHA-256.
+func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, write func(io.Writer) error) (size int64, sum string, err error) {
+	f, err := lake.FS().Create(lake.StagedPath(name), perm)
+	if err != nil {
+		return 0, "", err
+	}
+	h := &hashed{w: f, sum: sha256.New()}
+	buf := bufio.NewWriterSize(h, 1<<20)
+	err = write(buf)
+	if err == nil {
+		err = buf.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	return h.n, hex.EncodeToString(h.sum.Sum(nil)), err
 }
 
 // hashed writes through a hash.

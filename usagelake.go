@@ -25,6 +25,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
 	"usagelake/ingest"
 	"usagelake/schemas"
 	"usagelake/sink/disk"
@@ -56,9 +58,10 @@ type Config struct {
 	Codec         string   // zstd or snappy; default zstd
 	Jobs          int      // workers; default one per CPU
 
-	Log      *slog.Logger   // default: discards
-	Progress func(Progress) // called now and then, by several goroutines; may be nil
-	FS       disk.FS        // default disk.OS
+	Memory   memory.Allocator // of Arrow arrays; default memory.DefaultAllocator
+	Log      *slog.Logger     // default: discards
+	Progress func(Progress)   // called now and then, by several goroutines; may be nil
+	FS       disk.FS          // default disk.OS
 	Now      func() time.Time
 }
 
@@ -163,6 +166,9 @@ func (cfg Config) check() (*settings, error) {
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if s.Memory == nil {
+		s.Memory = memory.DefaultAllocator
 	}
 	if s.FS == nil {
 		s.FS = disk.OS{}

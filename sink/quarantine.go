@@ -1,11 +1,13 @@
 package sink
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -25,10 +27,9 @@ const (
 
 // Quarantined is one record set aside, as it is written: a JSON object a line.
 type Quarantined struct {
-	Source int32          `json:"-"` // in the run's table of sources
-	Reason schemas.Reason `json:"reason"`
 	File   string         `json:"source_file"`
 	ID     string         `json:"source_id"`
+	Reason schemas.Reason `json:"reason"`
 	Line   int64          `json:"line"`
 	Offset int64          `json:"offset"` // in the decompressed source
 	Length int64          `json:"length"` // bytes
@@ -40,19 +41,11 @@ type Quarantined struct {
 	Whole     bool   `json:"whole"` // Raw is all of the record
 }
 
-// Compare orders entries by source and place.
-func (q Quarantined) Compare(o Quarantined) int {
-	return cmp.Or(strings.Compare(q.File, o.File), strings.Compare(q.ID, o.ID), cmp.Compare(q.Offset, o.Offset))
-}
-
-// Quarantine makes the entry for a record. doc is what was read of it; length
-// is its true length.
-func Quarantine(reason schemas.Reason, source int32, line, offset, length int64, doc []byte, whole bool) Quarantined {
+// MakeQuarantined describes a record. doc is what was read of it; Length is
+// its true length. whole keeps long texts.
+func MakeQuarantined(reason schemas.Reason, line, offset, length int64, doc []byte, whole bool) Quarantined {
 	sum := xxh3.Hash128(doc).Bytes()
-	q := Quarantined{
-		Source: source, Reason: reason, Line: line, Offset: offset, Length: length,
-		Hash: hex.EncodeToString(sum[:]),
-	}
+	q := Quarantined{Reason: reason, Line: line, Offset: offset, Length: length, Hash: hex.EncodeToString(sum[:])}
 	raw := doc
 	if !whole {
 		raw = shorten(doc, reason == schemas.NotJSON || reason == schemas.LineTooLong)
@@ -67,6 +60,80 @@ func Quarantine(reason schemas.Reason, source int32, line, offset, length int64,
 		q.RawBase64 = bytes.Clone(raw)
 	}
 	return q
+}
+
+// Spool keeps quarantined records in a file until their sources are known:
+// of a record it holds no more than its place in memory.
+type Spool struct {
+	w       *bufio.Writer
+	size    int64
+	entries []spooled
+}
+
+type spooled struct {
+	source     int32
+	offset     int64 // of the record in its source
+	start, end int64 // in the spool
+}
+
+// NewSpool makes a spool that writes to w, which the caller closes.
+func NewSpool(w io.Writer) *Spool { return &Spool{w: bufio.NewWriterSize(w, 64<<10)} }
+
+// Len is the count of records.
+func (s *Spool) Len() int { return len(s.entries) }
+
+// Add takes a record of the source with this index.
+func (s *Spool) Add(source int32, q *Quarantined) error {
+	text, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	s.entries = append(s.entries, spooled{source, q.Offset, s.size, s.size + int64(len(text))})
+	s.size += int64(len(text))
+	_, err = s.w.Write(text)
+	return err
+}
+
+// Flush makes all that was added readable.
+func (s *Spool) Flush() error { return s.w.Flush() }
+
+// WriteQuarantine writes the records of several spools, with the names of
+// their sources, in the order of source_file, source_id and offset. files
+// reads what the spools wrote.
+func WriteQuarantine(w io.Writer, spools []*Spool, files []io.ReaderAt, sources *Sources) error {
+	type entry struct {
+		spooled
+		file int
+	}
+	var all []entry
+	for i, s := range spools {
+		for _, e := range s.entries {
+			all = append(all, entry{e, i})
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int {
+		s, t := sources.At(a.source), sources.At(b.source)
+		return cmp.Or(strings.Compare(s.File, t.File), strings.Compare(s.ID, t.ID), cmp.Compare(a.offset, b.offset))
+	})
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	var buf []byte
+	for _, e := range all {
+		buf = slices.Grow(buf[:0], int(e.end-e.start))[:e.end-e.start]
+		if _, err := files[e.file].ReadAt(buf, e.start); err != nil {
+			return err
+		}
+		var q Quarantined
+		if err := json.Unmarshal(buf, &q); err != nil {
+			return err
+		}
+		src := sources.At(e.source)
+		q.File, q.ID = src.File, src.ID
+		if err := enc.Encode(&q); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shorten cuts the strings of a text to maxText bytes each and says how long
@@ -126,16 +193,4 @@ func cut(text []byte, n int) []byte {
 	out = append(out, "…("...)
 	out = strconv.AppendInt(out, int64(len(text)-k), 10)
 	return append(out, " bytes more)"...)
-}
-
-// WriteQuarantine writes entries, one a line, in the order given.
-func WriteQuarantine(w io.Writer, list []Quarantined) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	for i := range list {
-		if err := enc.Encode(&list[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }

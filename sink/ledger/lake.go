@@ -73,6 +73,11 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	if err := l.settings(opt); err != nil {
 		return nil, err
 	}
+	for _, d := range []string{l.dir, filepath.Dir(l.dir)} { // the names made above
+		if err := l.fs.SyncDir(d); err != nil {
+			return nil, err
+		}
+	}
 	if err := l.recover(); err != nil {
 		return nil, err
 	}
@@ -82,8 +87,26 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	return l, nil
 }
 
-// Close frees the lock.
-func (l *Lake) Close() error { return l.lock.Close() }
+// Close removes what was staged and not published, and frees the lock. A
+// publication under way keeps its files for the next Open.
+func (l *Lake) Close() error {
+	err := l.clean()
+	if e := l.lock.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (l *Lake) clean() error {
+	f, err := l.fs.Open(l.intent())
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return l.sweep()
+}
 
 func (l *Lake) settings(opt Options) error {
 	path := filepath.Join(l.state(), "lake.json")
