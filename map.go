@@ -64,16 +64,12 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 	m := &mapped{batches: map[schemas.Unit][]*schemas.Batch{}, reads: make([]readResult, len(p.tasks)), reasons: Counts{}}
 	workers := make([]*worker, s.Jobs)
 	for i := range workers {
-		w, err := newWorker(s, p, lake, i)
-		if err != nil {
+		if workers[i], err = newWorker(s, p, lake, i); err != nil {
+			for _, w := range workers[:i] {
+				w.spoolFile.Close()
+			}
 			return nil, err
 		}
-		workers[i] = w
-		defer func() {
-			if e := w.spoolFile.Close(); err == nil {
-				err = e
-			}
-		}()
 	}
 	var next, records, bytesRead atomic.Int64
 	blocks := make(chan work, s.Jobs)
@@ -301,7 +297,7 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 	}
 }
 
-// finish hands over what the worker has gathered.
+// finish hands over what the worker has gathered. It ends the worker.
 func (w *worker) finish(m *mapped) error {
 	for unit, b := range w.builders {
 		if b.Len() > 0 {
@@ -322,7 +318,11 @@ func (w *worker) finish(m *mapped) error {
 	for r, n := range w.reasons {
 		m.reasons[r] += n
 	}
-	return w.spool.Flush()
+	err := w.spool.Flush()
+	if e := w.spoolFile.Close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 func hexID(sum [16]byte) string { return hex.EncodeToString(sum[:]) }
