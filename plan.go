@@ -87,12 +87,12 @@ func plan(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.I
 	if err := dropContained(ctx, p.tasks); err != nil {
 		return nil, err
 	}
-	for i, t := range p.tasks {
+	for _, t := range p.tasks {
 		if t.state == "" {
 			t.state = Loaded
 		}
 		if t.read() {
-			p.prepare(s, t, i)
+			p.prepare(s, t)
 			p.bytes += max(t.input.Size, 0)
 		}
 	}
@@ -264,8 +264,8 @@ func sameHead(ctx context.Context, group []*task) error {
 }
 
 // prepare gives a task its identity and what is known beside its records.
-func (p *planned) prepare(s *settings, t *task, i int) {
-	src := sink.Source{File: t.input.File, ID: fmt.Sprintf("new %d", i)} // the id is set when it was read
+func (p *planned) prepare(s *settings, t *task) {
+	src := sink.Source{File: strings.ToValidUTF8(t.input.File, "\uFFFD")} // its id is set when it was read
 	fileTime := t.input.ModTime.UnixMicro()
 	if t.known != nil {
 		src = sink.Source{File: t.known.File, ID: t.known.ID}

@@ -82,8 +82,12 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 			if err != nil {
 				return fmt.Errorf("partition %s: %w", unit.Dir(), err)
 			}
+			for _, b := range m.batches[unit] {
+				b.Release()
+			}
 			mu.Lock()
 			defer mu.Unlock()
+			m.batches[unit] = nil
 			s.Progress(Progress{Step: "reduce"})
 			r.add(out, p.sources)
 			return nil

@@ -66,15 +66,26 @@ func HasFlag(flags, name string) bool {
 	return false
 }
 
+// Scope is where copies can lie under a rule.
+func (id *Identity) Scope(rule KeyRule) Scope {
+	body := id.TimeSource == FromBody
+	switch own := body || id.TimeSource == FromEnvelope; {
+	case id.RequestID == "":
+		return NoCopies
+	case !own:
+		return AnyDay
+	case rule.Time && body, HasFlag(id.Flags, FlagIDFromContent):
+		return SameDay
+	}
+	return NearDays
+}
+
 // Key is the call key under a rule, and where copies can lie.
 func (id *Identity) Key(rule KeyRule) (CallKey, Scope) {
-	if id.RequestID == "" {
-		return CallKey{}, NoCopies
+	scope := id.Scope(rule)
+	if scope == NoCopies {
+		return CallKey{}, scope
 	}
-	own := id.TimeSource == FromBody || id.TimeSource == FromEnvelope
-	content := HasFlag(id.Flags, FlagIDFromContent)
-	withTime := rule.Time && id.TimeSource == FromBody || content && own
-
 	var buf [256]byte
 	b := id.reuse(buf[:0])
 	if rule.Transport {
@@ -83,13 +94,8 @@ func (id *Identity) Key(rule KeyRule) (CallKey, Scope) {
 	if rule.Model && !HasFlag(id.Flags, FlagModelFilled) {
 		b = appendPart(b, id.Model)
 	}
-	scope := AnyDay
-	if own {
-		scope = NearDays
-	}
-	if withTime {
+	if scope == SameDay {
 		b = binary.LittleEndian.AppendUint64(b, uint64(id.EventTime))
-		scope = SameDay
 	}
 	return CallKey(xxh3.Hash128(b).Bytes()), scope
 }

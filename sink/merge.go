@@ -52,19 +52,25 @@ func makeCall(b *schemas.Batch, ref Ref, old bool, rule func(dialect string) sch
 	if !b.Null(schemas.InputTokens, i) {
 		c.input = b.Double(schemas.InputTokens, i)
 	}
+	if id := identity(b, i); id.RequestID != "" {
+		c.key, c.scope = id.Key(rule(id.Dialect))
+		c.reuse = id.Reuse()
+	}
+	return c
+}
+
+func identity(b *schemas.Batch, i int) schemas.Identity {
 	id := schemas.Identity{RequestID: b.Str(schemas.RequestID, i)}
 	if id.RequestID == "" {
-		return c
+		return id
 	}
 	id.Dialect = b.Str(schemas.Dialect, i)
 	id.TransportID = b.Str(schemas.TransportID, i)
 	id.Model = b.Str(schemas.Model, i)
 	id.TimeSource = b.Str(schemas.EventTimeSource, i)
 	id.Flags = b.Str(schemas.QualityFlags, i)
-	id.EventTime = c.time
-	c.key, c.scope = id.Key(rule(id.Dialect))
-	c.reuse = id.Reuse()
-	return c
+	id.EventTime = b.Int(schemas.EventTime, i)
+	return id
 }
 
 // better orders copies of a call, the winner first.
@@ -132,11 +138,13 @@ func (m *Merger) Merge(unit schemas.Unit, batches []*schemas.Batch, old int) Mer
 				out.Losses = append(out.Losses, Loss{c.ref, c.old, by})
 				continue
 			}
-			if seen[c.at] {
-				out.Losses = append(out.Losses, Loss{c.ref, c.old, c.at.source})
-				continue
+			if old > 0 { // only what is there can be loaded again
+				if seen[c.at] {
+					out.Losses = append(out.Losses, Loss{c.ref, c.old, c.at.source})
+					continue
+				}
+				seen[c.at] = true
 			}
-			seen[c.at] = true
 			calls = append(calls, c)
 		}
 	}
@@ -259,19 +267,19 @@ func (w *Wide) Len() int { return len(w.rows) }
 // AddNew collects the wide rows of a new batch.
 func (w *Wide) AddNew(unit schemas.Unit, b *schemas.Batch) {
 	for i := range b.Len() {
-		c := makeCall(b, Ref{Row: int32(i)}, false, w.rule)
-		switch c.scope {
+		id := identity(b, i)
+		switch id.Scope(w.rule(id.Dialect)) {
 		case schemas.NearDays:
-			id := b.Str(schemas.RequestID, i)
 			for _, day := range []schemas.Day{unit.Day - 1, unit.Day, unit.Day + 1} {
 				near := schemas.Unit{Day: day, Bucket: unit.Bucket}
-				w.ids[near] = append(w.ids[near], id)
+				w.ids[near] = append(w.ids[near], id.RequestID)
 			}
 		case schemas.AnyDay:
-			w.any = append(w.any, b.Str(schemas.RequestID, i))
+			w.any = append(w.any, id.RequestID)
 		default:
 			continue
 		}
+		c := makeCall(b, Ref{Row: int32(i)}, false, w.rule)
 		w.keys[c.key] = true
 		w.rows = append(w.rows, wideRow{c, unit})
 	}

@@ -105,7 +105,8 @@ var Entries = []Entry{
 		Doc:  "chat completion usage: prompt and completion tokens",
 		When: []string{
 			"usage.prompt_tokens", "usage.completion_tokens",
-			"!usage.billed_units", "!requests", "!api_requests", "!num_model_requests",
+			// a report's row is no call; a gateway's has its own meaning
+			"!usage.billed_units", "!requests", "!api_requests", "!num_model_requests", "!^spend",
 		},
 		Columns: chatColumns,
 		Basis:   "inclusive", Operation: "chat", Key: bodyKey, Payload: "choices",

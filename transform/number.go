@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"unsafe"
@@ -125,13 +126,10 @@ func parseDecimal(text []byte) (decimal, bool) {
 			return d, false
 		}
 		e, err := strconv.Atoi(string(s[i+1:]))
-		if err != nil {
+		if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is cut to the limits
 			return d, false
 		}
-		if e > 1<<20 || e < -(1<<20) {
-			e = 1 << 20 * (e>>62 | 1) // far out of range, sign kept
-		}
-		d.exp += e
+		d.exp += min(max(e, -(1<<20)), 1<<20)
 	}
 	if len(digits) > 0 {
 		d.digits = digits

@@ -19,8 +19,16 @@ func tokenName(key []byte) bool {
 		return false
 	}
 	k := lower(buf[:0], key)
-	return bytes.Contains(k, []byte("token")) && !decoy(k)
+	for _, n := range countNames {
+		if bytes.Contains(k, n) {
+			return !decoy(k)
+		}
+	}
+	return false
 }
+
+// countNames are parts of the names of counts, in lower case.
+var countNames = [][]byte{[]byte("token"), []byte("eval_count"), []byte("_units")}
 
 func decoy(lowered []byte) bool {
 	for _, d := range decoys {
@@ -50,10 +58,17 @@ func lower(dst, s []byte) []byte {
 }
 
 // MaybeTokens is a cheap test that is true for every document that has a
-// token-like member.
+// token-like member. A backslash can hide any key.
 func MaybeTokens(doc []byte) bool {
-	return bytes.Contains(doc, []byte("oken")) || bytes.Contains(doc, []byte("sage")) ||
-		bytes.Contains(doc, []byte("OKEN")) || bytes.Contains(doc, []byte("SAGE")) || bytes.IndexByte(doc, '\\') >= 0
+	for _, part := range [][]byte{
+		[]byte("oken"), []byte("OKEN"), []byte("sage"), []byte("SAGE"),
+		[]byte("val_count"), []byte("_units"), []byte(`\u`),
+	} {
+		if bytes.Contains(doc, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // TokenLike reports whether a member of a document looks like a token count.

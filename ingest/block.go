@@ -1,0 +1,134 @@
+package ingest
+
+import (
+	"bytes"
+	"sync"
+
+	"usagelake/schemas"
+)
+
+const (
+	// blockPad is how many bytes may be read behind every document.
+	blockPad = 64
+	// keepBuffer is the largest buffer, in bytes, that is used again.
+	keepBuffer = 8 << 20
+	// headLen is how much is kept of a line or value over MaxLine.
+	headLen = 64 << 10
+)
+
+// Doc is one record as it stands in the source.
+type Doc struct {
+	// Data lies in the block, with at least 64 readable bytes behind it. White
+	// space around it, byte order mark and SSE prefixes are left off.
+	Data   []byte
+	Offset int64 // of Data[0] in the stream
+	Line   int64 // from 1
+	// Ord counts the documents that begin on the line, from 0. What a line
+	// grew by after it was handed out has 1.
+	Ord int
+	// Length is the true length in bytes. It is len(Data) unless Reason is
+	// LineTooLong: then Data is at most the first 64 KiB.
+	Length int64
+	// Reason is "", LineTooLong, or NotJSON where framing is broken.
+	Reason schemas.Reason
+}
+
+// in is d with the Data that stands in b, whose first byte has the offset.
+func (d Doc) in(b []byte, offset int64) Doc {
+	d.Data = b[d.Offset-offset:]
+	if d.Reason == schemas.LineTooLong {
+		d.Data = d.Data[:min(len(d.Data), headLen)]
+	}
+	d.Data = d.Data[:min(int64(len(d.Data)), d.Length)]
+	return d
+}
+
+// Block is a run of whole records. It belongs to whoever got it from Next
+// until Free.
+type Block struct {
+	// Data has at least 64 readable bytes behind it. A record over MaxLine may
+	// have a block of its own with no more than its beginning.
+	Data         []byte
+	Offset, Line int64 // of Data[0]
+
+	long   *Doc // the only record
+	values bool
+	cut    cutter // values framing: the state at Data[0]
+	torn   bool   // values framing: the stream ends inside the last value
+	lead   lead   // line framing: what stands before Data on its line
+	max    int64  // MaxLine
+}
+
+// Free gives the buffer back. Data and the documents are invalid then.
+func (b *Block) Free() {
+	recycle(b.Data)
+	*b = Block{}
+}
+
+// Each calls fn for every record in order. It returns the count of lines that
+// are no records: blank ones and those of an SSE stream without data.
+func (b *Block) Each(fn func(d Doc)) (blank int64) {
+	switch {
+	case b.long != nil:
+		fn(*b.long)
+	case b.values:
+		b.eachValue(fn)
+	default:
+		return b.eachLine(fn)
+	}
+	return 0
+}
+
+func (b *Block) eachLine(fn func(Doc)) (blank int64) {
+	at, lead := Position{b.Offset, b.Line}, b.lead
+	for rest := b.Data; len(rest) > 0; {
+		raw, n := rest, len(rest)
+		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+			raw, n = rest[:i], i+1
+		}
+		if d, ok := lineDoc(raw, int64(len(raw)), at, lead, b.max); ok {
+			fn(d)
+		} else if lead == lineStart && !(at.Offset == 0 && string(rest) == bom) {
+			blank++
+		}
+		rest, lead = rest[n:], lineStart
+		at.Offset, at.Line = at.Offset+int64(n), at.Line+1
+	}
+	return blank
+}
+
+func (b *Block) eachValue(fn func(Doc)) {
+	c := b.cut
+	for at := 0; at < len(b.Data); {
+		n, ok := c.next(b.Data[at:])
+		at += n
+		if ok {
+			fn(c.doc.in(b.Data, b.Offset))
+		}
+	}
+	if c.open != noValue {
+		if b.torn {
+			c.tear()
+		} else {
+			c.end() // the byte that ends it begins the next block
+		}
+		fn(c.doc.in(b.Data, b.Offset))
+	}
+}
+
+// buffers holds *[]byte of any capacity.
+var buffers sync.Pool
+
+// buffer returns an empty buffer for n bytes and the padding.
+func buffer(n int) []byte {
+	if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n+blockPad {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, n+blockPad)
+}
+
+func recycle(b []byte) {
+	if cap(b) > blockPad && cap(b) <= keepBuffer {
+		buffers.Put(&b)
+	}
+}

@@ -1,0 +1,204 @@
+package ingest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+)
+
+// stdin is the argument and the path that stand for standard input.
+const stdin = "-"
+
+// Input is one file to read, or standard input (Path "-").
+type Input struct {
+	// Path opens the file.
+	Path string
+	// File is the source_file column: the path below the argument,
+	// slash-separated, valid UTF-8, without compression suffix.
+	File string
+	// Size is the bytes on disk when the file was found, -1 for standard
+	// input. Reading stops there, so that a file that grows is read as it was.
+	Size    int64
+	ModTime time.Time
+	// Dev and Inode are 0 where the system has no such numbers.
+	Dev, Inode uint64
+	// Err says why the input cannot be read. The other inputs are not
+	// affected.
+	Err error
+}
+
+// NoMatchError tells of an argument that names no file.
+type NoMatchError struct{ Arg string }
+
+func (e *NoMatchError) Error() string { return fmt.Sprintf("input %s: no file found", e.Arg) }
+
+// Discover finds the inputs that the arguments name: files, directories with
+// everything below, doublestar patterns, and "-". Patterns match files only;
+// an existing path is never taken for a pattern. In directories, and where a
+// pattern has a wildcard, names that start with a dot do not count. The
+// directory lake, an absolute path or "", is never entered.
+//
+// The result is sorted by File and Path and has each file once. With a
+// *NoMatchError, or several joined, it holds what the other arguments name.
+func Discover(args []string, lake string) ([]Input, error) {
+	f := finder{lake: lake, seen: map[string]bool{}}
+	if lake != "" {
+		f.lakeInfo, _ = os.Stat(lake)
+	}
+	var errs []error
+	for _, arg := range args {
+		if !f.argument(arg) {
+			errs = append(errs, &NoMatchError{arg})
+		}
+	}
+	slices.SortFunc(f.found, func(a, b Input) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Path, b.Path))
+	})
+	if len(errs) == 1 {
+		return f.found, errs[0]
+	}
+	return f.found, errors.Join(errs...)
+}
+
+// A finder gathers inputs. Its methods report whether they met any, be it
+// known already.
+type finder struct {
+	lake     string
+	lakeInfo fs.FileInfo
+	seen     map[string]bool // by absolute path
+	found    []Input
+}
+
+func (f *finder) argument(arg string) bool {
+	if arg == stdin {
+		return f.add(Input{Path: stdin, File: stdin, Size: -1})
+	}
+	info, err := os.Stat(arg)
+	switch {
+	case err == nil && info.IsDir():
+		return f.dir(filepath.Clean(arg), "")
+	case missing(err):
+		return strings.ContainsAny(arg, "*?[{") && f.pattern(arg)
+	}
+	return f.file(filepath.Clean(arg), filepath.Base(arg))
+}
+
+func (f *finder) pattern(arg string) bool {
+	base, _ := doublestar.SplitPattern(filepath.ToSlash(filepath.Clean(arg)))
+	// The only error is a malformed pattern, which names nothing either.
+	paths, _ := doublestar.FilepathGlob(arg, doublestar.WithFilesOnly(), doublestar.WithNoHidden())
+	met := false
+	for _, p := range paths {
+		rel, err := filepath.Rel(filepath.FromSlash(base), p)
+		if err != nil {
+			rel = filepath.Base(p)
+		}
+		met = f.file(p, rel) || met
+	}
+	return met
+}
+
+// dir adds the files below a directory; rel is its path below the argument.
+func (f *finder) dir(path, rel string) bool {
+	if info, err := os.Stat(path); err == nil && f.lakeInfo != nil && os.SameFile(info, f.lakeInfo) {
+		return false
+	}
+	if f.inLake(path) {
+		return false
+	}
+	entries, err := os.ReadDir(path)
+	met := false
+	if err != nil {
+		met = f.add(Input{Path: path, File: filepath.Join(rel, "."), Err: err})
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		path, rel := filepath.Join(path, e.Name()), filepath.Join(rel, e.Name())
+		switch {
+		case e.IsDir():
+			met = f.dir(path, rel) || met
+		case e.Type().IsRegular():
+			met = f.file(path, rel) || met
+		case e.Type()&fs.ModeSymlink != 0:
+			// A link that leads nowhere is worth a word, one to a directory
+			// or a device is not.
+			if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
+				met = f.file(path, rel) || met
+			}
+		}
+	}
+	return met
+}
+
+func (f *finder) file(path, rel string) bool {
+	if f.inLake(path) {
+		return false
+	}
+	in := Input{Path: path, File: rel}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		in.Err = err
+	case !info.Mode().IsRegular():
+		in.Err = fmt.Errorf("open %s: not a regular file", path)
+	default:
+		in.Size, in.ModTime = info.Size(), info.ModTime()
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			in.Dev, in.Inode = uint64(st.Dev), st.Ino
+		}
+	}
+	return f.add(in)
+}
+
+func (f *finder) add(in Input) bool {
+	key := in.Path
+	if key != stdin {
+		key = absolute(in.Path)
+		in.File = sourceFile(in.File)
+	}
+	if !f.seen[key] {
+		f.seen[key] = true
+		f.found = append(f.found, in)
+	}
+	return true
+}
+
+func (f *finder) inLake(path string) bool {
+	if f.lake == "" {
+		return false
+	}
+	rel, err := filepath.Rel(f.lake, absolute(path))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return filepath.Clean(path)
+}
+
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+func sourceFile(rel string) string {
+	name := strings.ToValidUTF8(filepath.ToSlash(rel), "\uFFFD")
+	for _, suffix := range []string{".gz", ".zst", ".zstd"} {
+		if s, ok := strings.CutSuffix(name, suffix); ok && s != "" && !strings.HasSuffix(s, "/") {
+			return s
+		}
+	}
+	return name
+}

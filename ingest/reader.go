@@ -1,0 +1,322 @@
+package ingest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+
+	"github.com/zeebo/xxh3"
+)
+
+const (
+	defaultBlock   = 1 << 20
+	defaultMaxLine = 256 << 20
+)
+
+// ReaderOptions sets how a Reader cuts. The zero value is ready for use.
+type ReaderOptions struct {
+	// BlockSize is the target size of a block in bytes, 1 MiB by default.
+	// Blocks grow to what a long record needs.
+	BlockSize int
+	// MaxLine is the longest line or array element that is a record, in
+	// bytes; 256 MiB by default. Longer ones are handed out as LineTooLong
+	// and never held in memory.
+	MaxLine int64
+	// Start is where to continue: the bytes before it are hashed, but not
+	// handed out.
+	Start Position
+	// Final says that nothing can ever follow the stream: an unfinished tail
+	// is a record then.
+	Final bool
+}
+
+// Position is a place in a decompressed stream. The zero Position is its
+// start.
+type Position struct {
+	Offset int64
+	Line   int64 // line number of the byte at Offset, from 1
+}
+
+// Reader cuts a stream into blocks of whole records and hashes what it hands
+// out. What comes out depends only on the stream's bytes, not on how they
+// arrive nor on the block size. A Reader belongs to one goroutine.
+type Reader struct {
+	src    io.Reader
+	opt    ReaderOptions
+	target int   // bytes to read for a block
+	limit  int64 // longest record to hold in memory
+
+	buf []byte // read, but not handed out; begins at end.Offset
+	pos int    // buf[:pos] has been looked at
+	err error  // why src ended
+	end Position
+	sum xxh3.Hasher128
+
+	begun  bool
+	values bool   // values framing
+	lead   lead   // line framing: what stands before end on its line
+	base   cutter // values framing: the state at buf[0],
+	cut    cutter // and at buf[pos]
+}
+
+// NewReader makes a reader that reads r from its first byte.
+func NewReader(r io.Reader, opt ReaderOptions) *Reader {
+	if opt.BlockSize <= 0 {
+		opt.BlockSize = defaultBlock
+	}
+	if opt.MaxLine <= 0 {
+		opt.MaxLine = defaultMaxLine
+	}
+	opt.Start.Line = cmp.Or(opt.Start.Line, 1)
+	return &Reader{
+		src:    r,
+		opt:    opt,
+		target: opt.BlockSize,
+		limit:  max(opt.MaxLine, headLen),
+		end:    Position{0, 1},
+	}
+}
+
+// Next returns the next block. After the last one it returns io.EOF, or why
+// the stream broke off, and goes on to do so. The caller frees the block.
+func (r *Reader) Next() (*Block, error) {
+	if !r.begun {
+		r.begun = true
+		r.values = r.decide()
+		r.cut = cutter{line: 1, max: r.opt.MaxLine}
+		r.base = r.cut
+		if err := r.replay(); err != nil {
+			r.err = err
+		}
+	}
+	if r.values {
+		return r.nextValues()
+	}
+	return r.nextLines()
+}
+
+// End is the place behind the last byte that was handed out or passed over.
+func (r *Reader) End() Position { return r.end }
+
+// Pending is how many bytes were read and not handed out. Once Next has
+// returned an error it is the size of the unfinished tail.
+func (r *Reader) Pending() int64 { return int64(len(r.buf)) }
+
+// Sum is the XXH3-128, big-endian, of all bytes before End.
+func (r *Reader) Sum() [16]byte { return r.sum.Sum128().Bytes() }
+
+// decide reads as much as is needed to choose the framing.
+func (r *Reader) decide() (values bool) {
+	for {
+		values, sure := framing(r.buf[:min(len(r.buf), headLen)])
+		if sure {
+			return values
+		}
+		if r.err != nil || len(r.buf) >= headLen {
+			return false
+		}
+		r.more()
+	}
+}
+
+// replay passes over the bytes before the start position.
+func (r *Reader) replay() error {
+	start := r.opt.Start
+	for r.end.Offset < start.Offset {
+		if len(r.buf) == 0 {
+			r.fill(r.target)
+		}
+		if len(r.buf) == 0 {
+			if r.err == io.EOF {
+				return fmt.Errorf("continue at byte %d: %w", start.Offset, io.ErrUnexpectedEOF)
+			}
+			return r.err
+		}
+		p := r.buf[:min(start.Offset-r.end.Offset, int64(len(r.buf)))]
+		lead := r.lead.after(p, r.end.Offset)
+		for n := 0; r.values && n < len(p); {
+			k, _ := r.cut.next(p[n:])
+			n += k
+		}
+		r.pos = len(p)
+		r.drop(len(p))
+		r.lead = lead
+	}
+	r.end.Line = start.Line
+	r.cut.resume(start)
+	r.base, r.pos = r.cut, 0
+	return nil
+}
+
+func (r *Reader) nextLines() (*Block, error) {
+	for {
+		i := lastNewline(r.buf[r.pos:])
+		n := r.pos + i + 1
+		r.pos = len(r.buf)
+		switch {
+		case i >= 0:
+			return r.take(n), nil
+		case int64(len(r.buf)) > r.limit:
+			return r.takeLong(), nil
+		case r.err == nil:
+			r.more()
+		case len(r.buf) > 0 && r.whole(r.buf):
+			return r.take(len(r.buf)), nil
+		default:
+			return nil, r.stop()
+		}
+	}
+}
+
+func (r *Reader) nextValues() (*Block, error) {
+	for {
+		docs := 0
+		for r.pos < len(r.buf) {
+			n, ok := r.cut.next(r.buf[r.pos:])
+			r.pos += n
+			if ok {
+				docs++
+			}
+		}
+		n := len(r.buf)
+		if r.cut.open != noValue {
+			n = int(r.cut.doc.Offset - r.end.Offset)
+		}
+		switch {
+		case docs > 0:
+			return r.take(n), nil
+		case n > 0:
+			r.drop(n)
+		case int64(len(r.buf)) > r.limit:
+			return r.takeLong(), nil
+		case r.err == nil:
+			r.more()
+		case len(r.buf) > 0 && (r.opt.Final || int64(len(r.buf)) > r.opt.MaxLine):
+			r.cut.open = noValue
+			b := r.take(len(r.buf))
+			b.torn = true
+			return b, nil
+		default:
+			return nil, r.stop()
+		}
+	}
+}
+
+// take hands out the first n bytes of the buffer.
+func (r *Reader) take(n int) *Block {
+	b := &Block{
+		Data:   r.buf[:n],
+		Offset: r.end.Offset,
+		Line:   r.end.Line,
+		values: r.values,
+		cut:    r.base,
+		lead:   r.lead,
+		max:    r.opt.MaxLine,
+	}
+	r.pass(n)
+	rest := r.buf[n:]
+	if len(rest) > r.target/4 {
+		r.target = 4 * r.opt.BlockSize
+	}
+	r.buf = nil
+	if len(rest) > 0 {
+		r.buf = append(buffer(max(r.target, len(rest))), rest...)
+	}
+	return b
+}
+
+// takeLong hands out the record that fills the buffer and is over the limit.
+func (r *Reader) takeLong() *Block {
+	at, lead := r.end, r.lead
+	b := &Block{Offset: at.Offset, Line: at.Line}
+	b.Data = append(buffer(headLen), r.buf[:headLen]...)
+	r.pass(len(r.buf))
+	recycle(r.buf)
+	r.buf = nil
+
+	ended := false
+	for !ended && r.err == nil {
+		r.fill(r.target)
+		if r.values {
+			r.pos, ended = r.cut.next(r.buf)
+		} else if r.pos = bytes.IndexByte(r.buf, '\n') + 1; r.pos > 0 {
+			ended = true
+		} else {
+			r.pos = len(r.buf)
+		}
+		r.drop(r.pos)
+	}
+
+	if r.values {
+		if !ended {
+			r.cut.tear()
+		}
+		d := r.cut.doc.in(b.Data, at.Offset)
+		b.long = &d
+		return b
+	}
+	length := r.end.Offset - at.Offset
+	if ended {
+		length--
+	}
+	d, _ := lineDoc(b.Data, length, at, lead, r.opt.MaxLine)
+	b.long = &d
+	return b
+}
+
+// drop passes over the first n bytes of the buffer.
+func (r *Reader) drop(n int) {
+	r.pass(n)
+	r.buf = append(r.buf[:0], r.buf[n:]...)
+}
+
+// pass moves the end over the first n bytes of the buffer, which the caller
+// then takes out.
+func (r *Reader) pass(n int) {
+	p := r.buf[:n]
+	r.sum.Write(p)
+	r.end.Offset += int64(n)
+	r.end.Line += int64(bytes.Count(p, lf))
+	r.pos -= n
+	r.lead = lineStart
+	r.base = r.cut.rewound()
+}
+
+// stop gives the buffer back if nothing is pending.
+func (r *Reader) stop() error {
+	if len(r.buf) == 0 {
+		recycle(r.buf)
+		r.buf = nil
+	}
+	return r.err
+}
+
+// more makes the buffer longer by at least one byte, or r.err tells why not.
+func (r *Reader) more() {
+	n := max(r.target, 2*len(r.buf))
+	if int64(n) > r.limit {
+		n = max(r.target, int(r.limit)+1)
+	}
+	r.fill(n)
+}
+
+// fill reads until the buffer holds n bytes or the stream ends.
+func (r *Reader) fill(n int) {
+	if cap(r.buf) < n+blockPad {
+		old := r.buf
+		r.buf = append(buffer(n), old...)
+		recycle(old)
+	}
+	for idle := 0; len(r.buf) < n && r.err == nil; idle++ {
+		var k int
+		k, r.err = r.src.Read(r.buf[len(r.buf):n])
+		if k > 0 {
+			r.buf = r.buf[:len(r.buf)+k]
+			idle = 0
+		}
+		if idle == 100 && r.err == nil {
+			r.err = io.ErrNoProgress
+		}
+	}
+}

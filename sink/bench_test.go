@@ -1,0 +1,73 @@
+package sink
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"usagelake/schemas"
+)
+
+// slim is a million calls as a gateway logs them.
+func slim() *input {
+	rng := rand.New(rand.NewPCG(1, 2))
+	models := []string{"gpt-4o", "gpt-4o-mini", "o3", "claude-sonnet-4", "gemini-2.5-pro"}
+	return newInput(1_000_000, 16_384, func(i int, r *schemas.Row) {
+		r.SetString(schemas.RequestID, fmt.Sprintf("%08x-%04x-%04x-%04x-%012x",
+			rng.Uint32(), rng.Uint32()>>16, rng.Uint32()>>16, rng.Uint32()>>16, rng.Uint64()>>16))
+		r.SetString(schemas.Operation, "chat")
+		r.SetString(schemas.Provider, "openai")
+		r.SetString(schemas.Model, models[rng.IntN(len(models))])
+		r.SetString(schemas.UserID, fmt.Sprint("user-", rng.IntN(5000)))
+		in, out, read := float64(rng.IntN(20_000)), float64(rng.IntN(2000)), float64(rng.IntN(5000))
+		r.SetDouble(schemas.InputTokens, in+read)
+		r.SetDouble(schemas.OutputTokens, out)
+		r.SetDouble(schemas.TotalTokens, in+read+out)
+		r.SetDouble(schemas.UncachedInputTokens, in)
+		r.SetDouble(schemas.CacheReadTokens, read)
+		r.SetDouble(schemas.ReasoningTokens, float64(rng.IntN(500)))
+	})
+}
+
+func BenchmarkWrite(b *testing.B) {
+	in := slim()
+	for _, jobs := range []int{1, 2} {
+		b.Run(fmt.Sprint("jobs=", jobs), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Write(io.Discard, testUnit, in.Rows, WriteOptions{Jobs: jobs}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	data := slim().write(b, WriteOptions{})
+	b.ReportMetric(float64(len(data))/1e6, "MB/file")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := verify(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	data := slim().write(b, WriteOptions{})
+	b.ReportAllocs()
+	for b.Loop() {
+		batches, err := Read(bytes.NewReader(data), int64(len(data)), memory.DefaultAllocator, new(Sources))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, batch := range batches {
+			batch.Release()
+		}
+	}
+}

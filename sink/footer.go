@@ -1,0 +1,287 @@
+package sink
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"usagelake/schemas"
+)
+
+// The layout of a file. A page holds a fixed count of rows, counted from the
+// start of its row group, whatever the values are.
+const (
+	groupRows = 1 << 20 // rows of a row group; the last one may hold fewer
+	pageRows  = 32_768  // rows of a page
+	textRows  = 8_192   // rows of a page of mostly distinct strings
+	dictBytes = 1 << 20 // a dictionary beyond it is given up at the end of the page
+	bloomBits = 10      // for each row of request_id
+
+	rootName  = "usagelake"
+	createdBy = "usagelake version 1 (build parquet-go)"
+
+	keyVersion   = "usagelake.schema_version"
+	keyPartition = "usagelake.partition"
+	keyRows      = "usagelake.rows"
+)
+
+// sortKey is the order of the rows of a file, strictly ascending.
+var sortKey = [...]schemas.Col{
+	schemas.EventTime, schemas.SourceFile, schemas.SourceLine, schemas.SourceRow, schemas.SourceID,
+}
+
+// pageLen is the count of rows in a page of c.
+func pageLen(c schemas.Col) int {
+	if schemas.Columns[c].Plain {
+		return textRows
+	}
+	return pageRows
+}
+
+// hasDict reports whether the pages of c refer to a dictionary.
+func hasDict(c schemas.Col) bool {
+	switch col := schemas.Columns[c]; col.Kind {
+	case schemas.String:
+		return !col.Plain
+	case schemas.Double, schemas.Money:
+		return true
+	}
+	return c == schemas.ImageCount || c == schemas.WebSearchRequests
+}
+
+var tableSchema = newSchema()
+
+// table is a group of columns in table order. A parquet.Group alone sorts them
+// by name.
+type table struct {
+	parquet.Group
+	fields []parquet.Field
+}
+
+func (t *table) Fields() []parquet.Field { return t.fields }
+
+func newSchema() *parquet.Schema {
+	group := parquet.Group{}
+	for c := range schemas.NumColumns {
+		group[c.String()] = node(c)
+	}
+	fields := make([]parquet.Field, schemas.NumColumns)
+	for _, f := range group.Fields() {
+		c, _ := schemas.Lookup(f.Name())
+		fields[c] = f
+	}
+	return parquet.NewSchema(rootName, &table{group, fields})
+}
+
+func node(c schemas.Col) parquet.Node {
+	var n parquet.Node
+	switch schemas.Columns[c].Kind {
+	case schemas.Time:
+		n = parquet.Timestamp(parquet.Microsecond)
+	case schemas.String:
+		n = parquet.String()
+	case schemas.Double:
+		n = parquet.Leaf(parquet.DoubleType)
+	case schemas.Int:
+		n = parquet.Leaf(parquet.Int64Type)
+	case schemas.Bool:
+		n = parquet.Leaf(parquet.BooleanType)
+	case schemas.Money:
+		n = parquet.Decimal(9, 18, parquet.Int64Type)
+	}
+	if hasDict(c) {
+		n = parquet.Encoded(n, &parquet.RLEDictionary)
+	} else {
+		n = parquet.Encoded(n, &parquet.Plain)
+	}
+	if c != schemas.EventTime {
+		n = parquet.Optional(n)
+	}
+	return parquet.FieldID(n, c.FieldID())
+}
+
+// kindTypes is how each kind is declared in the footer.
+var kindTypes = [...]string{
+	schemas.Time:   "REQUIRED INT64 TIMESTAMP(isAdjustedToUTC=true,unit=MICROS)",
+	schemas.String: "OPTIONAL BYTE_ARRAY STRING",
+	schemas.Double: "OPTIONAL DOUBLE ",
+	schemas.Int:    "OPTIONAL INT64 INT(64,true)",
+	schemas.Bool:   "OPTIONAL BOOLEAN ",
+	schemas.Money:  "OPTIONAL INT64 DECIMAL(18,9)",
+}
+
+// guard turns a panic of parquet-go, which is how it answers misuse and some
+// damaged files, into an error.
+func guard(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+	}
+}
+
+// open reads the footer of a file and holds it against the file rules.
+func open(r io.ReaderAt, size int64, options ...parquet.FileOption) (*parquet.File, error) {
+	f, err := parquet.OpenFile(r, size, options...)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFooter(f); err != nil {
+		return nil, fmt.Errorf("footer: %w", err)
+	}
+	return f, nil
+}
+
+func checkFooter(f *parquet.File) error {
+	m := f.Metadata()
+	if m.CreatedBy != createdBy {
+		return fmt.Errorf("created by %q", m.CreatedBy)
+	}
+	if v, _ := f.Lookup(keyVersion); v != strconv.Itoa(schemas.Version) {
+		return fmt.Errorf("schema version %q", v)
+	}
+	if v, _ := f.Lookup(keyRows); v != strconv.FormatInt(m.NumRows, 10) {
+		return fmt.Errorf("%s is %q, want %d", keyRows, v, m.NumRows)
+	}
+	if err := checkSchema(m.Schema); err != nil {
+		return err
+	}
+	var rows int64
+	for i := range m.RowGroups {
+		g := &m.RowGroups[i]
+		last := i == len(m.RowGroups)-1
+		if g.NumRows <= 0 || g.NumRows > groupRows || !last && g.NumRows < groupRows {
+			return fmt.Errorf("row group %d of %d: %d rows", i, len(m.RowGroups), g.NumRows)
+		}
+		rows += g.NumRows
+		if err := checkGroup(f, g, i); err != nil {
+			return fmt.Errorf("row group %d: %w", i, err)
+		}
+	}
+	if rows != m.NumRows || rows == 0 {
+		return fmt.Errorf("%d rows in row groups, %d in the file", rows, m.NumRows)
+	}
+	return nil
+}
+
+func checkSchema(elements []format.SchemaElement) error {
+	if len(elements) != int(schemas.NumColumns)+1 {
+		return fmt.Errorf("%d schema elements", len(elements))
+	}
+	if elements[0].Name != rootName {
+		return fmt.Errorf("root is %q", elements[0].Name)
+	}
+	for c := range schemas.NumColumns {
+		e := &elements[c+1]
+		if e.Name != c.String() || int(e.FieldID) != c.FieldID() {
+			return fmt.Errorf("column %q with id %d, want %v with id %d", e.Name, e.FieldID, c, c.FieldID())
+		}
+		kind := fmt.Sprintf("%v %v %v", e.RepetitionType.V, e.Type.V, &e.LogicalType)
+		if want := kindTypes[schemas.Columns[c].Kind]; kind != want {
+			return fmt.Errorf("%v is %s, want %s", c, kind, want)
+		}
+	}
+	return nil
+}
+
+func checkGroup(f *parquet.File, g *format.RowGroup, ordinal int) error {
+	sorting := make([]format.SortingColumn, len(sortKey))
+	for i, c := range sortKey {
+		sorting[i].ColumnIdx = int32(c)
+	}
+	if !slices.Equal(g.SortingColumns, sorting) {
+		return fmt.Errorf("sorted by %v", g.SortingColumns)
+	}
+	if len(g.Columns) != int(schemas.NumColumns) {
+		return fmt.Errorf("%d columns", len(g.Columns))
+	}
+	for c := range schemas.NumColumns {
+		chunk := &g.Columns[c]
+		if chunk.MetaData.Codec != f.Metadata().RowGroups[0].Columns[0].MetaData.Codec {
+			return fmt.Errorf("%v: mixed codecs", c)
+		}
+		if err := checkChunk(c, &chunk.MetaData, g.NumRows); err != nil {
+			return fmt.Errorf("%v: %w", c, err)
+		}
+		i := ordinal*int(schemas.NumColumns) + int(c)
+		if i >= len(f.ColumnIndexes()) || i >= len(f.OffsetIndexes()) {
+			return fmt.Errorf("%v: no page index", c)
+		}
+		if err := checkPages(c, &chunk.MetaData, &f.OffsetIndexes()[i], &f.ColumnIndexes()[i]); err != nil {
+			return fmt.Errorf("%v: %w", c, err)
+		}
+	}
+	return nil
+}
+
+func checkChunk(c schemas.Col, m *format.ColumnMetaData, rows int64) error {
+	if m.Codec != format.Zstd && m.Codec != format.Snappy {
+		return fmt.Errorf("codec %v", m.Codec)
+	}
+	if m.NumValues != rows {
+		return fmt.Errorf("%d values in %d rows", m.NumValues, rows)
+	}
+	allowed := func(e format.Encoding) bool {
+		return e == format.Plain || e == format.RLE || e == format.RLEDictionary && hasDict(c)
+	}
+	for _, e := range m.Encoding {
+		if !allowed(e) {
+			return fmt.Errorf("encoding %v", e)
+		}
+	}
+	for _, p := range m.EncodingStats {
+		if p.PageType != format.DataPage && p.PageType != format.DictionaryPage || !allowed(p.Encoding) {
+			return fmt.Errorf("%v in %v", p.PageType, p.Encoding)
+		}
+	}
+	s := &m.Statistics
+	if s.NullCount < 0 || s.NullCount > rows || s.NullCount > 0 && c == schemas.EventTime {
+		return fmt.Errorf("%d NULLs in %d rows", s.NullCount, rows)
+	}
+	if some := s.NullCount < rows; some != (s.MinValue != nil) || some != (s.MaxValue != nil) {
+		return errors.New("no minimum and maximum")
+	}
+	if bytes.Compare(s.MinValue, s.MaxValue) > 0 && schemas.Columns[c].Kind == schemas.String {
+		return errors.New("minimum over maximum")
+	}
+	if (m.BloomFilterOffset > 0) != (c == schemas.RequestID) {
+		return fmt.Errorf("bloom filter at %d", m.BloomFilterOffset)
+	}
+	return nil
+}
+
+// checkPages holds the page cuts and the page index against the chunk.
+func checkPages(c schemas.Col, m *format.ColumnMetaData, offsets *format.OffsetIndex, pages *format.ColumnIndex) error {
+	cut := int64(pageLen(c))
+	n := int((m.NumValues + cut - 1) / cut)
+	if len(offsets.PageLocations) != n || len(pages.NullCounts) != n || len(pages.NullPages) != n {
+		return fmt.Errorf("%d pages, want %d", len(offsets.PageLocations), n)
+	}
+	end := m.DataPageOffset
+	var nulls int64
+	for i, p := range offsets.PageLocations {
+		if p.FirstRowIndex != int64(i)*cut {
+			return fmt.Errorf("page %d starts at row %d", i, p.FirstRowIndex)
+		}
+		if p.Offset != end {
+			return fmt.Errorf("page %d starts at byte %d, want %d", i, p.Offset, end)
+		}
+		end += int64(p.CompressedPageSize)
+		nulls += pages.NullCounts[i]
+	}
+	start := m.DataPageOffset
+	if m.DictionaryPageOffset > 0 {
+		start = m.DictionaryPageOffset
+	}
+	if end != start+m.TotalCompressedSize {
+		return fmt.Errorf("pages end at byte %d, want %d", end, start+m.TotalCompressedSize)
+	}
+	if nulls != m.Statistics.NullCount {
+		return fmt.Errorf("%d NULLs in pages, %d in the column", nulls, m.Statistics.NullCount)
+	}
+	return nil
+}

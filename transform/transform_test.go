@@ -1,0 +1,278 @@
+package transform
+
+import (
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"usagelake/schemas"
+)
+
+func TestCount(t *testing.T) {
+	for text, want := range map[string]struct {
+		v      float64
+		reason schemas.Reason
+	}{
+		"12": {12, ""}, "12.0": {12, ""}, "1e3": {1000, ""}, "1E+3": {1000, ""}, "9399.77": {9399.77, ""}, "0": {0, ""}, "-0": {0, ""},
+		"-0.0": {0, ""}, "1000000000000": {1e12, ""}, "1e12": {1e12, ""},
+		"1000000000001": {0, schemas.CountTooLarge}, "1e400": {0, schemas.CountTooLarge}, "1e13": {0, schemas.CountTooLarge},
+		"-1": {0, schemas.NegativeCount}, "-1e400": {0, schemas.NegativeCount},
+		"": {0, schemas.NotNumber}, "abc": {0, schemas.NotNumber}, "1 ": {0, schemas.NotNumber}, "0x10": {0, schemas.NotNumber},
+		"1_000": {0, schemas.NotNumber}, "NaN": {0, schemas.NotNumber}, "Inf": {0, schemas.NotNumber}, "1,000": {0, schemas.NotNumber}, "+": {0, schemas.NotNumber},
+	} {
+		v, reason := count([]byte(text))
+		if v != want.v || reason != want.reason {
+			t.Errorf("count(%q) = %v, %q; want %v, %q", text, v, reason, want.v, want.reason)
+		}
+		if reason == "" && schemas.AmountOf(rawMicros([]byte(text))) != schemas.AmountOf(schemas.Micros(v)) {
+			t.Errorf("the books read %q as %d, the table as %d", text, rawMicros([]byte(text)), schemas.Micros(v))
+		}
+	}
+}
+
+func TestNanos(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1": 1e9, "0.0145": 14_500_000, "4.1400000000000003e-05": 41_400, "1e-9": 1, "-2.5": -2_500_000_000,
+		"0.0000000005": 0, "0.0000000015": 2, "0.00000000050000001": 1, "0.0000000025": 2, "1e-400": 0, "0e999999999": 0, "1e-99999999999999999999": 0,
+		"999999999.999999999": 999_999_999_999_999_999,
+	} {
+		if v, reason := nanos([]byte(text)); reason != "" || v != want {
+			t.Errorf("nanos(%q) = %d, %q; want %d", text, v, reason, want)
+		}
+	}
+	for text, want := range map[string]schemas.Reason{
+		"1000000000": schemas.MoneyRange, "999999999.9999999996": schemas.MoneyRange, "-1e9": schemas.MoneyRange, "1e99": schemas.MoneyRange,
+		"1e9999999999": schemas.MoneyRange, "1e99999999999999999999": schemas.MoneyRange, "": schemas.NotNumber, ".": schemas.NotNumber, "1e": schemas.NotNumber, "$1": schemas.NotNumber, "1.2.3": schemas.NotNumber,
+	} {
+		if v, reason := nanos([]byte(text)); reason != want {
+			t.Errorf("nanos(%q) = %d, %q; want %q", text, v, reason, want)
+		}
+	}
+}
+
+// Against exact rational arithmetic, rounded half to even.
+func TestNanosIsExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[0-9]{1,12}(\.[0-9]{1,14})?([eE][-+]?[0-9]{1,2})?`).Draw(t, "text")
+		r, ok := new(big.Rat).SetString(text)
+		if !ok {
+			t.Skip()
+		}
+		r.Mul(r, big.NewRat(1e9, 1))
+		whole, rest := new(big.Int).QuoRem(r.Num(), r.Denom(), new(big.Int))
+		switch twice := rest.Abs(rest).Lsh(rest, 1).Cmp(r.Denom()); {
+		case twice > 0, twice == 0 && whole.Bit(0) == 1:
+			whole.Add(whole, big.NewInt(int64(r.Sign())))
+		}
+		v, reason := nanos([]byte(text))
+		if fits := whole.IsInt64() && whole.Int64() <= maxNanos && whole.Int64() >= -maxNanos; !fits {
+			if reason != schemas.MoneyRange {
+				t.Fatalf("nanos(%q) = %d, %q", text, v, reason)
+			}
+		} else if reason != "" || v != whole.Int64() {
+			t.Fatalf("nanos(%q) = %d, %q; want %v", text, v, reason, whole)
+		}
+	})
+}
+
+func at(s string) int64 {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		panic(err)
+	}
+	return t.UnixMicro()
+}
+
+func TestParseTime(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip("no time zones here: ", err)
+	}
+	for _, c := range []struct {
+		text, want string
+		loc        *time.Location
+	}{
+		{"1713833628", "2024-04-23T00:53:48Z", nil},
+		{"1713833628.0", "2024-04-23T00:53:48Z", nil},
+		{"1713833628.123456789", "2024-04-23T00:53:48.123456Z", nil},
+		{"1.713833628e9", "2024-04-23T00:53:48Z", nil},
+		{"1.7138336281e9", "2024-04-23T00:53:48.1Z", nil},
+		{"1713833628123", "2024-04-23T00:53:48.123Z", nil},
+		{"1713833628123.5", "2024-04-23T00:53:48.1235Z", nil},
+		{"1713833628123456", "2024-04-23T00:53:48.123456Z", nil},
+		{"1713833628123456789", "2024-04-23T00:53:48.123456Z", nil},
+		{"2024-04-23T00:53:48Z", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-23t00:53:48z", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-23T02:53:48+02:00", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-22T19:23:48-0530", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-23T02:53:48+02", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-23T00:53:48.1234567Z", "2024-04-23T00:53:48.123456Z", nil},
+		{"2024-04-23T00:53:48,5Z", "2024-04-23T00:53:48.5Z", nil},
+		{"2024-04-23 00:53:48", "2024-04-23T00:53:48Z", nil},
+		{"2024-04-23 00:53:48.847371", "2024-04-23T00:53:48.847371Z", nil},
+		{"2024-04-23 02:53:48", "2024-04-23T00:53:48Z", berlin},
+		{"2024-01-23 01:53:48", "2024-01-23T00:53:48Z", berlin},
+		{"2024-04-23 00:53:48 UTC", "2024-04-23T00:53:48Z", berlin},
+		{"2024-04-23T00:53", "2024-04-23T00:53:00Z", nil},
+		{"2024-04-23", "2024-04-23T00:00:00Z", nil},
+		{" 2024-02-29 ", "2024-02-29T00:00:00Z", nil},
+		{"2015-01-01", "2015-01-01T00:00:00Z", nil},
+		{"4102444799", "2099-12-31T23:59:59Z", nil},
+	} {
+		loc := c.loc
+		if loc == nil {
+			loc = time.UTC
+		}
+		got, reason := parseTime([]byte(c.text), loc)
+		if reason != "" || got != at(c.want) {
+			t.Errorf("parseTime(%q) = %s, %q; want %s", c.text, time.UnixMicro(got).UTC().Format(time.RFC3339Nano), reason, c.want)
+		}
+	}
+	for text, want := range map[string]schemas.Reason{
+		"0": schemas.TimeOutOfRange, "-5": schemas.TimeOutOfRange, "1420070399": schemas.TimeOutOfRange, "4102444800": schemas.TimeOutOfRange,
+		"2014-12-31T23:59:59Z": schemas.TimeOutOfRange, "2100-01-01": schemas.TimeOutOfRange, "1e400": schemas.TimeOutOfRange, "20240423": schemas.TimeOutOfRange,
+		"": schemas.BadTime, "yesterday": schemas.BadTime, "2024-02-30": schemas.BadTime, "2024-04-23T25:00:00Z": schemas.BadTime,
+		"2024-04-23T00:53:48+99:00": schemas.BadTime, "2024-04-23T00:53:48 CEST": schemas.BadTime, "2024-4-23": schemas.BadTime,
+		"2024-04-23T00:53:48.Z": schemas.BadTime, "23/04/2024": schemas.BadTime,
+	} {
+		if got, reason := parseTime([]byte(text), time.UTC); reason != want {
+			t.Errorf("parseTime(%q) = %d, %q; want %q", text, got, reason, want)
+		}
+	}
+}
+
+func FuzzParseTime(f *testing.F) {
+	for _, s := range []string{"1713833628.5", "1.7e9", "2024-04-23T00:53:48.1+02:00", "2024-04-23 00:53", "1e", ".", "-", "1.x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		us, reason := parseTime([]byte(s), time.UTC)
+		if reason == "" && (us < schemas.MinTime || us >= schemas.MaxTime) {
+			t.Errorf("parseTime(%q) = %d, out of range", s, us)
+		}
+		if want, err := time.Parse(time.RFC3339Nano, s); err == nil && want.Year() >= 2015 && want.Year() < 2100 {
+			if reason != "" || us != want.UnixMicro() {
+				t.Errorf("parseTime(%q) = %d, %q; the library says %d", s, us, reason, want.UnixMicro())
+			}
+		}
+	})
+}
+
+func TestFileDate(t *testing.T) {
+	for file, want := range map[string]string{
+		"export-2026-08-21.jsonl": "2026-08-21", "a/20260821.jsonl": "2026-08-21", "usage_2026_08_21_part2.jsonl": "2026-08-21",
+		"20260821T103000Z.jsonl": "2026-08-21", "20260821103000.jsonl": "2026-08-21", "v12345678-2026-08-21.log": "2026-08-21",
+		"2026-13-01-2026-08-21.jsonl": "2026-08-21",
+		"2026-08-21/usage.jsonl":      "", "120260821.jsonl": "", "2026-08_21.jsonl": "", "2026.jsonl": "", "20261341.jsonl": "",
+	} {
+		us, ok := FileDate(file, time.UTC)
+		got := ""
+		if ok {
+			got = time.UnixMicro(us).UTC().Format(time.DateOnly)
+		}
+		if got != want {
+			t.Errorf("FileDate(%q) = %q, want %q", file, got, want)
+		}
+	}
+}
+
+func TestPathPattern(t *testing.T) {
+	for _, c := range []struct {
+		pattern, file string
+		ok            bool
+		date          string
+		fills         []Fill
+	}{
+		{"{project_id}/{date}/*.jsonl.gz", "ads/2026-08-21/x.jsonl", true, "2026-08-21", []Fill{{schemas.ProjectID, "ads"}}},
+		{"{project_id}/{date}/*.jsonl.gz", "ads/x.jsonl", false, "", nil},
+		{"**/{team_id}-{user_id}.jsonl", "a/b/red-ann.jsonl", true, "", []Fill{{schemas.TeamID, "red"}, {schemas.UserID, "ann"}}},
+		{"**/{team_id}.jsonl", "red.jsonl", true, "", []Fill{{schemas.TeamID, "red"}}},
+		{"ü(+)/{model}.log", "ü(+)/m.log", true, "", []Fill{{schemas.Model, "m"}}},
+	} {
+		p, err := ParsePathPattern(c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fills, date, ok := p.Match(c.file)
+		if ok != c.ok || date != c.date || cmp.Diff(c.fills, fills) != "" {
+			t.Errorf("%s on %s: %v %q %v", c.pattern, c.file, fills, date, ok)
+		}
+	}
+	for _, bad := range []string{"{project_id", "{request_id}/x", "{nonsense}"} {
+		if _, err := ParsePathPattern(bad); err == nil {
+			t.Errorf("pattern %q is accepted", bad)
+		}
+	}
+}
+
+func TestParseFill(t *testing.T) {
+	if f, err := ParseFill("model=a=b"); err != nil || f != (Fill{schemas.Model, "a=b"}) {
+		t.Errorf("model=a=b: %v, %v", f, err)
+	}
+	for _, bad := range []string{"model", "model=", "input_tokens=5", "request_id=x", "nonsense=x"} {
+		if _, err := ParseFill(bad); err == nil {
+			t.Errorf("--set %q is accepted", bad)
+		}
+	}
+}
+
+func TestTokenLike(t *testing.T) {
+	for _, c := range []struct {
+		parent, key, value string
+		want               bool
+	}{
+		{"", "inputTokenCount", "571", true},
+		{"usageMetadata", "promptTokenCount", "1", true},
+		{"usage", "input", "9", true},
+		{"", "PromptTokens", "9", true},
+		{"", "input_tokens", `"1000"`, true},
+		{"", "prompt_eval_count", "26", true},
+		{"", "req_units", "26", true},
+		{"", "input_tokens", `"many"`, false},
+		{"", "input_tokens", "null", false},
+		{"", "input_tokens", "{", false},
+		{"", "max_tokens", "4096", false},
+		{"usage", "max_tokens", "4096", false},
+		{"", "max_output_tokens", "4096", false},
+		{"", "input_cost_per_token", "0.1", false},
+		{"", "model_context_window", "200000", false},
+		{"", "usage", "0.015", false},
+		{"message", "input", "9", false},
+	} {
+		if got := TokenLike([]byte(c.parent), []byte(c.key), []byte(c.value)); got != c.want {
+			t.Errorf("TokenLike(%s, %s, %s) = %v", c.parent, c.key, c.value, got)
+		}
+		if doc := `{"` + c.parent + `":{"` + c.key + `":` + c.value; c.want && !MaybeTokens([]byte(doc)) {
+			t.Errorf("MaybeTokens overlooks %s", doc)
+		}
+	}
+}
+
+func TestFlagsAreListed(t *testing.T) {
+	all := (flagUnreadable << 1) - 1
+	if n := strings.Count(all.String(), ",") + 1; n != len(Flags)-1 {
+		t.Errorf("%d flags have names, %d are listed", n, len(Flags)-1)
+	}
+	if got := (flagTotalMismatch | flagFractional).String(); got != "fractional_tokens,total_mismatch" {
+		t.Errorf("flags print as %q", got)
+	}
+}
+
+func TestEntries(t *testing.T) {
+	for _, e := range Entries {
+		family, shape, ok := strings.Cut(e.Name, ".")
+		if !ok || family == "" || shape == "" || e.Doc == "" || e.Basis == "" || len(e.When) == 0 {
+			t.Errorf("entry %q is incomplete", e.Name)
+		}
+	}
+	if got := camel("prompt_tokens_details"); got != "promptTokensDetails" {
+		t.Errorf("camel: %q", got)
+	}
+	if d := cmp.Diff([]string{"data", "[]", "a.b", "c"}, splitPath(`data[]."a.b".c`)); d != "" {
+		t.Error(d)
+	}
+}
