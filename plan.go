@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/zeebo/xxh3"
 	"golang.org/x/sync/errgroup"
@@ -23,9 +22,6 @@ import (
 	"usagelake/transform"
 )
 
-// headLen is how many bytes of a source are looked at to know it again.
-const headLen = 4096
-
 // A task is one input as planned: read it from here, under this identity, or
 // leave it.
 type task struct {
@@ -35,7 +31,7 @@ type task struct {
 	known  *ledger.Source  // the source it continues, or nil
 	start  ingest.Position // where reading begins
 	source transform.Source
-	head   []byte // first headLen decompressed bytes
+	head   []byte // first bytes, decompressed
 	final  bool   // nothing can ever be appended
 	same   *task  // the task whose bytes begin with, or are, this one's
 }
@@ -109,10 +105,11 @@ func recognise(t *task, known *ledger.State) {
 		t.state, t.known = Known, src
 		return
 	}
-	if t.head, t.err = readHead(t.input); t.err != nil {
+	if t.head, t.err = ingest.Head(t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		t.state = Failed
 		return
 	}
+	t.err = nil // damage shows again when it is read
 	if len(t.head) == 0 {
 		t.state = Empty
 		return
@@ -186,7 +183,7 @@ func parted(ctx context.Context, tasks []*task) error {
 }
 
 // dropContained leaves out inputs whose bytes are those of another new input,
-// or a beginning of them. An input shorter than headLen shows this by its head;
+// or a beginning of them. An input shorter than a head shows this by its head;
 // longer ones that share a head are read.
 func dropContained(ctx context.Context, tasks []*task) error {
 	var fresh []*task
@@ -203,7 +200,7 @@ func dropContained(ctx context.Context, tasks []*task) error {
 		}
 		group := fresh[i : i+n]
 		i += n
-		if len(group[0].head) < headLen {
+		if len(group[0].head) < ingest.HeadLen {
 			// if any head goes on from this one, the next in order does
 			whole := group[0]
 			if i < len(fresh) && bytes.HasPrefix(fresh[i].head, whole.head) {
@@ -265,7 +262,7 @@ func sameHead(ctx context.Context, group []*task) error {
 
 // prepare gives a task its identity and what is known beside its records.
 func (p *planned) prepare(s *settings, t *task) {
-	src := sink.Source{File: strings.ToValidUTF8(t.input.File, "\uFFFD")} // its id is set when it was read
+	src := sink.Source{File: t.input.File} // its id is set when it was read
 	fileTime := t.input.ModTime.UnixMicro()
 	if t.known != nil {
 		src = sink.Source{File: t.known.File, ID: t.known.ID}
@@ -321,20 +318,6 @@ func seen(in ingest.Input) ledger.Seen {
 	return ledger.Seen{Path: path, Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
 }
 
-func readHead(in ingest.Input) ([]byte, error) {
-	r, err := ingest.Open(in)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	head := make([]byte, headLen)
-	n, err := io.ReadFull(r, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF && !errors.Is(err, ingest.ErrDamaged) {
-		return nil, err
-	}
-	return bytes.Clone(head[:n]), nil
-}
-
 func hexSum(b []byte) string {
 	sum := xxh3.Hash128(b).Bytes()
 	return hex.EncodeToString(sum[:])
@@ -363,10 +346,7 @@ func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error)
 		return fmt.Errorf("read standard input: %w", err)
 	}
 	in.Path, in.Size = path, n
-	in.File = strings.TrimPrefix(in.File, "-")
-	if in.File == "" {
-		in.File = "stdin"
-	}
+	in.File = "stdin"
 	return nil
 }
 

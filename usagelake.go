@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -105,6 +106,10 @@ func (cfg Config) check() (*settings, error) {
 	if s.Lake == "" {
 		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
 	}
+	var err error
+	if s.Lake, err = filepath.Abs(s.Lake); err != nil {
+		return nil, bad("--lake", err)
+	}
 	for _, text := range s.Set {
 		f, err := transform.ParseFill(text)
 		if err != nil {
@@ -112,7 +117,6 @@ func (cfg Config) check() (*settings, error) {
 		}
 		s.fills = append(s.fills, f)
 	}
-	var err error
 	if s.PathColumns != "" {
 		if s.pattern, err = transform.ParsePathPattern(s.PathColumns); err != nil {
 			return nil, bad("--path-columns", err)

@@ -22,8 +22,8 @@ var ErrDamaged = errors.New("damaged compressed data")
 // what zstd --long can do.
 const maxWindow = 128 << 20
 
-// headSize is how many bytes Head looks at.
-const headSize = 4096
+// HeadLen is how many bytes Head looks at.
+const HeadLen = 4096
 
 // Stream is the decompressed content of an input.
 type Stream struct {
@@ -169,21 +169,20 @@ func (m *members) Read(p []byte) (int, error) {
 	}
 }
 
-// Head returns the XXH3-128 of the first bytes of an input, at most 4096 after
-// decompression, and their count. Both hold also with an error, for the bytes
-// before it.
-func Head(in Input) (sum [16]byte, n int, err error) {
+// Head returns the first bytes of an input, at most HeadLen after
+// decompression. They hold also with an error, as what comes before it.
+func Head(in Input) ([]byte, error) {
 	s, err := Open(in)
 	if err != nil {
-		return xxh3.Hash128(nil).Bytes(), 0, err
+		return nil, err
 	}
 	defer s.Close()
-	var head [headSize]byte
-	n, err = io.ReadFull(s, head[:])
+	var head [HeadLen]byte
+	n, err := io.ReadFull(s, head[:])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil
 	}
-	return xxh3.Hash128(head[:n]).Bytes(), n, err
+	return bytes.Clone(head[:n]), err
 }
 
 // Prefixes reads an input to its end and returns the XXH3-128 of its prefixes

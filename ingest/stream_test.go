@@ -210,16 +210,15 @@ func TestHead(t *testing.T) {
 		text := records(n)
 		want := text[:min(n, 4096)]
 		for _, data := range [][]byte{text, gz(t, text), zst(t, text)} {
-			sum, got, err := Head(file(t, data))
-			if err != nil || got != len(want) || sum != xxh3.Hash128(want).Bytes() {
-				t.Errorf("%d bytes: %x, %d, %v", n, sum, got, err)
+			if got, err := Head(file(t, data)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes: %d, %v", n, len(got), err)
 			}
 		}
 	}
 	data := gz(t, records(3000))
-	sum, n, err := Head(file(t, data[:len(data)-4]))
-	if !errors.Is(err, ErrDamaged) || n != 3000 || sum != xxh3.Hash128(records(3000)).Bytes() {
-		t.Errorf("damaged: %d, %v", n, err)
+	got, err := Head(file(t, data[:len(data)-4]))
+	if !errors.Is(err, ErrDamaged) || !bytes.Equal(got, records(3000)) {
+		t.Errorf("damaged: %d, %v", len(got), err)
 	}
 }
 

@@ -1,0 +1,752 @@
+package usagelake_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"usagelake"
+	"usagelake/schemas"
+	"usagelake/sink"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fileTime is the modification time of every file that a test writes.
+var fileTime = time.Date(2026, 8, 20, 6, 0, 0, 0, time.UTC)
+
+func write(t *testing.T, path, content string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, fileTime, fileTime); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, cfg usagelake.Config) *usagelake.Report {
+	t.Helper()
+	r, err := usagelake.Load(context.Background(), cfg)
+	if err != nil {
+		t.Fatalf("load %v: %v", cfg.Inputs, err)
+	}
+	return r
+}
+
+// tableFiles lists the files of a lake's table by their path in it.
+func tableFiles(t *testing.T, lake string) []string {
+	t.Helper()
+	var list []string
+	root := filepath.Join(lake, "usage")
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(root, path)
+			list = append(list, filepath.ToSlash(rel))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// hashes maps the files of a lake's table to the hash of their bytes.
+func hashes(t *testing.T, lake string) map[string]string {
+	t.Helper()
+	m := map[string]string{}
+	for _, f := range tableFiles(t, lake) {
+		data, err := os.ReadFile(filepath.Join(lake, "usage", f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(data)
+		m[f] = hex.EncodeToString(sum[:])
+	}
+	return m
+}
+
+// rows reads a lake's table: each row as the text of its columns. Every file
+// is verified on the way.
+func rows(t *testing.T, lake string) []map[string]string {
+	t.Helper()
+	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+	defer mem.AssertSize(t, 0)
+	var out []map[string]string
+	for _, name := range tableFiles(t, lake) {
+		data, err := os.ReadFile(filepath.Join(lake, "usage", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit, err := schemas.ParseUnit(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := bytes.NewReader(data)
+		if _, err := sink.Verify(r, r.Size(), unit); err != nil {
+			t.Fatal(err)
+		}
+		var sources sink.Sources
+		batches, err := sink.Read(r, r.Size(), mem, &sources)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range batches {
+			for i := range b.Len() {
+				row := map[string]string{
+					"source_file": sources.At(b.Source.Value(i)).File,
+					"source_id":   sources.At(b.Source.Value(i)).ID,
+				}
+				for c := range schemas.NumColumns {
+					if !b.Null(c, i) {
+						row[c.String()] = text(b, c, i)
+					}
+				}
+				out = append(out, row)
+			}
+			b.Release()
+		}
+	}
+	return out
+}
+
+func text(b *schemas.Batch, c schemas.Col, i int) string {
+	switch schemas.Columns[c].Kind {
+	case schemas.Time:
+		return time.UnixMicro(b.Int(c, i)).UTC().Format("2006-01-02T15:04:05.999999Z")
+	case schemas.String:
+		return b.Str(c, i)
+	case schemas.Double:
+		return fmt.Sprint(b.Double(c, i))
+	case schemas.Bool:
+		return fmt.Sprint(b.Int(c, i) != 0)
+	case schemas.Money:
+		return schemas.AmountOf(b.Int(c, i)).Text(9)
+	default:
+		return fmt.Sprint(b.Int(c, i))
+	}
+}
+
+// sum adds up a column over a lake's table.
+func sum(t *testing.T, lake string, c schemas.Col) string {
+	t.Helper()
+	var total schemas.Amount
+	decimals := 6
+	if schemas.Columns[c].Kind == schemas.Money {
+		decimals = 9
+	}
+	for _, row := range rows(t, lake) {
+		if v, ok := row[c.String()]; ok {
+			a, err := schemas.ParseAmount(v, decimals)
+			if err != nil {
+				t.Fatal(err)
+			}
+			total = total.Add(a)
+		}
+	}
+	return total.Text(decimals)
+}
+
+func quarantined(t *testing.T, r *usagelake.Report) []map[string]any {
+	t.Helper()
+	if r.Quarantine == "" {
+		return nil
+	}
+	data, err := os.ReadFile(r.Quarantine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []map[string]any
+	for line := range strings.Lines(string(data)) {
+		var m map[string]any
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// Every record shape in every place, as rows. The golden files were checked by
+// eye against the shapes' meaning.
+func TestGolden(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/golden/*.jsonl")
+	if err != nil || len(inputs) == 0 {
+		t.Fatal("no golden inputs", err)
+	}
+	for _, input := range inputs {
+		t.Run(filepath.Base(input), func(t *testing.T) {
+			lake := filepath.Join(t.TempDir(), "lake")
+			r := load(t, usagelake.Config{Inputs: []string{input}, Lake: lake})
+			var got strings.Builder
+			b := r.Books
+			fmt.Fprintf(&got, "records %d rows %d duplicates %d no usage %d quarantined %d blank %d\n",
+				b.Records, b.Rows, b.Duplicates, b.NoUsage, b.Quarantined, b.Blank)
+			all := rows(t, lake)
+			slices.SortStableFunc(all, func(a, b map[string]string) int {
+				return strings.Compare(fmt.Sprintf("%5s", a["source_line"]), fmt.Sprintf("%5s", b["source_line"]))
+			})
+			for _, row := range all {
+				fmt.Fprintf(&got, "\nline %s\n", row["source_line"])
+				for c := range schemas.SourceFile {
+					if v, ok := row[c.String()]; ok {
+						fmt.Fprintf(&got, "  %s: %s\n", c, v)
+					}
+				}
+			}
+			for _, q := range quarantined(t, r) {
+				fmt.Fprintf(&got, "\nline %v: %v\n", q["line"], q["reason"])
+			}
+			golden := strings.TrimSuffix(input, ".jsonl") + ".golden"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got.String()); d != "" {
+				t.Errorf("-want +got\n%s", d)
+			}
+		})
+	}
+}
+
+// shared is the folder of recorded logs beside a checkout, where there is one.
+func shared(t *testing.T, path string) string {
+	t.Helper()
+	root := os.Getenv("USAGELAKE_SHARED")
+	if root == "" {
+		root = filepath.Join("..", "shared")
+	}
+	path = filepath.Join(root, path)
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("the recorded logs are not here: %v", err)
+	}
+	return path
+}
+
+// Recorded logs add up to what an independent count says, to the token.
+func TestSamplesAddUp(t *testing.T) {
+	data, err := os.ReadFile(shared(t, "samples/expected.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var expected map[string]struct {
+		UsageLines int64   `json:"usage_lines"`
+		Calls      int64   `json:"calls"`
+		Input      float64 `json:"input_tokens"`
+		Output     float64 `json:"output_tokens"`
+		CacheRead  float64 `json:"cache_read_tokens"`
+		CacheWrite float64 `json:"cache_write_tokens"`
+		Reasoning  float64 `json:"reasoning_tokens"`
+		CostRows   int64   `json:"reported_cost_rows"`
+		Cost       string  `json:"reported_cost_usd"`
+	}
+	if err := json.Unmarshal(data, &expected); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{
+		"openai/chat-completions.jsonl", "openai/chat-completions.stream.jsonl", "openai-batch/movies.jsonl",
+		"openrouter/chat-completions.jsonl", "openrouter/chat-completions.stream.jsonl", "mistral/chat-completions.jsonl",
+		"groq/chat-completions.jsonl", "groq-batch/output.jsonl", "deepseek/chat-completions.stream.jsonl",
+	}
+	dir := t.TempDir()
+	for i, file := range files {
+		want, ok := expected[file]
+		if !ok {
+			t.Fatalf("nothing expected of %s", file)
+		}
+		lake := filepath.Join(dir, fmt.Sprint(i))
+		cfg := usagelake.Config{Inputs: []string{shared(t, "samples/"+file)}, Lake: lake}
+		r := load(t, cfg)
+		if r.Books.Rows != want.Calls || r.Books.Rows+r.Books.Duplicates != want.UsageLines || r.Books.Quarantined != 0 {
+			t.Errorf("%s: %d rows, %d duplicates, %d quarantined; want %d of %d", file,
+				r.Books.Rows, r.Books.Duplicates, r.Books.Quarantined, want.Calls, want.UsageLines)
+		}
+		for c, v := range map[schemas.Col]float64{
+			schemas.InputTokens: want.Input, schemas.OutputTokens: want.Output, schemas.CacheReadTokens: want.CacheRead,
+			schemas.CacheWriteTokens: want.CacheWrite, schemas.ReasoningTokens: want.Reasoning,
+		} {
+			if got := sum(t, lake, c); got != fmt.Sprint(int64(v)) {
+				t.Errorf("%s: %s is %s, want %v", file, c, got, v)
+			}
+		}
+		// each row is rounded to 10^-9 dollars
+		got, err := schemas.ParseAmount(sum(t, lake, schemas.ReportedCostUSD), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(want.Cost) > 11 {
+			want.Cost = want.Cost[:11]
+		}
+		cost, err := schemas.ParseAmount(want.Cost, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slack := schemas.AmountOf(want.CostRows)
+		for _, d := range []schemas.Amount{got.Sub(cost).Add(slack), cost.Sub(got).Add(slack)} {
+			if strings.HasPrefix(d.Text(9), "-") {
+				t.Errorf("%s: cost is %s, want %s", file, got.Text(9), want.Cost)
+			}
+		}
+		if again := load(t, cfg); again.Seq != 0 || again.Inputs[0].State != usagelake.Known {
+			t.Errorf("%s: loaded again as %s", file, again.Inputs[0].State)
+		}
+	}
+}
+
+// call is a chat completion with a body's own time.
+func call(id string, created int64, in, out int) string {
+	return fmt.Sprintf(`{"id":%q,"object":"chat.completion","created":%d,"model":"m","choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}}`+"\n", id, created, in, out, in+out)
+}
+
+// line is a log line whose time is the envelope's.
+func line(id string, at time.Time, in, out int) string {
+	return fmt.Sprintf(`{"timestamp":%q,"request_id":%q,"model":"m","prompt_tokens":%d,"completion_tokens":%d}`+"\n", at.Format(time.RFC3339Nano), id, in, out)
+}
+
+var day = time.Date(2026, 8, 20, 0, 0, 0, 0, time.UTC)
+
+// tokens lists "input/output" of all rows in the order of the table.
+func tokens(t *testing.T, lake string) string {
+	t.Helper()
+	var list []string
+	for _, r := range rows(t, lake) {
+		list = append(list, r["input_tokens"]+"/"+r["output_tokens"])
+	}
+	return strings.Join(list, " ")
+}
+
+// Copies of a call: which one stays, in one run and in two, either way round.
+func TestCopies(t *testing.T) {
+	at := day.Unix() + 3600
+	late, early := day.Add(24*time.Hour-time.Second), day.Add(24*time.Hour+time.Second)
+	for name, c := range map[string]struct{ a, b, want string }{
+		"same call twice":              {call("x", at, 5, 6), "\n" + call("x", at, 5, 6), "5/6"},
+		"more output wins":             {call("x", at, 5, 1), call("x", at, 5, 6), "5/6"},
+		"then more input":              {call("x", at, 4, 6), call("x", at, 5, 6), "5/6"},
+		"static id, two calls":         {call("x", at, 5, 6), call("x", at+1, 7, 8), "5/6 7/8"},
+		"no id, never a duplicate":     {strings.ReplaceAll(call("x", at, 5, 6), `"id"`, `"no"`), strings.ReplaceAll(call("x", at, 5, 6), `"id"`, `"none"`), "5/6 5/6"},
+		"envelope time, over midnight": {line("x", late, 5, 1), line("x", early, 5, 6), "5/6"},
+		"envelope time, two days away": {line("x", day, 5, 1), line("x", day.Add(48*time.Hour), 5, 6), "5/1 5/6"},
+		"file time, any day":           {line("x", day.Add(-96*time.Hour), 5, 1), strings.Replace(line("x", day, 5, 6), `"timestamp"`, `"when"`, 1), "5/6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			a, b := write(t, filepath.Join(dir, "a.jsonl"), c.a), write(t, filepath.Join(dir, "b.jsonl"), c.b)
+			var first map[string]string
+			for i, runs := range [][][]string{{{a, b}}, {{a}, {b}}, {{b}, {a}}} {
+				lake := filepath.Join(dir, fmt.Sprint("lake", i))
+				for _, inputs := range runs {
+					load(t, usagelake.Config{Inputs: inputs, Lake: lake})
+				}
+				if got := tokens(t, lake); got != c.want {
+					t.Errorf("runs %v: %s, want %s", runs, got, c.want)
+				}
+				if h := hashes(t, lake); first == nil {
+					first = h
+				} else if d := cmp.Diff(first, h); d != "" {
+					t.Errorf("runs %v: other bytes\n%s", runs, d)
+				}
+			}
+		})
+	}
+}
+
+func TestFlagsOfIdentity(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	at := day.Unix()
+	big := strings.Repeat("A", 2000)
+	image := func(b64 string) string {
+		return fmt.Sprintf(`{"created":%d,"data":[{"b64_json":%q}]}`+"\n", at, b64)
+	}
+	write(t, filepath.Join(dir, "in", "a.jsonl"), call("stub", at, 1, 1)+call("stub", at+1, 2, 2)+call("own", at, 3, 3)+
+		image(big)+image(big)+image(big+"B")+image("small")+image("small"))
+	r := load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, "in")}, Lake: lake, Set: []string{"model=gpt-image-1", "project_id=ads"}})
+	if r.Books.Rows != 7 || r.Books.Duplicates != 1 || r.Flags["id_reused"] != 2 || r.Flags["id_from_content"] != 2 || r.Flags["model_filled"] != 4 {
+		t.Errorf("%d rows, %d duplicates, flags %v", r.Books.Rows, r.Books.Duplicates, r.Flags)
+	}
+	for _, row := range rows(t, lake) {
+		if row["project_id"] != "ads" || row["request_id"] == "own" && row["model"] != "m" || row["request_id"] == "" && row["model"] != "gpt-image-1" {
+			t.Errorf("row %v", row)
+		}
+		if reused := strings.Contains(row["quality_flags"], "id_reused"); reused != (row["request_id"] == "stub") {
+			t.Errorf("flags %q of id %q", row["quality_flags"], row["request_id"])
+		}
+	}
+	// the second call with the id comes in a later run: the first row is flagged too
+	lake = filepath.Join(dir, "lake2")
+	load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "b.jsonl"), call("stub", at, 1, 1))}, Lake: lake})
+	load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "c.jsonl"), call("stub", at+1, 1, 1))}, Lake: lake})
+	for _, row := range rows(t, lake) {
+		if row["quality_flags"] != "id_reused" {
+			t.Errorf("flags %q", row["quality_flags"])
+		}
+	}
+}
+
+// corpus writes files with copies of calls over several days and returns their
+// directory.
+func corpus(t *testing.T, dir string, gz bool) string {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for f := range 12 {
+		var b strings.Builder
+		for range 60 {
+			id := fmt.Sprint("id", rnd.IntN(300))
+			at := day.Unix() + int64(len(id))*20_000 + int64(rnd.IntN(3))*86_400
+			switch rnd.IntN(5) {
+			case 0:
+				b.WriteString(line(id, time.Unix(at, 0).UTC(), rnd.IntN(100), rnd.IntN(100)))
+			case 1:
+				fmt.Fprintf(&b, `{"created":%d,"data":[{"url":"https://example/%d"}],"size":"1024x1024"}`+"\n", at, rnd.IntN(10))
+			case 2:
+				fmt.Fprintf(&b, `{"created":%d,"broken":`+"\n", at)
+			default:
+				b.WriteString(call(id, at, rnd.IntN(100), rnd.IntN(100)))
+			}
+		}
+		name := filepath.Join(dir, fmt.Sprintf("sub%d", f%3), fmt.Sprintf("f%02d.jsonl", f))
+		if !gz {
+			write(t, name, b.String())
+			continue
+		}
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		if _, err := w.Write([]byte(b.String())); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, name+".gz", z.String())
+	}
+	return dir
+}
+
+// Same inputs, same bytes: whatever the workers, the order, the compression
+// and the number of runs.
+func TestBytesDoNotDependOnTheWay(t *testing.T) {
+	dir := t.TempDir()
+	plain, packed := corpus(t, filepath.Join(dir, "plain"), false), corpus(t, filepath.Join(dir, "gz"), true)
+	var files []string
+	err := filepath.WalkDir(plain, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]string
+	check := func(name string, bytes map[string]string) {
+		t.Helper()
+		if want == nil {
+			want = bytes
+		} else if d := cmp.Diff(want, bytes); d != "" {
+			t.Errorf("%s: other bytes\n%s", name, d)
+		}
+	}
+	for _, jobs := range []int{1, 2, 7} {
+		lake := filepath.Join(dir, fmt.Sprint("jobs", jobs))
+		r := load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake, Jobs: jobs})
+		check(fmt.Sprint("jobs ", jobs), hashes(t, lake))
+		if r.Books.Records != 720 || r.Books.Rows == 0 || r.Books.Duplicates == 0 || r.Books.Quarantined == 0 {
+			t.Errorf("books %+v", r.Books)
+		}
+	}
+	lake := filepath.Join(dir, "packed")
+	load(t, usagelake.Config{Inputs: []string{packed}, Lake: lake})
+	check("gz", hashes(t, lake))
+	if r := load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake}); r.Books.Records != 0 {
+		t.Errorf("the unpacked files are new: %d records", r.Books.Records)
+	}
+
+	// whole paths below one argument, in any order of runs
+	for seed := range uint64(3) {
+		lake := filepath.Join(dir, fmt.Sprint("runs", seed))
+		order := rand.New(rand.NewPCG(seed, 0)).Perm(len(files))
+		for _, i := range order {
+			rel, err := filepath.Rel(plain, files[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			sub := filepath.Join(dir, fmt.Sprint("one", seed, i))
+			data, err := os.ReadFile(files[i])
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(sub, rel), string(data))
+			load(t, usagelake.Config{Inputs: []string{sub}, Lake: lake})
+		}
+		check(fmt.Sprint("one run a file, order ", order), hashes(t, lake))
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	dir := t.TempDir()
+	in := corpus(t, filepath.Join(dir, "in"), false)
+	one, four := filepath.Join(dir, "one"), filepath.Join(dir, "four")
+	a := load(t, usagelake.Config{Inputs: []string{in}, Lake: one})
+	b := load(t, usagelake.Config{Inputs: []string{in}, Lake: four, Buckets: 4})
+	if d := cmp.Diff(a.Books, b.Books, cmp.AllowUnexported(schemas.Amount{})); d != "" {
+		t.Errorf("buckets change the books\n%s", d)
+	}
+	if len(tableFiles(t, four)) <= len(tableFiles(t, one)) {
+		t.Error("four buckets make no more files")
+	}
+	if _, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{in}, Lake: four, Buckets: 2}); err == nil {
+		t.Error("the count of buckets can be changed")
+	}
+	load(t, usagelake.Config{Inputs: []string{in}, Lake: four})
+}
+
+func TestSources(t *testing.T) {
+	dir := t.TempDir()
+	at := day.Unix()
+	first, second := call("a", at, 1, 1)+"{\"no\":\"id\"}\n", strings.Replace(call("b", at, 2, 2), `"id"`, `"no"`, 1)
+	keyless := strings.Replace(call("k", at, 5, 5), `"id"`, `"no"`, 1)
+	log := write(t, filepath.Join(dir, "app.log"), first+keyless)
+	lake := filepath.Join(dir, "lake")
+	state := func(r *usagelake.Report) string {
+		var s []string
+		for _, in := range r.Inputs {
+			s = append(s, string(in.State))
+		}
+		return strings.Join(s, " ")
+	}
+	step := func(want, sums string, inputs ...string) {
+		t.Helper()
+		r := load(t, usagelake.Config{Inputs: inputs, Lake: lake})
+		if got := state(r); got != want {
+			t.Errorf("%v is %s, want %s", inputs, got, want)
+		}
+		if got := tokens(t, lake); got != sums {
+			t.Errorf("after %v the table holds %s, want %s", inputs, got, sums)
+		}
+	}
+	step("loaded", "1/1 5/5", log)
+	step("known", "1/1 5/5", log)
+	write(t, log, first+keyless+second[:40]) // an unfinished line stays pending
+	step("known", "1/1 5/5", log)
+	write(t, log, first+keyless+second) // and goes on when it is whole
+	step("continued", "1/1 5/5 2/2", log)
+	moved := filepath.Join(dir, "app.log.1")
+	if err := os.Rename(log, moved); err != nil {
+		t.Fatal(err)
+	}
+	step("known", "1/1 5/5 2/2", moved)
+	write(t, log, keyless) // a new file under the old name, with the same call again
+	step("loaded known", "5/5 1/1 5/5 2/2", log, moved)
+	step("known known", "5/5 1/1 5/5 2/2", log, moved)
+
+	lake = filepath.Join(dir, "lake2") // copies in one run
+	copied := write(t, filepath.Join(dir, "copy.log"), first+keyless+second)
+	part := write(t, filepath.Join(dir, "part.log"), first)
+	step("loaded same same", "1/1 5/5 2/2", moved, copied, part)
+	step("known known known", "1/1 5/5 2/2", moved, copied, part)
+
+	lake = filepath.Join(dir, "lake3") // of two that continue one source the longer does
+	step("loaded", "1/1", part)
+	step("continued same known", "1/1 5/5 2/2", moved, copied, part)
+	if got := len(rows(t, lake)); got != 3 {
+		t.Errorf("%d rows", got)
+	}
+}
+
+func TestFiltersComplete(t *testing.T) {
+	dir := t.TempDir()
+	lake, all := filepath.Join(dir, "lake"), filepath.Join(dir, "all")
+	var content strings.Builder
+	for i := range 30 {
+		content.WriteString(strings.Replace(call("x", day.Unix()+int64(i)*14_400, i, i), `"id"`, `"no"`, 1))
+	}
+	in := []string{write(t, filepath.Join(dir, "a.jsonl"), content.String())}
+	r := load(t, usagelake.Config{Inputs: in, Lake: lake, From: "2026-08-21", To: "2026-08-22"})
+	if r.Books.Rows != 6 || r.Books.Filtered != 24 || len(r.Partitions) != 1 {
+		t.Errorf("filtered: %d rows, %d filtered, %v", r.Books.Rows, r.Books.Filtered, r.Partitions)
+	}
+	r = load(t, usagelake.Config{Inputs: in, Lake: lake})
+	if r.Books.Rows != 24 || r.Books.Duplicates != 6 {
+		t.Errorf("completed: %d rows, %d duplicates", r.Books.Rows, r.Books.Duplicates)
+	}
+	load(t, usagelake.Config{Inputs: in, Lake: all})
+	if d := cmp.Diff(hashes(t, all), hashes(t, lake)); d != "" {
+		t.Error("not what one load makes:\n", d)
+	}
+}
+
+func TestEventTime(t *testing.T) {
+	dir := t.TempDir()
+	timeless := `{"prompt_tokens":1,"completion_tokens":1}` + "\n"
+	for name, c := range map[string]struct {
+		file   string
+		cfg    usagelake.Config
+		want   string
+		reason string
+	}{
+		"file time":         {"a.jsonl", usagelake.Config{}, "2026-08-20T06:00:00Z file_time", ""},
+		"file name":         {"a-2025-01-02.jsonl", usagelake.Config{}, "2025-01-02T00:00:00Z file_name", ""},
+		"file name in zone": {"a-2025-01-02.jsonl", usagelake.Config{TimeZone: "Asia/Tokyo"}, "2025-01-01T15:00:00Z file_name", ""},
+		"path":              {"ads/2025-03-04/a-2025-01-02.jsonl", usagelake.Config{PathColumns: "{project_id}/{date}/*.jsonl.gz"}, "2025-03-04T00:00:00Z file_name", ""},
+		"flag":              {"a-2025-01-02.jsonl", usagelake.Config{EventTime: "2024-05-06 07:08:09"}, "2024-05-06T07:08:09Z flag", ""},
+		"strict":            {"a-2025-01-02.jsonl", usagelake.Config{StrictTime: true}, "", "no_time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := filepath.Join(dir, name)
+			write(t, filepath.Join(sub, "in", c.file), timeless)
+			c.cfg.Inputs, c.cfg.Lake = []string{filepath.Join(sub, "in")}, filepath.Join(sub, "lake")
+			r := load(t, c.cfg)
+			if c.reason != "" {
+				if q := quarantined(t, r); len(q) != 1 || q[0]["reason"] != c.reason {
+					t.Errorf("quarantine %v", q)
+				}
+				return
+			}
+			row := rows(t, c.cfg.Lake)[0]
+			if got := row["event_time"] + " " + row["event_time_source"]; got != c.want {
+				t.Errorf("event time %s, want %s", got, c.want)
+			}
+			if name == "path" && row["project_id"] != "ads" {
+				t.Errorf("project %q", row["project_id"])
+			}
+		})
+	}
+	// the file time stays what it was at first sight
+	in := write(t, filepath.Join(dir, "pinned.jsonl"), timeless)
+	lake := filepath.Join(dir, "pinned")
+	load(t, usagelake.Config{Inputs: []string{in}, Lake: lake})
+	write(t, in, timeless+timeless)
+	later := fileTime.Add(72 * time.Hour)
+	if err := os.Chtimes(in, later, later); err != nil {
+		t.Fatal(err)
+	}
+	load(t, usagelake.Config{Inputs: []string{in}, Lake: lake})
+	for _, row := range rows(t, lake) {
+		if row["event_time"] != "2026-08-20T06:00:00Z" {
+			t.Errorf("file time moved to %s", row["event_time"])
+		}
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	dir := t.TempDir()
+	prompt := strings.Repeat("secret prompt ", 20)
+	bad := fmt.Sprintf(`{"prompt":%q,"id":"a","created":1740830400,"usage":{"prompt_tokens":-1,"completion_tokens":1}}`, prompt)
+	in := write(t, filepath.Join(dir, "a.jsonl"), "\n"+bad+"\n"+prompt+"\n"+strings.Repeat(call("ok", 1740830400, 1, 1), 3))
+	for _, raw := range []bool{false, true} {
+		lake := filepath.Join(dir, fmt.Sprint("lake", raw))
+		r := load(t, usagelake.Config{Inputs: []string{in}, Lake: lake, QuarantineRaw: raw})
+		q := quarantined(t, r)
+		if len(q) != 2 || r.Books.Quarantined != 2 || r.Reasons["negative_count"] != 1 || r.Reasons["not_json"] != 1 {
+			t.Fatalf("quarantine %v, reasons %v", q, r.Reasons)
+		}
+		first := q[0]
+		if first["source_file"] != "a.jsonl" || first["line"] != 2.0 || first["offset"] != 1.0 || first["length"] != float64(len(bad)) || len(first["hash"].(string)) != 32 || first["source_id"] != r.Inputs[0].Source {
+			t.Errorf("record %v", first)
+		}
+		for _, rec := range q {
+			if whole := strings.Contains(rec["raw"].(string), prompt[:len(prompt)-1]); whole != raw || rec["whole"] != raw {
+				t.Errorf("raw %v: keeps %q", raw, rec["raw"])
+			}
+		}
+		if info, err := os.Stat(r.Quarantine); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+		for _, private := range []string{"state", "quarantine"} {
+			if info, err := os.Stat(filepath.Join(lake, private)); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%s: %v, %v", private, info, err)
+			}
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	dir := t.TempDir()
+	var many strings.Builder
+	for i := range 12 {
+		many.WriteString(call("x", day.Unix()+int64(i)*86_400, 1, 1))
+	}
+	in := []string{write(t, filepath.Join(dir, "many.jsonl"), many.String())}
+	lake := filepath.Join(dir, "lake")
+	_, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: in, Lake: lake, MaxPartitions: 11})
+	if !errors.Is(err, usagelake.ErrPartitions) || len(tableFiles(t, lake)) != 0 {
+		t.Errorf("%v, %v", err, tableFiles(t, lake))
+	}
+	load(t, usagelake.Config{Inputs: in, Lake: lake, MaxPartitions: 12})
+
+	long := write(t, filepath.Join(dir, "long.jsonl"), call("a", day.Unix(), 1, 1)+strings.Repeat(" ", 10)+`{"x":"`+strings.Repeat("y", 5000)+`"}`+"\n"+call("b", day.Unix(), 2, 2))
+	r := load(t, usagelake.Config{Inputs: []string{long}, Lake: lake, MaxLine: 1000})
+	if r.Books.Rows != 2 || r.Reasons["line_too_long"] != 1 {
+		t.Errorf("%d rows, %v", r.Books.Rows, r.Reasons)
+	}
+
+	broken := write(t, filepath.Join(dir, "broken.jsonl"), "{\n")
+	write(t, filepath.Join(dir, "noise.jsonl"), strings.Repeat("{\"usage\":\n", 11)+many.String())
+	for _, c := range []struct {
+		max      string
+		file     string
+		problems int
+	}{{"", "noise.jsonl", 1}, {"50%", "noise.jsonl", 0}, {"11", "noise.jsonl", 0}, {"10", "noise.jsonl", 1}} {
+		lake := filepath.Join(dir, "limit"+c.max)
+		r := load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, c.file)}, Lake: lake, MaxQuarantine: c.max})
+		if len(r.Problems) != c.problems || r.Seq != 1 {
+			t.Errorf("limit %q: problems %q, seq %d", c.max, r.Problems, r.Seq)
+		}
+	}
+	_ = broken
+}
+
+// After a load nothing is left in staging, and a run that is stopped publishes
+// nothing.
+func TestCancelled(t *testing.T) {
+	dir := t.TempDir()
+	in := corpus(t, filepath.Join(dir, "in"), false)
+	lake := filepath.Join(dir, "lake")
+	ctx, cancel := context.WithCancel(context.Background())
+	cfg := usagelake.Config{Inputs: []string{in}, Lake: lake, Progress: func(p usagelake.Progress) {
+		if p.Step == "reduce" {
+			cancel()
+		}
+	}}
+	if _, err := usagelake.Load(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped load: %v", err)
+	}
+	if files := tableFiles(t, lake); len(files) != 0 {
+		t.Errorf("published %v", files)
+	}
+	cfg.Progress = nil
+	load(t, cfg)
+	if entries, err := os.ReadDir(filepath.Join(lake, "state", "staging")); err != nil || len(entries) != 0 {
+		t.Errorf("staging holds %v, %v", entries, err)
+	}
+}
