@@ -69,6 +69,21 @@ func (t *tally) cost(pico int64) raw {
 // images counts pieces.
 func (t *tally) images(n int) { t.sums["image_count"] += int64(n) }
 
+// imageOutput counts output that is not broken down: an image model's is images.
+func (t *tally) imageOutput(v int64) { t.sums["output_image_tokens"] += v * 1e6 }
+
+// derive adds what a row says beyond its record.
+func (t *tally) derive() {
+	in, hasIn := t.sums["input_tokens"]
+	out, hasOut := t.sums["output_tokens"]
+	if hasIn {
+		t.sums["uncached_input_tokens"] = in - t.sums["cache_read_tokens"] - t.sums["cache_write_tokens"]
+	}
+	if _, ok := t.sums["total_tokens"]; !ok && hasIn && hasOut {
+		t.sums["total_tokens"] = in + out
+	}
+}
+
 // call is a record that is a call.
 type call struct {
 	file  string
@@ -116,15 +131,17 @@ type expected struct {
 	InputTokens  string `json:"input_tokens"`
 	OutputTokens string `json:"output_tokens"`
 	ReportedCost string `json:"reported_cost_usd"`
-	// Sums of the rows, by column, without what usagelake derives.
-	Sums    map[string]string   `json:"sums"`
+	// Sums of the rows, by column.
+	Sums map[string]string `json:"sums"`
+	// NotNull counts the rows where a column holds a value.
+	NotNull map[string]int      `json:"not_null"`
 	Reasons map[string]int      `json:"reasons"` // of quarantined records
 	Dates   map[string]int      `json:"dates"`   // rows by event date
 	Files   map[string]*account `json:"files"`
 }
 
 func add(files []*file) *expected {
-	e := &expected{Reasons: map[string]int{}, Dates: map[string]int{}, Sums: map[string]string{}, Files: map[string]*account{}}
+	e := &expected{Reasons: map[string]int{}, Dates: map[string]int{}, Sums: map[string]string{}, NotNull: map[string]int{}, Files: map[string]*account{}}
 	var calls []*call
 	for _, f := range files {
 		e.Inputs++
@@ -156,6 +173,7 @@ func add(files []*file) *expected {
 		e.Dates[c.at.UTC().Format(time.DateOnly)]++
 		for column, v := range c.sums {
 			sums[column] += v
+			e.NotNull[column]++
 		}
 	}
 

@@ -158,6 +158,8 @@ func (g *gen) imageUsage(t *tally, newer bool) object {
 			"image_tokens", t.n("output_image_tokens", out),
 			"text_tokens", t.n("output_text_tokens", 0),
 		))
+	} else {
+		t.imageOutput(out)
 	}
 	return u
 }
@@ -453,6 +455,7 @@ func (g *gen) firstImages() *file {
 	f := &file{name: "openai/images-2024-04-23.jsonl", doc: "Images API responses: the reference example (created 1713833628) and dall-e without usage"}
 	c := g.from("2024-04-23T00:53:48Z")
 	t := count()
+	t.imageOutput(50)
 	f.call(obj("created", c.now.Unix(), "data", g.pictures(t, 1, 1024), "usage", obj(
 		"total_tokens", t.n("total_tokens", 100), "input_tokens", t.n("input_tokens", 50), "output_tokens", t.n("output_tokens", 50),
 		"input_tokens_details", obj("text_tokens", t.n("input_text_tokens", 10), "image_tokens", t.n("input_image_tokens", 40)),

@@ -85,11 +85,7 @@ type file struct {
 
 // call adds a record that is a call.
 func (f *file) call(text string, t *tally, id string, at time.Time) {
-	in, hasIn := t.sums["input_tokens"]
-	out, hasOut := t.sums["output_tokens"]
-	if _, ok := t.sums["total_tokens"]; !ok && hasIn && hasOut {
-		t.sums["total_tokens"] = in + out
-	}
+	t.derive()
 	f.calls = append(f.calls, &call{file: f.name, order: f.records, id: id, at: at, sums: t.sums})
 	f.record(text)
 }
