@@ -34,11 +34,15 @@ type mapped struct {
 
 func (m *mapped) release() {
 	for _, list := range m.batches {
-		for _, b := range list {
-			b.Release()
-		}
+		release(list)
 	}
 	m.batches = nil
+}
+
+func release(list []*schemas.Batch) {
+	for _, b := range list {
+		b.Release()
+	}
 }
 
 // readResult is how far an input was read.

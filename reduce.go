@@ -74,20 +74,19 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.Jobs)
 	for _, unit := range units {
+		fresh := m.batches[unit]
+		delete(m.batches, unit)
 		g.Go(func() error {
+			defer release(fresh)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out, err := reduceUnit(s, lake, merger, tables, unit, m.batches[unit])
+			out, err := reduceUnit(s, lake, merger, tables, unit, fresh)
 			if err != nil {
 				return fmt.Errorf("partition %s: %w", unit.Dir(), err)
 			}
-			for _, b := range m.batches[unit] {
-				b.Release()
-			}
 			mu.Lock()
 			defer mu.Unlock()
-			m.batches[unit] = nil
 			s.Progress(Progress{Step: "reduce"})
 			r.add(out, p.sources)
 			return nil
@@ -230,11 +229,7 @@ func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tab
 		if old, err = tables.read(unit); err != nil {
 			return nil, err
 		}
-		defer func() {
-			for _, b := range old {
-				b.Release()
-			}
-		}()
+		defer release(old)
 	}
 	batches := append(slices.Clip(old), fresh...)
 	merged := merger.Merge(unit, batches, len(old))

@@ -82,7 +82,7 @@ func runLoad(cmd *cobra.Command, cfg usagelake.Config, out output) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	switch out.format {
 	case "text":
-		cfg.Log = slog.New(slog.NewTextHandler(stderr, nil))
+		cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	case "json":
 		cfg.Log = slog.New(slog.NewJSONHandler(stderr, nil))
 	default:
@@ -103,12 +103,24 @@ func runLoad(cmd *cobra.Command, cfg usagelake.Config, out output) error {
 		summary(stdout, report)
 	}
 	for _, p := range report.Problems {
-		cfg.Log.Warn(p)
+		if out.format == "json" {
+			cfg.Log.Warn(p)
+		} else {
+			fmt.Fprintf(stderr, "usagelake: %s\n", p)
+		}
 	}
 	if err == nil && len(report.Problems) > 0 {
 		return errProblems
 	}
 	return err
+}
+
+// withoutTime leaves the time to cron and journald.
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // writeJSON prints the report; a failed run says so in it.

@@ -132,12 +132,13 @@ func (l *Lake) load() error {
 		if r.Format != Format || r.Seq != l.State.Seq+1 || r.Prev != l.State.Sum || e.Name() != recordName(r.Seq) {
 			return fmt.Errorf("ledger %s: does not follow record %d: a record was removed or edited", path, l.State.Seq)
 		}
-		l.State.apply(&r, hash(data))
+		l.State.apply(&r, Hash(data))
 	}
 	return nil
 }
 
-func hash(data []byte) string {
+// Hash is the SHA-256 of a file's bytes, in hex.
+func Hash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

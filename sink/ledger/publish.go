@@ -77,7 +77,7 @@ func (l *Lake) Publish(p *Publication) error {
 	if err := l.finish(p.Moves, p.Record.Seq, record); err != nil {
 		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
 	}
-	l.State.apply(&p.Record, hash(record))
+	l.State.apply(&p.Record, Hash(record))
 	return nil
 }
 
