@@ -242,7 +242,7 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 	case transform.IsBad:
 		return w.norm.Reason
 	case transform.NotClaimed:
-		if transform.MaybeTokens(d.Data) && w.walker.AnyMember(d.Data, transform.TokenLike) {
+		if w.walker.AnyMember(d.Data, transform.TokenLike) {
 			return schemas.UnknownUsage
 		}
 		books.NoUsage++

@@ -109,10 +109,6 @@ func (cfg Config) check() (*settings, error) {
 	if s.Lake == "" {
 		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
 	}
-	var err error
-	if s.Lake, err = filepath.Abs(s.Lake); err != nil {
-		return nil, bad("--lake", err)
-	}
 	for _, text := range s.Set {
 		f, err := transform.ParseFill(text)
 		if err != nil {
@@ -120,6 +116,7 @@ func (cfg Config) check() (*settings, error) {
 		}
 		s.fills = append(s.fills, f)
 	}
+	var err error
 	if s.PathColumns != "" {
 		if s.pattern, err = transform.ParsePathPattern(s.PathColumns); err != nil {
 			return nil, bad("--path-columns", err)
@@ -255,7 +252,11 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 // discover finds the inputs. An argument that matches nothing is an error,
 // since a cron job whose export is missing must not look well.
 func discover(s *settings) ([]ingest.Input, error) {
-	inputs, err := ingest.Discover(s.Inputs, s.Lake)
+	lake, err := filepath.Abs(s.Lake)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := ingest.Discover(s.Inputs, lake)
 	var none *ingest.NoMatchError
 	if errors.As(err, &none) {
 		if !s.AllowEmpty {

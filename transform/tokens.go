@@ -57,20 +57,6 @@ func lower(dst, s []byte) []byte {
 	return dst
 }
 
-// MaybeTokens is a cheap test that is true for every document that has a
-// token-like member. A backslash can hide any key.
-func MaybeTokens(doc []byte) bool {
-	for _, part := range [][]byte{
-		[]byte("oken"), []byte("OKEN"), []byte("sage"), []byte("SAGE"),
-		[]byte("val_count"), []byte("_units"), []byte(`\u`),
-	} {
-		if bytes.Contains(doc, part) {
-			return true
-		}
-	}
-	return false
-}
-
 // TokenLike reports whether a member of a document looks like a token count.
 // parent is the key of the enclosing object, value the member's raw text.
 func TokenLike(parent, key, value []byte) bool {
