@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"usagelake/schemas"
 )
@@ -20,48 +21,62 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	if len(found) == 0 && len(p.keep) == 0 {
 		return
 	}
-	members := make([]schemas.Extra, 0, len(found)+len(p.keep))
-	members = append(members, found...)
+	members := append(n.members[:0], found...)
 	for _, k := range p.keep {
 		members = append(members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
 	}
+	n.members = members
 	slices.SortStableFunc(members, func(a, b schemas.Extra) int { return strings.Compare(a.Key, b.Key) })
 
-	out := []byte{'{'}
+	out := append(n.extra[:0], '{')
 	for i, m := range members {
 		if i+1 < len(members) && members[i+1].Key == m.Key {
 			continue // a repeated key: the last one counts
 		}
-		var value []byte
-		switch m.Value.Kind {
-		case schemas.True:
-			value = []byte("true")
-		case schemas.False:
-			value = []byte("false")
-		case schemas.Number:
-			value = rec.Bytes(m.Value)
-		case schemas.Text, schemas.Escaped:
-			s := string(rec.Bytes(m.Value))
-			if m.Value.Kind == schemas.Escaped {
-				s = n.unescape(rec, m.Value)
-			}
-			if len([]rune(s)) > maxExtraText {
-				n.flags |= flagExtraCut
-				continue
-			}
-			value, _ = json.Marshal(s)
-		}
-		key, _ := json.Marshal(m.Key)
-		if len(out)+len(key)+len(value)+3 > maxExtra {
+		value, ok := n.extraValue(rec, m.Value)
+		if !ok || len(out)+len(m.Key)+len(value)+5 > maxExtra {
 			n.flags |= flagExtraCut
 			continue
 		}
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = append(append(append(out, key...), ':'), value...)
+		out = append(append(appendText(out, m.Key), ':'), value...)
 	}
+	n.extra = append(out, '}')
 	if len(out) > 1 {
-		n.row.SetString(schemas.ExtraJSON, string(append(out, '}')))
+		n.row.SetString(schemas.ExtraJSON, view(n.extra))
 	}
+}
+
+// extraValue is a value as JSON; false where it is too long.
+func (n *Normalizer) extraValue(rec *schemas.Record, v schemas.Value) ([]byte, bool) {
+	switch v.Kind {
+	case schemas.True:
+		return []byte("true"), true
+	case schemas.False:
+		return []byte("false"), true
+	case schemas.Number:
+		return rec.Bytes(v), true
+	}
+	s := view(rec.Bytes(v))
+	if v.Kind == schemas.Escaped {
+		s = n.unescape(rec, v)
+	}
+	if utf8.RuneCountInString(s) > maxExtraText {
+		return nil, false
+	}
+	n.scratch = appendText(n.scratch[:0], s)
+	return n.scratch, true
+}
+
+// appendText appends a JSON string.
+func appendText(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			quoted, _ := json.Marshal(s)
+			return append(out, quoted...)
+		}
+	}
+	return append(append(append(out, '"'), s...), '"')
 }

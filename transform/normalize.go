@@ -82,7 +82,9 @@ type Normalizer struct {
 	row     schemas.Row
 	flags   flags
 	names   map[flags]string
-	scratch []byte
+	scratch []byte // of one value
+	extra   []byte // extra_json
+	members []schemas.Extra
 	tagsRaw []byte
 	tags    string
 }
@@ -109,7 +111,6 @@ func (n *Normalizer) Apply(rec *schemas.Record, src *Source, in *schemas.Sums) V
 	n.row.Reset()
 	n.row.Source = src.Index
 	n.flags = 0
-	n.scratch = n.scratch[:0]
 	if n.Reason = n.move(p, rec); n.Reason == "" {
 		n.Reason = n.eventTime(p, rec, src)
 	}
@@ -412,10 +413,7 @@ func (n *Normalizer) identify(p *plan, rec *schemas.Record) {
 		return
 	}
 	sum := xxh3.Hash128(raw).Bytes()
-	start := len(n.scratch)
-	n.scratch = append(n.scratch, "xxh3:"...)
-	n.scratch = hex.AppendEncode(n.scratch, sum[:])
-	n.row.SetString(schemas.RequestID, string(n.scratch[start:]))
+	n.row.SetString(schemas.RequestID, "xxh3:"+hex.EncodeToString(sum[:]))
 	n.flags |= flagIDFromContent
 }
 
