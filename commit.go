@@ -28,7 +28,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	}
 	for i, t := range p.tasks {
 		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {
-			src.Books = &m.books[i]
+			src.Books = m.books[i]
 			record.Sources = append(record.Sources, src)
 		}
 	}
@@ -67,7 +67,7 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 		if !t.read() {
 			continue
 		}
-		b := &m.books[i]
+		b := m.books[i]
 		if rows := r.rows[t.source.Index]; rows != nil {
 			b.Rows, b.RowSums.Sums = rows.rows, rows.sums
 		}
@@ -142,7 +142,7 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 		if id, ok := t.id(p); ok && (!t.read() || res.end.Offset > 0) {
 			in.Source = id
 		}
-		b := &in.Books
+		b := in.Books
 		switch {
 		case errors.Is(t.err, ingest.ErrDamaged):
 			in.State = Damaged

@@ -26,9 +26,9 @@ const batchRows = 16_384
 // mapped is the outcome of the map step.
 type mapped struct {
 	batches    map[schemas.Unit][]*schemas.Batch
-	reads      []readResult    // by task
-	books      []schemas.Books // by task
-	quarantine []*sink.Spool   // in the staged files spoolName(i)
+	reads      []readResult     // by task
+	books      []*schemas.Books // by task; nil where it was not read
+	quarantine []*sink.Spool    // in the staged files spoolName(i)
 	reasons    Counts
 }
 
@@ -61,7 +61,17 @@ type work struct {
 // mapInputs reads the planned inputs: readers cut blocks, workers walk and
 // normalise them. What it returns does not depend on who did what.
 func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) (_ *mapped, err error) {
-	m := &mapped{batches: map[schemas.Unit][]*schemas.Batch{}, reads: make([]readResult, len(p.tasks)), reasons: Counts{}}
+	m := &mapped{
+		batches: map[schemas.Unit][]*schemas.Batch{},
+		reads:   make([]readResult, len(p.tasks)),
+		books:   make([]*schemas.Books, len(p.tasks)),
+		reasons: Counts{},
+	}
+	for i, t := range p.tasks {
+		if t.read() {
+			m.books[i] = &schemas.Books{}
+		}
+	}
 	workers := make([]*worker, s.Jobs)
 	for i := range workers {
 		if workers[i], err = newWorker(s, p, lake, i); err != nil {
@@ -130,8 +140,10 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 		m.release()
 		return nil, err
 	}
-	for i := range m.reads {
-		m.books[i].Pending = m.reads[i].pending
+	for i, b := range m.books {
+		if b != nil {
+			b.Pending = m.reads[i].pending
+		}
 	}
 	return m, nil
 }
@@ -178,7 +190,7 @@ type worker struct {
 	norm     *transform.Normalizer
 	builders map[schemas.Unit]*schemas.Builder
 	batches  map[schemas.Unit][]*schemas.Batch
-	books    []schemas.Books
+	books    map[int]*schemas.Books // by task
 	reasons  Counts
 	records  int64 // since the last block
 
@@ -202,13 +214,17 @@ func newWorker(s *settings, p *planned, lake *ledger.Lake, i int) (*worker, erro
 		norm:     transform.NewNormalizer(transform.Options{Location: s.location}),
 		builders: map[schemas.Unit]*schemas.Builder{},
 		batches:  map[schemas.Unit][]*schemas.Batch{},
-		books:    make([]schemas.Books, len(p.tasks)),
+		books:    map[int]*schemas.Books{},
 		reasons:  Counts{},
 	}, nil
 }
 
 func (w *worker) block(b work) {
-	t, books := w.p.tasks[b.task], &w.books[b.task]
+	t, books := w.p.tasks[b.task], w.books[b.task]
+	if books == nil {
+		books = &schemas.Books{}
+		w.books[b.task] = books
+	}
 	books.Blank += b.block.Each(func(d ingest.Doc) {
 		w.records++
 		books.Records++
@@ -308,11 +324,8 @@ func (w *worker) finish(m *mapped) error {
 	for unit, list := range w.batches {
 		m.batches[unit] = append(m.batches[unit], list...)
 	}
-	if m.books == nil {
-		m.books = make([]schemas.Books, len(w.books))
-	}
-	for i := range w.books {
-		m.books[i].Add(&w.books[i])
+	for i, b := range w.books {
+		m.books[i].Add(b)
 	}
 	m.quarantine = append(m.quarantine, w.spool)
 	for r, n := range w.reasons {

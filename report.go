@@ -52,11 +52,11 @@ const (
 
 // InputReport is what became of one input.
 type InputReport struct {
-	Path   string        `json:"path"`
-	Source string        `json:"source,omitempty"` // id
-	State  InputState    `json:"state"`
-	Error  string        `json:"error,omitempty"`
-	Books  schemas.Books `json:"books"`
+	Path   string         `json:"path"`
+	Source string         `json:"source,omitempty"` // id
+	State  InputState     `json:"state"`
+	Error  string         `json:"error,omitempty"`
+	Books  *schemas.Books `json:"books,omitempty"` // nil where nothing was read
 }
 
 // FileReport is one file of the table that was written or, with 0 rows,
