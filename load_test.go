@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
 	"usagelake"
@@ -416,7 +418,7 @@ func TestFlagsOfIdentity(t *testing.T) {
 
 // corpus writes files with copies of calls over several days and returns their
 // directory.
-func corpus(t *testing.T, dir string, gz bool) string {
+func corpus(t *testing.T, dir, suffix string) string {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for f := range 12 {
 		var b strings.Builder
@@ -435,28 +437,40 @@ func corpus(t *testing.T, dir string, gz bool) string {
 			}
 		}
 		name := filepath.Join(dir, fmt.Sprintf("sub%d", f%3), fmt.Sprintf("f%02d.jsonl", f))
-		if !gz {
-			write(t, name, b.String())
-			continue
-		}
-		var z bytes.Buffer
-		w := gzip.NewWriter(&z)
-		if _, err := w.Write([]byte(b.String())); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, name+".gz", z.String())
+		write(t, name+suffix, packed(t, suffix, b.String()))
 	}
 	return dir
+}
+
+func packed(t *testing.T, suffix, content string) string {
+	var z bytes.Buffer
+	var w io.WriteCloser
+	switch suffix {
+	case ".gz":
+		w = gzip.NewWriter(&z)
+	case ".zst":
+		enc, err := zstd.NewWriter(&z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w = enc
+	default:
+		return content
+	}
+	if _, err := w.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return z.String()
 }
 
 // Same inputs, same bytes: whatever the workers, the order, the compression
 // and the number of runs.
 func TestBytesDoNotDependOnTheWay(t *testing.T) {
 	dir := t.TempDir()
-	plain, packed := corpus(t, filepath.Join(dir, "plain"), false), corpus(t, filepath.Join(dir, "gz"), true)
+	plain := corpus(t, filepath.Join(dir, "plain"), "")
 	var files []string
 	err := filepath.WalkDir(plain, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -484,15 +498,21 @@ func TestBytesDoNotDependOnTheWay(t *testing.T) {
 			t.Errorf("books %+v", r.Books)
 		}
 	}
-	lake := filepath.Join(dir, "packed")
-	load(t, usagelake.Config{Inputs: []string{packed}, Lake: lake})
-	check("gz", hashes(t, lake))
-	if r := load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake}); r.Books.Records != 0 {
-		t.Errorf("the unpacked files are new: %d records", r.Books.Records)
+	for _, suffix := range []string{".gz", ".zst"} {
+		lake := filepath.Join(dir, "lake"+suffix)
+		load(t, usagelake.Config{Inputs: []string{corpus(t, filepath.Join(dir, suffix), suffix)}, Lake: lake})
+		check(suffix, hashes(t, lake))
+		if r := load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake}); r.Books.Records != 0 {
+			t.Errorf("the unpacked files are new: %d records", r.Books.Records)
+		}
 	}
 
 	// whole paths below one argument, in any order of runs
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		lake := filepath.Join(dir, fmt.Sprint("runs", seed))
 		order := rand.New(rand.NewPCG(seed, 0)).Perm(len(files))
 		for _, i := range order {
@@ -510,11 +530,19 @@ func TestBytesDoNotDependOnTheWay(t *testing.T) {
 		}
 		check(fmt.Sprint("one run a file, order ", order), hashes(t, lake))
 	}
+
+	want = nil // files as arguments have other names
+	for seed := range uint64(3) {
+		rand.New(rand.NewPCG(seed, 1)).Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+		lake := filepath.Join(dir, fmt.Sprint("shuffled", seed))
+		load(t, usagelake.Config{Inputs: files, Lake: lake})
+		check(fmt.Sprint("arguments ", files), hashes(t, lake))
+	}
 }
 
 func TestBuckets(t *testing.T) {
 	dir := t.TempDir()
-	in := corpus(t, filepath.Join(dir, "in"), false)
+	in := corpus(t, filepath.Join(dir, "in"), "")
 	one, four := filepath.Join(dir, "one"), filepath.Join(dir, "four")
 	a := load(t, usagelake.Config{Inputs: []string{in}, Lake: one})
 	b := load(t, usagelake.Config{Inputs: []string{in}, Lake: four, Buckets: 4})
@@ -730,7 +758,7 @@ func TestLimits(t *testing.T) {
 // nothing.
 func TestCancelled(t *testing.T) {
 	dir := t.TempDir()
-	in := corpus(t, filepath.Join(dir, "in"), false)
+	in := corpus(t, filepath.Join(dir, "in"), "")
 	lake := filepath.Join(dir, "lake")
 	ctx, cancel := context.WithCancel(context.Background())
 	cfg := usagelake.Config{Inputs: []string{in}, Lake: lake, Progress: func(p usagelake.Progress) {
