@@ -76,7 +76,7 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 	for i := range workers {
 		if workers[i], err = newWorker(s, p, lake, i); err != nil {
 			for _, w := range workers[:i] {
-				w.spoolFile.Close()
+				_ = w.spoolFile.Close()
 			}
 			return nil, err
 		}

@@ -257,8 +257,7 @@ func discover(s *settings) ([]ingest.Input, error) {
 		return nil, err
 	}
 	inputs, err := ingest.Discover(s.Inputs, lake)
-	var none *ingest.NoMatchError
-	if errors.As(err, &none) {
+	if _, ok := errors.AsType[*ingest.NoMatchError](err); ok {
 		if !s.AllowEmpty {
 			return nil, fmt.Errorf("%w: %w (--allow-empty lets this pass)", ErrUsage, err)
 		}

@@ -15,14 +15,14 @@ const (
 var lf = []byte{'\n'}
 
 // lineDoc finds the record on a line. The line is length bytes long; raw is
-// all of it, or at least its beginning if it is longer than max.
-func lineDoc(raw []byte, length int64, at Position, lead lead, max int64) (Doc, bool) {
+// all of it, or at least its beginning if it is longer than limit.
+func lineDoc(raw []byte, length int64, at Position, lead lead, limit int64) (Doc, bool) {
 	from := bomLen(raw, at.Offset)
 	d := Doc{Line: at.Line}
 	if lead == behindText {
 		d.Ord = 1
 	}
-	if length > max {
+	if length > limit {
 		raw = raw[:min(len(raw), headLen)]
 		lo, hi, _ := bounds(raw[from:])
 		if lo == hi {

@@ -1,3 +1,6 @@
+// Package ingest turns inputs into records: it finds files, decompresses them,
+// cuts their bytes into blocks of whole JSON documents, and walks a document
+// once for the paths that a layout wants. It knows nothing of tokens.
 package ingest
 
 import (

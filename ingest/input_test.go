@@ -61,7 +61,8 @@ func TestDiscover(t *testing.T) {
 		{name: "hidden file", args: []string{"logs/.hidden", "odd/.gz"}, want: []string{".gz odd/.gz", ".hidden logs/.hidden"}},
 		{name: "directory", args: []string{"./logs/"}, want: []string{
 			"a.jsonl logs/a.jsonl.gz", "b.jsonl logs/b.jsonl", "e.GZ logs/e.GZ", "gone.jsonl logs/gone.jsonl!", "link.jsonl logs/link.jsonl",
-			"sub/c.jsonl logs/sub/c.jsonl.zst", "sub/deep/d logs/sub/deep/d.zstd"}},
+			"sub/c.jsonl logs/sub/c.jsonl.zst", "sub/deep/d logs/sub/deep/d.zstd",
+		}},
 		{name: "linked directory", args: []string{"dirlink"}, want: []string{"o.jsonl dirlink/o.jsonl"}},
 		{name: "stdin", args: []string{"-", "-"}, want: []string{"- -"}},
 		{name: "glob", args: []string{"logs/*.jsonl"}, want: []string{"b.jsonl logs/b.jsonl", "gone.jsonl logs/gone.jsonl!", "link.jsonl logs/link.jsonl"}},
@@ -70,9 +71,11 @@ func TestDiscover(t *testing.T) {
 		{name: "alternatives", args: []string{"{other,odd}/[ao].jsonl"}, want: []string{"odd/a.jsonl odd/a.jsonl", "other/o.jsonl other/o.jsonl"}},
 		{name: "literal before glob", args: []string{"odd/[a].jsonl"}, want: []string{"[a].jsonl odd/[a].jsonl"}},
 		{name: "first argument wins", args: []string{"logs/sub", "logs/sub/c.jsonl.zst", "logs/../logs/sub/deep"}, want: []string{
-			"c.jsonl logs/sub/c.jsonl.zst", "deep/d logs/sub/deep/d.zstd"}},
+			"c.jsonl logs/sub/c.jsonl.zst", "deep/d logs/sub/deep/d.zstd",
+		}},
 		{name: "absolute and relative", args: []string{filepath.Join(root, "other", "o.jsonl"), "other/o.jsonl"}, want: []string{
-			"o.jsonl " + filepath.Join(root, "other", "o.jsonl")}},
+			"o.jsonl " + filepath.Join(root, "other", "o.jsonl"),
+		}},
 		{name: "same file name", args: []string{"other", "dirlink"}, want: []string{"o.jsonl dirlink/o.jsonl", "o.jsonl other/o.jsonl"}},
 		{name: "fifo", args: []string{"other/fifo"}, want: []string{"fifo other/fifo!"}},
 		{name: "bad name", args: []string{"odd"}, want: []string{"[a].jsonl odd/[a].jsonl", "a.jsonl odd/a.jsonl", "\uFFFD.jsonl odd/\xff.jsonl"}},

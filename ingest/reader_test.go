@@ -105,8 +105,10 @@ var readerTests = []struct {
 	{name: "last line unfinished", in: "{}\n{\"a\":[1]", docs: []string{`1.0@0 {}`}, pending: 8},
 	{name: "last line unfinished, final", in: "{}\n{\"a\":[1]", opt: ReaderOptions{Final: true}, docs: []string{`1.0@0 {}`, `2.0@3 {"a":[1]`}},
 	{name: "only an unfinished line", in: "{", pending: 1},
-	{name: "events", in: "event: x\ndata: {\"a\":1}\nid: 7\nretry: 9\n: hello\n\ndata:data:  {}\ndata: [DONE]\n",
-		docs: []string{`2.0@15 {"a":1}`, `7.0@59 {}`}, blank: 6},
+	{
+		name: "events", in: "event: x\ndata: {\"a\":1}\nid: 7\nretry: 9\n: hello\n\ndata:data:  {}\ndata: [DONE]\n",
+		docs: []string{`2.0@15 {"a":1}`, `7.0@59 {}`}, blank: 6,
+	},
 	{name: "done", in: "[DONE]\n{}\n [DONE] \ndata:[DONE]", docs: []string{`2.0@7 {}`}, blank: 3},
 	{name: "data without end", in: "data: {}\ndata: {\"a\"", docs: []string{`1.0@6 {}`}, pending: 10},
 	{name: "data complete", in: "data: {}\ndata: {}", docs: []string{`1.0@6 {}`, `2.0@15 {}`}},
@@ -125,8 +127,10 @@ var readerTests = []struct {
 	{name: "pretty, crlf", in: "\r\n { \r\n\"a\": 1}\r\n", docs: []string{"2.0@3 { \r\n\"a\": 1}"}},
 	{name: "two on the last line of a value", in: "{\n}{}{}", docs: []string{"1.0@0 {\n}", "2.0@3 {}", "2.1@5 {}"}},
 	{name: "missing comma", in: `[{} {"b":2},3]`, docs: []string{`1.0@1 {}`, `1.1@4 {"b":2} !not_json 7`, `1.2@12 3`}},
-	{name: "too many commas", in: `[,{},,1,]2`, opt: ReaderOptions{Final: true},
-		docs: []string{`1.0@1 , !not_json 1`, `1.1@2 {}`, `1.2@5 , !not_json 1`, `1.3@6 1`, `1.4@8 ] !not_json 1`, `1.5@9 2`}},
+	{
+		name: "too many commas", in: `[,{},,1,]2`, opt: ReaderOptions{Final: true},
+		docs: []string{`1.0@1 , !not_json 1`, `1.1@2 {}`, `1.2@5 , !not_json 1`, `1.3@6 1`, `1.4@8 ] !not_json 1`, `1.5@9 2`},
+	},
 	{name: "stray bytes", in: "[1}],]}\n{}", docs: []string{`1.0@1 1`, `1.1@2 } !not_json 1`, `1.2@4 , !not_json 1`, `1.3@5 ] !not_json 1`, `1.4@6 } !not_json 1`, `2.0@8 {}`}},
 	{name: "values without space", in: `[0[00]"a"1]2[3]`, docs: []string{`1.0@1 0`, `1.1@2 [00] !not_json 4`, `1.2@6 "a" !not_json 3`, `1.3@9 1 !not_json 1`, `1.4@11 2`, `1.5@13 3`}},
 	{name: "trailing text", in: "[{}] x\n", docs: []string{`1.0@1 {}`, `1.1@5 x`}},
@@ -139,14 +143,22 @@ var readerTests = []struct {
 	{name: "brace, then nothing", in: "{\n", pending: 2},
 	{name: "brace, final", in: "{", opt: ReaderOptions{Final: true}, docs: []string{`1.0@0 {`}},
 
-	{name: "long line", in: "{}\n" + strings.Repeat("x", 30) + "\r\n{}\n", opt: ReaderOptions{MaxLine: 30},
-		docs: []string{`1.0@0 {}`, `2.0@3 ` + strings.Repeat("x", 30) + "\r !line_too_long 31", `3.0@35 {}`}},
-	{name: "line just not too long", in: strings.Repeat("x", 30) + "\n", opt: ReaderOptions{MaxLine: 30},
-		docs: []string{`1.0@0 ` + strings.Repeat("x", 30)}},
-	{name: "long last line", in: "  " + strings.Repeat("x", 30), opt: ReaderOptions{MaxLine: 30},
-		docs: []string{`1.0@2 ` + strings.Repeat("x", 30) + " !line_too_long 30"}},
-	{name: "long element", in: `[1,"` + strings.Repeat("x", 30) + `",2]`, opt: ReaderOptions{MaxLine: 30},
-		docs: []string{`1.0@1 1`, `1.1@3 "` + strings.Repeat("x", 30) + `" !line_too_long 32`, `1.2@36 2`}},
+	{
+		name: "long line", in: "{}\n" + strings.Repeat("x", 30) + "\r\n{}\n", opt: ReaderOptions{MaxLine: 30},
+		docs: []string{`1.0@0 {}`, `2.0@3 ` + strings.Repeat("x", 30) + "\r !line_too_long 31", `3.0@35 {}`},
+	},
+	{
+		name: "line just not too long", in: strings.Repeat("x", 30) + "\n", opt: ReaderOptions{MaxLine: 30},
+		docs: []string{`1.0@0 ` + strings.Repeat("x", 30)},
+	},
+	{
+		name: "long last line", in: "  " + strings.Repeat("x", 30), opt: ReaderOptions{MaxLine: 30},
+		docs: []string{`1.0@2 ` + strings.Repeat("x", 30) + " !line_too_long 30"},
+	},
+	{
+		name: "long element", in: `[1,"` + strings.Repeat("x", 30) + `",2]`, opt: ReaderOptions{MaxLine: 30},
+		docs: []string{`1.0@1 1`, `1.1@3 "` + strings.Repeat("x", 30) + `" !line_too_long 32`, `1.2@36 2`},
+	},
 }
 
 func TestReader(t *testing.T) {
@@ -197,12 +209,15 @@ func TestReaderLong(t *testing.T) {
 		docs     []string
 	}{
 		{"line", "{}\n data: " + text + "\n{}\n", []string{
-			`1.0@0 {}`, `2.0@10 ` + text[:headLen-7] + fmt.Sprintf(" !line_too_long %d", len(text)), fmt.Sprintf("3.0@%d {}", 11+len(text))}},
+			`1.0@0 {}`, `2.0@10 ` + text[:headLen-7] + fmt.Sprintf(" !line_too_long %d", len(text)), fmt.Sprintf("3.0@%d {}", 11+len(text)),
+		}},
 		{"last line", text, []string{`1.0@0 ` + text[:headLen] + fmt.Sprintf(" !line_too_long %d", len(text))}},
 		{"element", "[1,[" + text + "\n],3]", []string{
-			`1.0@1 1`, `1.1@3 [` + text[:headLen-1] + fmt.Sprintf(" !line_too_long %d", len(text)+3), fmt.Sprintf("2.0@%d 3", len(text)+7)}},
+			`1.0@1 1`, `1.1@3 [` + text[:headLen-1] + fmt.Sprintf(" !line_too_long %d", len(text)+3), fmt.Sprintf("2.0@%d 3", len(text)+7),
+		}},
 		{"last element", "[1,[" + text, []string{
-			`1.0@1 1`, `1.1@3 [` + text[:headLen-1] + fmt.Sprintf(" !line_too_long %d", len(text)+1)}},
+			`1.0@1 1`, `1.1@3 [` + text[:headLen-1] + fmt.Sprintf(" !line_too_long %d", len(text)+1),
+		}},
 	} {
 		for _, size := range []int{5000, headLen - 1, headLen, headLen + 1, 100_000, defaultBlock} {
 			in := strings.NewReader(tt.in)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -112,8 +113,8 @@ func (s *Stream) BytesRead() int64 { return s.src.n.Load() }
 // Close releases the file and the decompressor. Standard input stays open.
 func (s *Stream) Close() error {
 	var errs []error
-	for i := len(s.close) - 1; i >= 0; i-- {
-		errs = append(errs, s.close[i]())
+	for _, c := range slices.Backward(s.close) {
+		errs = append(errs, c())
 	}
 	s.close = nil
 	return errors.Join(errs...)

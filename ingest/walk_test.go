@@ -137,8 +137,10 @@ func TestWalk(t *testing.T) {
 		// Arrays.
 		{`{"data":[]}`, `0.count=len:0 0.data=arr:[]`},
 		{`{"data":[ ]}`, `0.count=len:0 0.data=arr:[ ]`},
-		{`{"data":[1,{"url":"a"},[{"url":"x"}],{"url":"b"},{},null,"s"]}`,
-			`0.count=len:7 0.url=text:b 0.data=arr:[1,{"url":"a"},[{"url":"x"}],{"url":"b"},{},null,"s"]`},
+		{
+			`{"data":[1,{"url":"a"},[{"url":"x"}],{"url":"b"},{},null,"s"]}`,
+			`0.count=len:7 0.url=text:b 0.data=arr:[1,{"url":"a"},[{"url":"x"}],{"url":"b"},{},null,"s"]`,
+		},
 		{`{"data":[{"url":"a"},{"url":null}]}`, `0.count=len:2 0.data=arr:[{"url":"a"},{"url":null}]`},
 		{`{"data":{"url":"a"}}`, `0.data=obj:{"url":"a"}`},
 		{`{"data":"[1,2]"}`, `0.data=text:[1,2]`},
@@ -158,8 +160,10 @@ func TestWalk(t *testing.T) {
 		{`{"usage":{"in":1},"response":{"usage":{"in":2}}}`, `0.in=num:1 2.in=num:2`},
 
 		// Extras.
-		{`{"usage":{"in":1,"x":2,"s":"t","e":"\n","t":true,"f":false,"n":null,"a":[1],"o":{"p":{"q":3,"r":[],"in":4}}}}`,
-			`0.in=num:1 0+x=num:2 0+s=text:t 0+e=esc:\n 0+t=true:true 0+f=false:false 0+o.p.q=num:3 0+o.p.in=num:4`},
+		{
+			`{"usage":{"in":1,"x":2,"s":"t","e":"\n","t":true,"f":false,"n":null,"a":[1],"o":{"p":{"q":3,"r":[],"in":4}}}}`,
+			`0.in=num:1 0+x=num:2 0+s=text:t 0+e=esc:\n 0+t=true:true 0+f=false:false 0+o.p.q=num:3 0+o.p.in=num:4`,
+		},
 		{`{"response":{"usage":{"x":1,"o":{"y":2}}}}`, `2+u.x=num:1 2+u.o.y=num:2`},
 		{`{"tokens":5,"other":6}`, `1+tokens=num:5`},
 		{`{"tokens":{"tokens":5}}`, ``},

@@ -289,9 +289,9 @@ func (w *Wide) AddNew(unit schemas.Unit, b *schemas.Batch) {
 // the unit holds rows that are copies whatever their day.
 func (w *Wide) Ask(unit schemas.Unit, anyDay bool) []string {
 	if !anyDay {
-		return append(w.any[:len(w.any):len(w.any)], w.ids[unit]...)
+		return append(slices.Clip(w.any), w.ids[unit]...)
 	}
-	ids := w.any[:len(w.any):len(w.any)]
+	ids := slices.Clip(w.any)
 	for _, list := range w.ids {
 		ids = append(ids, list...)
 	}

@@ -19,7 +19,6 @@ var testUnit = schemas.Unit{Day: 20_000, Bucket: 3}
 // input collects rows as batches and in the order of the sort key.
 type input struct {
 	Rows
-	all []schemas.Row // by place in Order, with the flags that count
 }
 
 // newInput makes rows 0 to n-1 by set and cuts them into batches of per rows.
@@ -169,8 +168,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		}
 		sources := []Source{{"a", "1"}, {"a", "2"}, {"b/ü.jsonl", "3"}}
-		var in *input
-		in = newInput(n, rapid.IntRange(1, 10).Draw(rt, "per"), func(i int, r *schemas.Row) {
+		in := newInput(n, rapid.IntRange(1, 10).Draw(rt, "per"), func(i int, r *schemas.Row) {
 			r.SetInt(schemas.EventTime, testUnit.Day.Start()+rapid.Int64Range(0, 4).Draw(rt, "time"))
 			r.SetInt(schemas.SourceRow, rapid.Int64Range(0, 2).Draw(rt, "row"))
 			for _, c := range used {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -270,10 +271,8 @@ func (v *verifier) order() error {
 			return fmt.Errorf("row %d is not behind the row before", i)
 		}
 	}
-	for _, id := range v.id.names {
-		if id == "" {
-			return fmt.Errorf("%v is empty", schemas.SourceID)
-		}
+	if slices.Contains(v.id.names, "") {
+		return fmt.Errorf("%v is empty", schemas.SourceID)
 	}
 	last := v.key(len(v.time) - 1)
 	v.last = &last

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 
 	"usagelake/schemas"
@@ -181,11 +182,11 @@ func (c *compiled) want(frame int, keys []string, slot int, shape schemas.Shape)
 			c.keepBelow(frame, nil, keys)
 		}
 	} else if keys[0] == "usage" && len(keys) > 1 {
-		below := append(path[:len(path):len(path)], "usage")
+		below := join(path, "usage")
 		c.keepUnknown(frame, below, "", nil)
 		c.keepBelow(frame, below, keys[1:])
 	}
-	full := append(path[:len(path):len(path)], keys...)
+	full := join(path, keys...)
 	id := strings.Join(full, "\x00") + string(rune('0'+frame)) + string(rune('0'+shape)) + "w"
 	if c.asked[id] {
 		return
@@ -196,8 +197,7 @@ func (c *compiled) want(frame int, keys []string, slot int, shape schemas.Shape)
 
 func (c *compiled) keepBelow(frame int, at, keys []string) {
 	for i := 1; i < len(keys); i++ {
-		path := append(at[:len(at):len(at)], keys[:i]...)
-		c.keepUnknown(frame, path, strings.Join(keys[:i], "."), nil)
+		c.keepUnknown(frame, join(at, keys[:i]...), strings.Join(keys[:i], "."), nil)
 	}
 }
 
@@ -208,4 +208,9 @@ func (c *compiled) keepUnknown(frame int, path []string, name string, pick func(
 	}
 	c.asked[id] = true
 	c.layout.Keep = append(c.layout.Keep, schemas.KeepPath{Path: path, Frame: frame, Name: name, If: pick})
+}
+
+// join is a new path: keys below path.
+func join(path []string, keys ...string) []string {
+	return append(slices.Clip(path), keys...)
 }

@@ -21,14 +21,15 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	if len(found) == 0 && len(p.keep) == 0 {
 		return
 	}
-	members := append(n.members[:0], found...)
+	n.members = append(n.members[:0], found...)
 	for _, k := range p.keep {
-		members = append(members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
+		n.members = append(n.members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
 	}
-	n.members = members
+	members := n.members
 	slices.SortStableFunc(members, func(a, b schemas.Extra) int { return strings.Compare(a.Key, b.Key) })
 
-	out := append(n.extra[:0], '{')
+	n.extra = append(n.extra[:0], '{')
+	out := n.extra
 	for i, m := range members {
 		if i+1 < len(members) && members[i+1].Key == m.Key {
 			continue // a repeated key: the last one counts
@@ -43,8 +44,10 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 		}
 		out = append(append(appendText(out, m.Key), ':'), value...)
 	}
-	n.extra = append(out, '}')
-	if len(out) > 1 {
+	some := len(out) > 1
+	out = append(out, '}')
+	n.extra = out
+	if some {
 		n.row.SetString(schemas.ExtraJSON, view(n.extra))
 	}
 }

@@ -21,8 +21,8 @@ type FS interface {
 	Open(path string) (Reader, error)
 	// ReadDir lists a directory, sorted by name.
 	ReadDir(path string) ([]fs.DirEntry, error)
-	// Rename puts old in the place of new, atomically.
-	Rename(old, new string) error
+	// Rename puts from in the place of to, atomically.
+	Rename(from, to string) error
 	// Remove removes a file or an empty directory.
 	Remove(path string) error
 	// SyncDir makes the names in a directory durable.
@@ -61,7 +61,7 @@ func (OS) Open(path string) (Reader, error) { return os.Open(path) }
 
 func (OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 
-func (OS) Rename(old, new string) error { return os.Rename(old, new) }
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
 func (OS) Remove(path string) error { return os.Remove(path) }
 
@@ -83,7 +83,7 @@ func (OS) Lock(path string) (io.Closer, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, ErrLocked
 		}

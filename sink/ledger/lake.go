@@ -59,7 +59,7 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	}
 	defer func() {
 		if err != nil {
-			l.lock.Close()
+			_ = l.lock.Close()
 		}
 	}()
 	for _, d := range []struct {

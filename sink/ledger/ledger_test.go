@@ -150,11 +150,11 @@ func (f failing) Create(path string, perm fs.FileMode) (disk.Writer, error) {
 	return failingWriter{w, f}, err
 }
 
-func (f failing) Rename(old, new string) error {
+func (f failing) Rename(from, to string) error {
 	if err := f.op(); err != nil {
 		return err
 	}
-	return f.OS.Rename(old, new)
+	return f.OS.Rename(from, to)
 }
 
 func (f failing) Remove(path string) error {
