@@ -12,6 +12,9 @@ type planKey [8]schemas.Bits
 
 const _ = uint(len(planKey{}) - 7) // Mounts must fit
 
+// maxPlans bounds the plans that are kept. Logs of machines need a few.
+const maxPlans = 4096
+
 // plan is an entry resolved for one set of filled slots: what to move where.
 // Records of one shape share one plan, however many dialects there are.
 type plan struct {
@@ -46,6 +49,9 @@ func (n *Normalizer) plan(rec *schemas.Record) *plan {
 	}
 	p, ok := n.plans[key]
 	if !ok {
+		if len(n.plans) >= maxPlans {
+			clear(n.plans)
+		}
 		p = dialects.resolve(&key)
 		n.plans[key] = p
 	}

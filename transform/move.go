@@ -1,0 +1,199 @@
+package transform
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"usagelake/schemas"
+)
+
+// move carries the plan's values to their columns.
+func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
+	for i := range p.moves {
+		m := &p.moves[i]
+		if len(m.from) == 0 {
+			n.constant(m)
+			continue
+		}
+		switch schemas.Columns[m.col].Kind {
+		case schemas.Double:
+			if reason := n.double(m, rec); reason != "" {
+				return reason
+			}
+		case schemas.Int:
+			v, reason := n.quantity(rec, m.from[0])
+			if reason == "" && v != float64(int64(v)) {
+				reason = schemas.NotNumber
+			}
+			if reason != "" {
+				return reason
+			}
+			n.row.SetInt(m.col, int64(v))
+		case schemas.Money:
+			text, ok := numberText(rec, m.from[0])
+			if !ok {
+				return schemas.NotNumber
+			}
+			v, reason := nanos(text)
+			if reason != "" {
+				return reason
+			}
+			n.row.SetInt(m.col, v)
+		case schemas.Bool:
+			if v, ok := boolean(rec, m.from[0]); ok {
+				n.row.SetInt(m.col, v)
+			} else {
+				n.flags |= flagUnreadable
+			}
+		case schemas.String:
+			if s := n.text(m, rec); s != "" {
+				n.row.SetString(m.col, s)
+			}
+		}
+	}
+	return ""
+}
+
+func (n *Normalizer) constant(m *move) {
+	if schemas.Columns[m.col].Kind == schemas.String {
+		n.row.SetString(m.col, m.word)
+	} else {
+		v, _ := digits([]byte(m.word))
+		n.row.SetInt(m.col, v)
+	}
+}
+
+func (n *Normalizer) double(m *move, rec *schemas.Record) schemas.Reason {
+	if !m.col.Additive() { // a duration: not worth losing a record for
+		if text, ok := numberText(rec, m.from[0]); ok {
+			if v, reason := count(text); reason == "" {
+				n.row.SetDouble(m.col, v)
+				return ""
+			}
+		}
+		n.flags |= flagUnreadable
+		return ""
+	}
+	v, reason := n.quantity(rec, m.from[0])
+	if reason != "" {
+		return reason
+	}
+	if len(m.from) > 1 { // in fixed point, so that fractions add up as written
+		sum := schemas.Micros(v)
+		for _, r := range m.from[1:] {
+			w, reason := n.quantity(rec, r)
+			if reason != "" {
+				return reason
+			}
+			sum += schemas.Micros(w)
+		}
+		v = float64(sum) / 1e6
+	}
+	if v != float64(int64(v)) && m.col.Tokens() {
+		n.flags |= flagFractional
+	}
+	n.row.SetDouble(m.col, v)
+	return ""
+}
+
+func (n *Normalizer) quantity(rec *schemas.Record, r ref) (float64, schemas.Reason) {
+	v := rec.Frames[r.frame].Val[r.slot]
+	if v.Kind == schemas.Length {
+		return float64(v.End), ""
+	}
+	text, ok := numberText(rec, r)
+	if !ok {
+		return 0, schemas.NotNumber
+	}
+	return count(text)
+}
+
+// numberText is the text of a number or of a string that may hold one.
+func numberText(rec *schemas.Record, r ref) ([]byte, bool) {
+	v := rec.Frames[r.frame].Val[r.slot]
+	if v.Kind != schemas.Number && v.Kind != schemas.Text {
+		return nil, false
+	}
+	return rec.Bytes(v), true
+}
+
+func boolean(rec *schemas.Record, r ref) (int64, bool) {
+	v := rec.Frames[r.frame].Val[r.slot]
+	switch v.Kind {
+	case schemas.True:
+		return 1, true
+	case schemas.False:
+		return 0, true
+	case schemas.Text, schemas.Number:
+		switch strings.ToLower(string(rec.Bytes(v))) {
+		case "true", "1":
+			return 1, true
+		case "false", "0":
+			return 0, true
+		}
+	}
+	return 0, false
+}
+
+// text reads a string column; a number or boolean is taken as written.
+func (n *Normalizer) text(m *move, rec *schemas.Record) string {
+	v := rec.Frames[m.from[0].frame].Val[m.from[0].slot]
+	if m.col == schemas.Tags {
+		return n.tagList(rec, v)
+	}
+	var s string
+	switch v.Kind {
+	case schemas.Escaped:
+		s = n.unescape(rec, v)
+	case schemas.Text, schemas.Number:
+		s = view(rec.Bytes(v))
+	case schemas.True:
+		s = "true"
+	case schemas.False:
+		s = "false"
+	}
+	if m.stem {
+		s, _, _ = strings.Cut(s, ".")
+	}
+	return s
+}
+
+func (n *Normalizer) unescape(rec *schemas.Record, v schemas.Value) string {
+	if !utf8.Valid(rec.Bytes(v)) {
+		n.flags |= flagInvalidUTF8
+	}
+	var s string
+	if json.Unmarshal(rec.Doc[v.Off-1:v.End+1], &s) != nil {
+		n.flags |= flagUnreadable
+		return ""
+	}
+	return s
+}
+
+// addRaw adds the reported quantities as the record has them.
+func (n *Normalizer) addRaw(p *plan, rec *schemas.Record, in *schemas.Sums) {
+	for i := range p.moves {
+		m := &p.moves[i]
+		if !m.col.Additive() {
+			continue
+		}
+		if len(m.from) == 0 {
+			v, _ := digits([]byte(m.word))
+			in.AddInt(m.col, v)
+			continue
+		}
+		for _, r := range m.from {
+			v := rec.Frames[r.frame].Val[r.slot]
+			switch {
+			case v.Kind == schemas.Length:
+				in.AddInt(m.col, int64(v.End))
+			case schemas.Columns[m.col].Kind == schemas.Money:
+				nano, _ := nanos(rec.Bytes(v))
+				in.AddInt(m.col, nano)
+			default:
+				in[m.col] = in[m.col].Add(schemas.AmountOf(rawMicros(rec.Bytes(v))))
+			}
+		}
+	}
+}
