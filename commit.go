@@ -88,8 +88,8 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 // sourceAfter is what the ledger shall know of a task's source from now on;
 // false where that is nothing new.
 func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Source, bool) {
-	if !t.read() || res.end.Offset == 0 {
-		return ledger.Source{}, false
+	if !t.read() || res.end.Offset == 0 || res.end.Offset < t.start.Offset {
+		return ledger.Source{}, false // nothing was read, or not even what is known
 	}
 	at := p.sources.At(t.source.Index)
 	src := ledger.Source{ID: at.ID, File: at.File, FileTime: t.input.ModTime.UnixMicro()}
