@@ -100,6 +100,9 @@ func TestPageCutsOfLongValues(t *testing.T) {
 
 // A second row group starts its pages and dictionaries anew.
 func TestRowGroups(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a row group is a million rows")
+	}
 	const n = groupRows + 40_000
 	in := newInput(n, 1<<17, func(i int, r *schemas.Row) {
 		r.SetDouble(schemas.InputTokens, float64(i%300_000))
