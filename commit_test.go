@@ -1,0 +1,42 @@
+package usagelake
+
+import (
+	"errors"
+	"testing"
+
+	"usagelake/ingest"
+	"usagelake/schemas"
+	"usagelake/sink"
+)
+
+// A row or a token that goes missing, or is there twice, stops the
+// publication.
+func TestBooksThatDoNotBalance(t *testing.T) {
+	for name, c := range map[string]struct {
+		rows int64
+		in   float64
+		ok   bool
+	}{
+		"as they came":    {2, 30, true},
+		"a row is gone":   {1, 30, false},
+		"a row too many":  {3, 30, false},
+		"a token is gone": {2, 31, false},
+	} {
+		p := &planned{sources: &sink.Sources{}}
+		task := &task{input: ingest.Input{Path: "a.jsonl"}, state: Loaded}
+		task.source.Index = p.sources.Intern(sink.Source{File: "a.jsonl"})
+		p.tasks = append(p.tasks, task)
+
+		books := &schemas.Books{Records: 3, NoUsage: 1}
+		books.In.AddDouble(schemas.InputTokens, c.in)
+		rows := &tally{rows: c.rows}
+		rows.sums.AddDouble(schemas.InputTokens, 30)
+		m := &mapped{books: []*schemas.Books{books}}
+		r := &reduced{rows: map[int32]*tally{task.source.Index: rows}}
+
+		err := closeBooks(p, m, r, &Report{})
+		if c.ok != (err == nil) || !c.ok && !errors.Is(err, ErrBooks) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
