@@ -22,7 +22,7 @@ func lineDoc(raw []byte, length int64, at Position, lead lead, limit int64) (Doc
 	if lead == behindText {
 		d.Ord = 1
 	}
-	if length > limit {
+	if length > limit && length > int64(from) { // a byte order mark alone is no line
 		raw = raw[:min(len(raw), headLen)]
 		lo, hi, _ := bounds(raw[from:])
 		if lo == hi {
