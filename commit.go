@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 
 	"usagelake/ingest"
@@ -48,7 +49,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 		}
 		moves = append(moves, move)
 		record.Quarantine = q
-		report.Quarantine = lake.QuarantineFile(q.Path)
+		report.Quarantine = filepath.Join(lake.Quarantine(), q.Path)
 	}
 	if err := ctx.Err(); err != nil {
 		return err // the last moment at which nothing has happened

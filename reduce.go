@@ -163,8 +163,12 @@ type tables struct {
 	mem     memory.Allocator
 }
 
+func (t *tables) path(unit schemas.Unit) string {
+	return filepath.Join(t.lake.Table(), filepath.FromSlash(unit.Path()))
+}
+
 func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
-	f, err := t.lake.FS().Open(filepath.Join(t.lake.Table(), filepath.FromSlash(unit.Path())))
+	f, err := t.lake.FS().Open(t.path(unit))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -179,18 +183,18 @@ func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
 // read reads a unit's rows, from the very file that the ledger knows: what
 // someone else made of it must not be merged as ours.
 func (t *tables) read(unit schemas.Unit) ([]*schemas.Batch, error) {
+	sum, err := t.lake.FileSum(t.path(unit))
+	if err != nil {
+		return nil, err
+	}
+	if sum != t.lake.State.Files[unit.Path()].SHA256 {
+		return nil, fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
+	}
 	f, size, err := t.open(unit)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return nil, err
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != t.lake.State.Files[unit.Path()].SHA256 {
-		return nil, fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
-	}
 	return sink.Read(f, size, t.mem, t.sources)
 }
 

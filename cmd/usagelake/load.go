@@ -132,9 +132,13 @@ func writeJSON(w io.Writer, report *usagelake.Report, err error) error {
 	if err != nil {
 		line.Error = err.Error()
 	}
+	return printJSON(w, line)
+}
+
+func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(line)
+	return enc.Encode(v)
 }
 
 func isTerminal(w any) bool {

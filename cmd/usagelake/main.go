@@ -23,6 +23,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitIncomplete  = 3
+	exitCheck       = 4
 	exitTryAgain    = 75
 	exitInterrupted = 128
 )
@@ -33,6 +34,7 @@ const exitCodes = `Exit codes:
   2         wrong usage, or an input that matches nothing (see --allow-empty)
   3         published, but a person should look: records in quarantine over the
             limit, inputs that could not be read or are damaged
+  4         a check failed (verify)
   75        another run has the lake; try again later
   130, 143  interrupted (SIGINT, SIGTERM)
 `
@@ -67,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx)
 	}
-	if err != nil && !errors.Is(err, errProblems) {
+	if err != nil && !errors.Is(err, errProblems) && !errors.Is(err, errCheck) {
 		fmt.Fprintf(stderr, "usagelake: %v\n", err)
 	}
 	return exitCode(err)
@@ -85,6 +87,8 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, errProblems):
 		return exitIncomplete
+	case errors.Is(err, errCheck):
+		return exitCheck
 	case errors.Is(err, usagelake.ErrUsage), errors.As(err, &usage):
 		return exitUsage
 	case errors.Is(err, usagelake.ErrLocked):
@@ -124,6 +128,6 @@ others) into a partitioned Parquet table whose numbers balance.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(loadCommand())
+	root.AddCommand(loadCommand(), verifyCommand(), statusCommand())
 	return root
 }

@@ -30,12 +30,16 @@ type Settings struct {
 
 // Options for Open.
 type Options struct {
-	Buckets int // of a new lake; 0 is 1. An existing lake must have the same, unless 0.
+	Buckets   int  // of a new lake; 0 is 1. An existing lake must have the same, unless 0.
+	MustExist bool // fail with ErrNoLake instead of making one
 }
+
+// ErrNoLake means that a directory is no lake.
+var ErrNoLake = errors.New("no lake there")
 
 // Directories of a lake.
 func (l *Lake) Table() string        { return filepath.Join(l.dir, "usage") }
-func (l *Lake) quarantine() string   { return filepath.Join(l.dir, "quarantine") }
+func (l *Lake) Quarantine() string   { return filepath.Join(l.dir, "quarantine") }
 func (l *Lake) state() string        { return filepath.Join(l.dir, "state") }
 func (l *Lake) records() string      { return filepath.Join(l.dir, "state", "ledger") }
 func (l *Lake) staging() string      { return filepath.Join(l.dir, "state", "staging") }
@@ -48,6 +52,18 @@ func (l *Lake) path(p string) string { return filepath.Join(l.dir, filepath.From
 // process has the lake.
 func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	l := &Lake{fs: fsys, dir: dir}
+	if opt.MustExist {
+		f, err := fsys.Open(filepath.Join(l.state(), "lake.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", dir, ErrNoLake)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
+	}
 	if err := fsys.MkdirAll(l.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -65,7 +81,7 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	for _, d := range []struct {
 		path string
 		perm fs.FileMode
-	}{{l.Table(), 0o755}, {l.quarantine(), 0o700}, {l.records(), 0o700}, {l.staging(), 0o700}} {
+	}{{l.Table(), 0o755}, {l.Quarantine(), 0o700}, {l.records(), 0o700}, {l.staging(), 0o700}} {
 		if err := fsys.MkdirAll(d.path, d.perm); err != nil {
 			return nil, err
 		}

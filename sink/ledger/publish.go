@@ -40,9 +40,6 @@ type Publication struct {
 // StagedPath is the path of a staged file.
 func (l *Lake) StagedPath(name string) string { return filepath.Join(l.staging(), name) }
 
-// QuarantineFile is the path of a file of quarantined records.
-func (l *Lake) QuarantineFile(name string) string { return filepath.Join(l.quarantine(), name) }
-
 // FS is the file system the lake lives on.
 func (l *Lake) FS() disk.FS { return l.fs }
 
@@ -156,7 +153,7 @@ func (l *Lake) recover() error {
 // resumable checks that a move was done or can be: anything else means that
 // someone else changed the lake, and nothing more is touched.
 func (l *Lake) resumable(m Move) error {
-	now, err := l.sum(l.path(m.Target))
+	now, err := l.FileSum(l.path(m.Target))
 	if err != nil {
 		return err
 	}
@@ -167,7 +164,7 @@ func (l *Lake) resumable(m Move) error {
 		if m.New == "" {
 			return nil
 		}
-		staged, err := l.sum(l.StagedPath(m.Staged))
+		staged, err := l.FileSum(l.StagedPath(m.Staged))
 		if err != nil {
 			return err
 		}
@@ -178,8 +175,8 @@ func (l *Lake) resumable(m Move) error {
 	return fmt.Errorf("%s was changed by someone else while a publication was interrupted; restore it, then run again", m.Target)
 }
 
-// sum is the SHA-256 of a file, "" where there is none.
-func (l *Lake) sum(path string) (string, error) {
+// FileSum is the SHA-256 of a file, "" where there is none.
+func (l *Lake) FileSum(path string) (string, error) {
 	f, err := l.fs.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil

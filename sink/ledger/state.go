@@ -1,5 +1,11 @@
 package ledger
 
+import (
+	"time"
+
+	"usagelake/schemas"
+)
+
 // State is what the records add up to.
 type State struct {
 	Settings Settings
@@ -8,11 +14,29 @@ type State struct {
 
 	Sources map[string]*Source // by id
 	Files   map[string]File    // by path below the table root
+	Seen    map[string]Seen    // by path of the file
 
-	Seen map[string]Seen // by path of the file
+	Runs       []Run                 // what each record did, in order
+	Quarantine map[string]Quarantine // files of records set aside, by path
+
+	// Rows and Sums are what the table must hold by the books: what was loaded
+	// less what gave way to better copies.
+	Rows int64
+	Sums schemas.Sums
 
 	heads map[head]map[string]bool // ids by head
 	lens  map[int64]int            // sources by head length
+}
+
+// Run is one record, without its parts.
+type Run struct {
+	Seq        int64         `json:"seq"`
+	Kind       string        `json:"kind"`
+	Time       time.Time     `json:"time"`
+	Sources    int           `json:"sources"`
+	Files      int           `json:"files"`
+	Quarantine string        `json:"quarantine,omitempty"` // file below the quarantine directory
+	Books      schemas.Books `json:"books"`
 }
 
 type head struct {
@@ -26,6 +50,7 @@ func (s *State) init() {
 	s.heads = map[head]map[string]bool{}
 	s.lens = map[int64]int{}
 	s.Seen = map[string]Seen{}
+	s.Quarantine = map[string]Quarantine{}
 }
 
 func (s *State) apply(r *Record, sum string) {
@@ -50,6 +75,23 @@ func (s *State) apply(r *Record, sum string) {
 	for _, f := range r.Seen {
 		s.Seen[f.Path] = f
 	}
+	run := Run{Seq: r.Seq, Kind: r.Kind, Time: r.Time, Sources: len(r.Sources), Files: len(r.Files)}
+	if r.Quarantine != nil {
+		run.Quarantine = r.Quarantine.Path
+		s.Quarantine[r.Quarantine.Path] = *r.Quarantine
+	}
+	if r.Books != nil {
+		run.Books = *r.Books
+		s.Rows += r.Books.Rows
+		s.Sums.Add(&r.Books.RowSums.Sums)
+	}
+	for i := range r.Beaten {
+		if b := &r.Beaten[i]; b.Published {
+			s.Rows -= b.Rows
+			s.Sums.Sub(&b.Sums.Sums)
+		}
+	}
+	s.Runs = append(s.Runs, run)
 	for _, f := range r.Files {
 		if f.Rows == 0 {
 			delete(s.Files, f.Path)
