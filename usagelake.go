@@ -43,20 +43,21 @@ type Config struct {
 	Inputs []string // files, directories, globs, "-"
 	Lake   string   // directory; made where it is missing
 
-	Set           []string // column=value for columns that a record leaves empty
-	PathColumns   string   // pattern that takes columns from paths: {project_id}/{date}/*.jsonl
-	EventTime     string   // of records without a time of their own
-	StrictTime    bool     // such records are quarantined
-	TimeZone      string   // of times without a zone; default UTC
-	From, To      string   // event dates, UTC, YYYY-MM-DD; To is exclusive
-	MaxPartitions int      // new partitions that one load may open; default 400
-	MaxQuarantine string   // records, or a share such as 1%; default 1%, and never 10 or fewer
-	MaxLine       int64    // bytes of a record; default 256 MiB
-	QuarantineRaw bool     // keep quarantined records whole
-	AllowEmpty    bool     // an input that matches nothing is no error
-	Buckets       int      // files per partition of a new lake; default 1
-	Codec         string   // zstd or snappy; default zstd
-	Jobs          int      // workers; default one per CPU
+	Set           []string      // column=value for columns that a record leaves empty
+	PathColumns   string        // pattern that takes columns from paths: {project_id}/{date}/*.jsonl
+	EventTime     string        // of records without a time of their own
+	StrictTime    bool          // such records are quarantined
+	TimeZone      string        // of times without a zone; default UTC
+	From, To      string        // event dates, UTC, YYYY-MM-DD; To is exclusive
+	MaxPartitions int           // new partitions that one load may open; default 400
+	MaxQuarantine string        // records, or a share such as 1%; default 1%, and never 10 or fewer
+	MaxLine       int64         // bytes of a record; default 256 MiB
+	QuarantineRaw bool          // keep quarantined records whole
+	AllowEmpty    bool          // an input that matches nothing is no error
+	Buckets       int           // files per partition of a new lake; default 1
+	Codec         string        // zstd or snappy; default zstd
+	Jobs          int           // workers; default one per CPU
+	LockWait      time.Duration // how long to wait for another run to end; default not at all
 
 	Memory   memory.Allocator // of Arrow arrays; default memory.DefaultAllocator
 	Log      *slog.Logger     // default: discards
@@ -223,7 +224,7 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	lake, err := ledger.Open(s.FS, s.Lake, ledger.Options{Buckets: s.Buckets})
+	lake, err := openLake(ctx, s)
 	if err != nil {
 		return report, err
 	}
@@ -247,6 +248,21 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 		return report, err
 	}
 	return report, commit(ctx, s, lake, p, m, r, report)
+}
+
+// openLake opens the lake, and waits for it if it is another run's.
+func openLake(ctx context.Context, s *settings) (*ledger.Lake, error) {
+	for deadline := time.Now().Add(s.LockWait); ; {
+		lake, err := ledger.Open(s.FS, s.Lake, ledger.Options{Buckets: s.Buckets})
+		if !errors.Is(err, ErrLocked) || !time.Now().Before(deadline) {
+			return lake, err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // discover finds the inputs. An argument that matches nothing is an error,

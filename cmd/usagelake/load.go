@@ -66,6 +66,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 	f.IntVar(&cfg.Buckets, "buckets", 0, "`number` of files per partition, fixed when the lake is made (default 1)")
 	f.StringVar(&cfg.Codec, "codec", "zstd", "`name` of the compression of Parquet files: zstd or snappy")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
+	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print the summary also where there is no terminal")
 	f.BoolVar(&asJSON, "json", false, "print a report with the books of every source as JSON")
 	f.StringVar(&format, "log-format", "text", "`format` of warnings on standard error: text or json")
