@@ -30,7 +30,10 @@ import (
 	"usagelake/sink"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var (
+	update = flag.Bool("update", false, "write the golden files anew")
+	long   = flag.Bool("long", false, "run the long forms of heavy tests")
+)
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -106,22 +106,14 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 // Close removes what was staged and not published, and frees the lock. A
 // publication under way keeps its files for the next Open.
 func (l *Lake) Close() error {
-	err := l.clean()
+	var err error
+	if !l.begun() {
+		err = l.sweep()
+	}
 	if e := l.lock.Close(); err == nil {
 		err = e
 	}
 	return err
-}
-
-func (l *Lake) clean() error {
-	f, err := l.fs.Open(l.intent())
-	if err == nil {
-		return f.Close()
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return l.sweep()
 }
 
 func (l *Lake) settings(opt Options) error {

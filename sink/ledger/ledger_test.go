@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"usagelake/sink/disk"
+	"usagelake/sink/disk/faults"
 	"usagelake/sink/ledger"
 )
 
@@ -127,75 +128,16 @@ func TestLock(t *testing.T) {
 	open(t, disk.OS{}, dir).Close()
 }
 
-// failing fails every operation from the nth on, as after a kill.
-type failing struct {
-	disk.OS
-	left *int
-}
-
 var errKilled = errors.New("killed")
 
-func (f failing) op() error {
-	if *f.left--; *f.left < 0 {
-		return errKilled
-	}
-	return nil
-}
-
-func (f failing) Create(path string, perm fs.FileMode) (disk.Writer, error) {
-	if err := f.op(); err != nil {
-		return nil, err
-	}
-	w, err := f.OS.Create(path, perm)
-	return failingWriter{w, f}, err
-}
-
-func (f failing) Rename(from, to string) error {
-	if err := f.op(); err != nil {
-		return err
-	}
-	return f.OS.Rename(from, to)
-}
-
-func (f failing) Remove(path string) error {
-	if err := f.op(); err != nil {
-		return err
-	}
-	return f.OS.Remove(path)
-}
-
-func (f failing) SyncDir(path string) error {
-	if err := f.op(); err != nil {
-		return err
-	}
-	return f.OS.SyncDir(path)
-}
-
-func (f failing) MkdirAll(path string, perm fs.FileMode) error {
-	if err := f.op(); err != nil {
-		return err
-	}
-	return f.OS.MkdirAll(path, perm)
-}
-
-type failingWriter struct {
-	disk.Writer
-	f failing
-}
-
-func (w failingWriter) Write(b []byte) (int, error) {
-	if err := w.f.op(); err != nil {
-		n, _ := w.Writer.Write(b[:len(b)/2]) // a part may arrive
-		return n, err
-	}
-	return w.Writer.Write(b)
-}
-
-func (w failingWriter) Sync() error {
-	if err := w.f.op(); err != nil {
-		return err
-	}
-	return w.Writer.Sync()
+// killed is a file system on which nothing works from operation left on.
+func killed(left *int) disk.FS {
+	return &faults.FS{FS: disk.OS{}, Fail: func(int, string) error {
+		if *left--; *left < 0 {
+			return errKilled
+		}
+		return nil
+	}}
 }
 
 // A publication that adds, replaces and removes is stopped at every operation.
@@ -211,7 +153,7 @@ func TestInterruptedPublication(t *testing.T) {
 		l.Close()
 
 		left := 1 << 30
-		l = open(t, failing{left: &left}, dir)
+		l = open(t, killed(&left), dir)
 		moves := []ledger.Move{
 			stage(t, l, "a", fileA, "A2", ledger.Hash([]byte("A1"))),
 			stage(t, l, "c", fileC, "C1", ""),
@@ -250,7 +192,7 @@ func TestInterruptedPublication(t *testing.T) {
 func TestForeignChange(t *testing.T) {
 	dir := t.TempDir()
 	left := 1 << 30
-	l := open(t, failing{left: &left}, dir)
+	l := open(t, killed(&left), dir)
 	moves := []ledger.Move{stage(t, l, "a", fileA, "A1", ""), stage(t, l, "b", fileB, "B1", "")}
 	left = 8 // into the renames
 	if err := l.Publish(&ledger.Publication{Moves: moves}); err == nil {

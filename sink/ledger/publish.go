@@ -68,14 +68,28 @@ func (l *Lake) Publish(p *Publication) error {
 	if err := l.fs.SyncDir(l.staging()); err != nil {
 		return err
 	}
-	if err := l.replace(l.intent(), data); err != nil {
+	err = l.replace(l.intent(), data)
+	if err != nil && !l.begun() {
 		return err
 	}
-	if err := l.finish(p.Moves, p.Record.Seq, record); err != nil {
+	if err == nil {
+		err = l.finish(p.Moves, p.Record.Seq, record)
+	}
+	if err != nil {
 		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
 	}
 	l.State.apply(&p.Record, Hash(record))
 	return nil
+}
+
+// begun reports whether an intent is in place. Where that cannot be told it is
+// taken to be: what is staged must outlive it.
+func (l *Lake) begun() bool {
+	f, err := l.fs.Open(l.intent())
+	if err == nil {
+		err = f.Close()
+	}
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // finish carries an intent out. Every step may have been done before.
