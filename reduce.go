@@ -70,6 +70,7 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 		return nil, err
 	}
 
+	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
 	merger := &sink.Merger{Rule: transform.KeyRule, Sources: p.sources, Lost: lost}
 	r := &reduced{rows: map[int32]*tally{}, lost: map[int32]*tally{}, flags: Counts{}}
 	var mu sync.Mutex
@@ -83,7 +84,7 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			out, err := reduceUnit(s, lake, merger, tables, unit, fresh)
+			out, err := reduceUnit(s, lake, merger, tables, unit, fresh, columns)
 			if err != nil {
 				return fmt.Errorf("partition %s: %w", unit.Dir(), err)
 			}
@@ -238,7 +239,7 @@ type beatenKey struct {
 	published  bool
 }
 
-func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tables, unit schemas.Unit, fresh []*schemas.Batch) (_ *unitResult, err error) {
+func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tables, unit schemas.Unit, fresh []*schemas.Batch, columns int) (_ *unitResult, err error) {
 	before, exists := lake.State.Files[unit.Path()]
 	var old []*schemas.Batch
 	if exists {
@@ -259,7 +260,7 @@ func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tab
 		return out, nil
 	}
 	out.move.Staged = fmt.Sprintf("%s-%04d.parquet", unit.Day, unit.Bucket)
-	facts, bytes, sum, err := stage(s, lake, unit, merged.Rows, out.move.Staged)
+	facts, bytes, sum, err := stage(lake, unit, merged.Rows, out.move.Staged, sink.WriteOptions{Codec: s.Codec, Jobs: columns})
 	if err != nil {
 		return nil, err
 	}
@@ -349,9 +350,9 @@ func (r *reduced) order() {
 
 // stage writes a unit's file, reads it back and holds it against what was to
 // be written.
-func stage(s *settings, lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string) (facts sink.Facts, size int64, sum string, err error) {
+func stage(lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string, opt sink.WriteOptions) (facts sink.Facts, size int64, sum string, err error) {
 	size, sum, err = stageFile(lake, name, 0o644, func(w io.Writer) error {
-		facts, err = sink.Write(w, unit, rows, sink.WriteOptions{Codec: s.Codec})
+		facts, err = sink.Write(w, unit, rows, opt)
 		return err
 	})
 	if err != nil {
