@@ -172,9 +172,8 @@ func (m *Merger) Merge(unit schemas.Unit, batches []*schemas.Batch, old int) Mer
 	return out
 }
 
-// sameDay keeps the best of the copies whose key holds their time, or that
-// CrossDay left as the only one. Keys without time meet here only in copies
-// that CrossDay has decided on.
+// sameDay keeps the best of the copies whose key holds their time. The others
+// CrossDay has decided on.
 func (m *Merger) sameDay(calls []call, out *Merged) []call {
 	better := better(m.Sources)
 	best := make(map[schemas.CallKey]int, len(calls))
