@@ -324,7 +324,8 @@ func hexSum(b []byte) string {
 }
 
 // spool copies standard input to a file, so that it can be hashed and read
-// like any other.
+// like any other. When ctx ends it returns at once; the goroutine that waits for
+// input ends with the next input or with the process.
 func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error) {
 	path := lake.StagedPath("stdin")
 	f, err := lake.FS().Create(path, 0o600)
@@ -336,20 +337,26 @@ func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error)
 			err = e
 		}
 	}()
-	n, err := io.Copy(f, readerFunc(func(b []byte) (int, error) {
-		if err := ctx.Err(); err != nil {
-			return 0, err
+	type copied struct {
+		n   int64
+		err error
+	}
+	done := make(chan copied, 1)
+	go func() { // a read of standard input cannot be broken off
+		n, err := io.Copy(f, os.Stdin)
+		done <- copied{n, err}
+	}()
+	var n int64
+	select {
+	case c := <-done:
+		if c.err != nil {
+			return fmt.Errorf("read standard input: %w", c.err)
 		}
-		return os.Stdin.Read(b)
-	}))
-	if err != nil {
-		return fmt.Errorf("read standard input: %w", err)
+		n = c.n
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	in.Path, in.Size = path, n
 	in.File = "stdin"
 	return nil
 }
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the test needs a zone also where the system has none
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -90,7 +91,7 @@ func at(s string) int64 {
 func TestParseTime(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
-		t.Skip("no time zones here: ", err)
+		t.Fatal(err)
 	}
 	for _, c := range []struct {
 		text, want string

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -36,6 +37,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitcode,
+			"stopped":  stopped,
 			"holdlock": holdlock,
 			"tree":     tree,
 		},
@@ -59,6 +61,51 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// stopped runs a program whose standard input stays open and silent, sends it
+// a signal, and wants it to end with this exit code within two seconds:
+// stopped CODE SIGNAL program args...
+func stopped(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: stopped CODE SIGNAL program args...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[args[1]]
+	path, err := exec.LookPath(args[2])
+	ts.Check(err)
+	cmd := exec.Command(path, args[3:]...)
+	cmd.Dir = ts.MkAbs(".")
+	stdin, err := cmd.StdinPipe()
+	ts.Check(err)
+	defer stdin.Close()
+	ts.Check(cmd.Start())
+	defer cmd.Process.Kill()
+	spool := filepath.Join(ts.MkAbs("."), "lake", "state", "staging", "stdin")
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.Stat(spool); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("it never reads standard input")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Check(cmd.Process.Signal(sig))
+	ended := make(chan int, 1)
+	go func() {
+		_ = cmd.Wait()
+		ended <- cmd.ProcessState.ExitCode()
+	}()
+	select {
+	case got := <-ended:
+		if got != want {
+			ts.Fatalf("exit code %d, want %d", got, want)
+		}
+	case <-time.After(2 * time.Second):
+		ts.Fatalf("still there two seconds after the signal")
 	}
 }
 
