@@ -111,6 +111,7 @@ type Builder struct {
 	n      int
 	source *array.Int32Builder
 	cols   [NumColumns]*column
+	words  int64
 }
 
 // NewBuilder makes a builder that takes its memory from mem.
@@ -120,6 +121,10 @@ func NewBuilder(mem memory.Allocator) *Builder {
 
 // Len is the count of rows since the last Flush.
 func (b *Builder) Len() int { return b.n }
+
+// Words is how many bytes, about, the builder holds outside of its allocator:
+// what it knows words of dictionaries again by. They stay until Release.
+func (b *Builder) Words() int64 { return b.words }
 
 // Append adds a row and copies its strings.
 func (b *Builder) Append(r *Row) {
@@ -134,7 +139,7 @@ func (b *Builder) Append(r *Row) {
 			b.cols[c] = col
 		}
 		col.pad(b.n)
-		col.append(r)
+		b.words += col.append(r)
 	}
 	b.n++
 }
@@ -201,7 +206,8 @@ func (col *column) pad(n int) {
 	}
 }
 
-func (col *column) append(r *Row) {
+// append returns how many bytes a new word of the dictionary takes.
+func (col *column) append(r *Row) (word int64) {
 	switch b := col.vals.(type) {
 	case *array.Float64Builder:
 		b.Append(r.f64[col.c])
@@ -214,9 +220,18 @@ func (col *column) append(r *Row) {
 	case *array.StringBuilder:
 		b.Append(r.str[col.c])
 	case *array.Int32Builder:
+		before := len(col.strs)
 		b.Append(col.index(r.str[col.c]))
+		if len(col.strs) > before {
+			return int64(len(r.str[col.c])) + wordBytes
+		}
 	}
+	return 0
 }
+
+// wordBytes is what a word costs beside its text: in a map, a slice, and once
+// more as garbage of their growth.
+const wordBytes = 80
 
 func (col *column) index(s string) int32 {
 	if col.last >= 0 && s == col.strs[col.last] {

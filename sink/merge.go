@@ -1,217 +1,489 @@
 package sink
 
 import (
-	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/schemas"
 )
 
-// Copies of a call are the same call: rows with one call key. The winner is
-// the most complete one: largest output, then input, then the latest, then the
-// first by place. It does not depend on the order of loads.
-
-// place is where a row was read. Two rows of one place are the same row.
-type place struct {
-	source    int32
-	line, row int64
+// MergerOptions are what a Merger works with.
+type MergerOptions struct {
+	Rule    func(dialect string) schemas.KeyRule
+	Sources *Sources
+	Mem     memory.Allocator
+	Scratch Scratch
+	Share   int64 // bytes of rows that an intake holds in memory
+	Reading int64 // bytes that the sections of a unit may take while they are merged
+	Buckets int   // files per partition
+	Empty   bool  // the table is: nothing in it can be a copy
+	// Again are sources that are read again from their start, by index: their
+	// rows may be in the table already.
+	Again map[int32]bool
 }
 
-// call is what a merge must know of a row.
-type call struct {
-	ref    Ref
-	old    bool // it is in the table already
-	key    schemas.CallKey
-	scope  schemas.Scope
-	reuse  uint64
-	at     place
-	time   int64
-	output float64 // -1 where NULL
-	input  float64
+// Merger merges new rows into the table: it takes them in, finds copies among
+// them and with the table's rows, and hands out the rows of a unit in order.
+//
+// Its steps are Intake, for every worker; Old and Forget, for files of the
+// table that Near and Again name; Decide; Merge, for every unit of Units.
+type Merger struct {
+	opt   MergerOptions
+	runs  atomic.Int64
+	sieve sieve // ids that old rows must have to be looked at
+	order *order
+
+	mu       sync.Mutex
+	sections []*section
+	files    []*run
+	calls    []*callLog
+	places   []*callLog
+	asked    asked
+	units    map[schemas.Unit]*change
+	old      map[schemas.Unit]*section
+	oldLog   [2]callLog // calls and places of the table
+	beaten   map[Pair]int64
 }
 
-// Loss is a row that gave way.
-type Loss struct {
-	Ref Ref
-	Old bool  // it was in the table
-	By  int32 // source of the row it gave way to
+// NewMerger makes a merger without rows.
+func NewMerger(opt MergerOptions) *Merger {
+	m := &Merger{
+		opt: opt, units: map[schemas.Unit]*change{}, old: map[schemas.Unit]*section{}, beaten: map[Pair]int64{},
+		asked: asked{near: map[schemas.Unit][]string{}, anyDay: map[schemas.Unit]int64{}},
+	}
+	if !opt.Empty {
+		m.sieve = make(sieve, 1<<sieveBits/32)
+	}
+	m.calls, m.places = []*callLog{&m.oldLog[0]}, []*callLog{&m.oldLog[1]}
+	return m
 }
 
-func makeCall(b *schemas.Batch, ref Ref, old bool, rule func(dialect string) schemas.KeyRule) call {
-	i := int(ref.Row)
-	c := call{
-		ref: ref, old: old,
-		at:     place{b.Source.Value(i), b.Int(schemas.SourceLine, i), b.Int(schemas.SourceRow, i)},
-		time:   b.Int(schemas.EventTime, i),
-		output: -1, input: -1,
+// Intake makes an intake of new rows.
+func (m *Merger) Intake() *Intake {
+	return &Intake{
+		m: m, mem: &meter{Allocator: m.opt.Mem}, units: map[schemas.Unit]*held{}, order: m.opt.Sources.order(),
+		asked: asked{near: map[schemas.Unit][]string{}, anyDay: map[schemas.Unit]int64{}},
 	}
-	if !b.Null(schemas.OutputTokens, i) {
-		c.output = b.Double(schemas.OutputTokens, i)
+}
+
+// close takes over what an intake holds.
+func (m *Merger) close(in *Intake) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls = append(m.calls, &in.calls)
+	m.places = append(m.places, &in.places)
+	for u, list := range in.asked.near {
+		m.asked.near[u] = append(m.asked.near[u], list...)
 	}
-	if !b.Null(schemas.InputTokens, i) {
-		c.input = b.Double(schemas.InputTokens, i)
+	m.asked.any = append(m.asked.any, in.asked.any...)
+	m.asked.n += in.asked.n
+	m.asked.all = m.asked.all || in.asked.all
+	for u, n := range in.asked.anyDay {
+		m.unit(u).anyDay += n
 	}
-	if id := identity(b, i); id.RequestID != "" {
-		c.key, c.scope = id.Key(rule(id.Dialect))
-		c.reuse = id.Reuse()
+}
+
+// Close gives back the memory and the files of all rows.
+func (m *Merger) Close() error {
+	for _, p := range m.sections {
+		p.release()
+	}
+	var errs []error
+	for _, r := range m.files {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(errs...)
+}
+
+// add numbers a section.
+func (m *Merger) add(p *section) int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sections = append(m.sections, p)
+	if p.old {
+		m.old[p.unit] = p
+	} else {
+		m.unit(p.unit).fresh += p.rows
+	}
+	return int32(len(m.sections) - 1)
+}
+
+func (m *Merger) addRun(r *run) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.files = append(m.files, r)
+}
+
+// unit is what becomes of a unit. The caller has the lock.
+func (m *Merger) unit(u schemas.Unit) *change {
+	c := m.units[u]
+	if c == nil {
+		c = &change{}
+		m.units[u] = c
 	}
 	return c
 }
 
-func identity(b *schemas.Batch, i int) schemas.Identity {
-	id := schemas.Identity{RequestID: b.Str(schemas.RequestID, i)}
-	if id.RequestID == "" {
-		return id
+// bucket is the bucket of a row.
+func (m *Merger) bucket(row *schemas.Row) uint16 {
+	if m.opt.Buckets <= 1 {
+		return 0
 	}
-	id.Dialect = b.Str(schemas.Dialect, i)
-	id.TransportID = b.Str(schemas.TransportID, i)
-	id.Model = b.Str(schemas.Model, i)
-	id.TimeSource = b.Str(schemas.EventTimeSource, i)
-	id.Flags = b.Str(schemas.QualityFlags, i)
-	id.EventTime = b.Int(schemas.EventTime, i)
-	return id
+	id := row.Identity()
+	key, scope := id.Key(m.opt.Rule(id.Dialect))
+	if scope == schemas.NoCopies {
+		return schemas.PlaceBucket(m.opt.Sources.At(row.Source).File, row.Int(schemas.SourceLine), row.Int(schemas.SourceRow), m.opt.Buckets)
+	}
+	return key.Bucket(m.opt.Buckets)
 }
 
-// better orders copies of a call, the winner first.
-func better(sources *Sources) func(a, b call) int {
-	return func(a, b call) int {
-		return cmp.Or(
-			cmp.Compare(b.output, a.output),
-			cmp.Compare(b.input, a.input),
-			cmp.Compare(b.time, a.time),
-			byPlace(sources, a.at, b.at),
-		)
+// enter hands out the calls of a batch's rows; without an id a call has only a
+// place.
+func (m *Merger) enter(b *schemas.Batch, add func(i int, c call, id *schemas.Identity)) {
+	k := keysOf(b)
+	for i := range b.Len() {
+		c := call{time: int64(k.time[i]), place: k.place(i), output: -1, input: -1}
+		id := identity(b, i)
+		if id.RequestID != "" {
+			c.key, c.scope = id.Key(m.opt.Rule(id.Dialect))
+			c.reuse = id.Reuse()
+			c.flag = schemas.HasFlag(id.Flags, schemas.FlagIDReused)
+			if !b.Null(schemas.OutputTokens, i) {
+				c.output = b.Double(schemas.OutputTokens, i)
+			}
+			if !b.Null(schemas.InputTokens, i) {
+				c.input = b.Double(schemas.InputTokens, i)
+			}
+		}
+		add(i, c, &id)
 	}
 }
 
-// byPlace orders rows by source_file, source_line, source_row, source_id.
-func byPlace(sources *Sources, a, b place) int {
-	if a.source == b.source {
-		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.row, b.row))
-	}
-	s, t := sources.At(a.source), sources.At(b.source)
-	return cmp.Or(
-		strings.Compare(s.File, t.File),
-		cmp.Compare(a.line, b.line),
-		cmp.Compare(a.row, b.row),
-		strings.Compare(s.ID, t.ID),
-	)
-}
-
-// Merger merges new rows into one unit of the table.
-type Merger struct {
-	Rule    func(dialect string) schemas.KeyRule
-	Sources *Sources
-	// Lost holds the places of rows that lost to a copy on another day, with
-	// the winner's source; see CrossDay.
-	Lost map[Lost]int32
-}
-
-// Lost names a row across units.
-type Lost struct {
+// File is a file of the table.
+type File struct {
 	Unit schemas.Unit
-	at   place
+	Rows int64
+	// Open begins to read these columns, or all if none is named.
+	Open func(cols ...schemas.Col) (Batches, error)
 }
 
-// Merged is the outcome for one unit.
-type Merged struct {
-	Rows   Rows
-	Losses []Loss
-	// Changed: the unit's file must be written anew. An unchanged unit keeps
-	// its file.
-	Changed bool
-	// AnyDay counts rows whose copies are looked for on every day.
-	AnyDay int64
-}
-
-// Merge deduplicates and sorts the rows of a unit. The first old batches are
-// those that the table holds already; the result refers to all of them.
-func (m *Merger) Merge(unit schemas.Unit, batches []*schemas.Batch, old int) Merged {
-	var out Merged
-	calls := make([]call, 0, rowCount(batches))
-	seen := map[place]bool{}
-	for bi, b := range batches {
-		for i := range b.Len() {
-			c := makeCall(b, Ref{Batch: int32(bi), Row: int32(i)}, bi < old, m.Rule)
-			if by, lost := m.Lost[Lost{unit, c.at}]; lost {
-				out.Losses = append(out.Losses, Loss{c.ref, c.old, by})
-				continue
-			}
-			if old > 0 { // only what is there can be loaded again
-				if seen[c.at] {
-					out.Losses = append(out.Losses, Loss{c.ref, c.old, c.at.source})
-					continue
-				}
-				seen[c.at] = true
-			}
-			calls = append(calls, c)
-		}
+// Ask says whether rows of a unit's file can be copies of new ones: for certain
+// not, if neither may nor ids. With ids it depends on whether the file holds any
+// of them. anyDay tells that the file has rows that are copies whatever their
+// day. All intakes must be closed.
+func (m *Merger) Ask(unit schemas.Unit, anyDay bool) (may bool, ids []string) {
+	if c := m.units[unit]; c != nil && c.fresh > 0 {
+		return true, nil
 	}
-	calls = m.sameDay(calls, &out)
-	slices.SortFunc(calls, func(a, b call) int {
-		return cmp.Or(cmp.Compare(a.time, b.time), byPlace(m.Sources, a.at, b.at))
-	})
-	reused := reusedIDs(calls)
-	out.Rows = Rows{Batches: batches, Sources: m.Sources, Order: make([]Ref, len(calls)), Flags: map[int]string{}}
-	for i, c := range calls {
-		out.Rows.Order[i] = c.ref
-		b := batches[c.ref.Batch]
-		was := b.Str(schemas.QualityFlags, int(c.ref.Row))
-		if now := withReuse(was, c.scope != schemas.NoCopies && reused[c.reuse]); now != was {
-			out.Rows.Flags[i] = now
+	many := m.asked.n > askedMost
+	if anyDay && len(m.asked.near) > 0 {
+		if many {
+			return true, nil
 		}
+		for _, list := range m.asked.near {
+			ids = append(ids, list...)
+		}
+		return false, append(ids, m.asked.any...)
+	}
+	near := false
+	for _, day := range []schemas.Day{unit.Day - 1, unit.Day, unit.Day + 1} {
+		list, ok := m.asked.near[schemas.Unit{Day: day, Bucket: unit.Bucket}]
+		near = near || ok
+		ids = append(ids, list...)
+	}
+	if many {
+		return near || m.asked.all, nil
+	}
+	return false, append(ids, m.asked.any...)
+}
+
+// Forget takes the rows of these sources out of a file. It comes before Old.
+func (m *Merger) Forget(f File, sources map[int32]bool) error {
+	p := m.file(f)
+	return m.scan(f, p, func(row int64, c call) {
+		if !sources[c.source] || p.marks.at(row) == lost {
+			return
+		}
+		p.marks.set(row, lost)
+		t := m.unit(f.Unit)
+		t.gone++
 		if c.scope == schemas.AnyDay {
-			out.AnyDay++
+			t.anyDay--
 		}
-		out.Changed = out.Changed || !c.old
+		if c.scope != schemas.NoCopies {
+			m.sieve.put(c.reuse)
+		}
+	})
+}
+
+// Old looks for copies of new rows in a file.
+func (m *Merger) Old(f File) error {
+	p := m.file(f)
+	return m.scan(f, p, func(row int64, c call) {
+		if p.marks.at(row) == lost {
+			return
+		}
+		c.old, c.index = true, row
+		c.section = p.number
+		if m.opt.Again[c.source] {
+			at := c
+			at.key, at.reuse = placeKey(c.place)
+			m.oldLog[1].add(at)
+		}
+		if c.scope != schemas.NoCopies && m.sieve.may(c.reuse) {
+			m.oldLog[0].add(c)
+		}
+	})
+}
+
+// All looks for copies among all rows of files.
+func (m *Merger) All() {
+	for i := range m.sieve {
+		m.sieve[i] = ^uint32(0)
 	}
-	for _, l := range out.Losses {
-		out.Changed = out.Changed || l.Old
+}
+
+// file is the section of a unit's file.
+func (m *Merger) file(f File) *section {
+	if p := m.old[f.Unit]; p != nil {
+		return p
+	}
+	p := &section{unit: f.Unit, old: true, rows: f.Rows, size: oldBytes, marks: makeMarks(f.Rows)}
+	p.open = func() (Batches, error) { return f.Open() }
+	p.number = m.add(p)
+	return p
+}
+
+// oldBytes is what reading a file takes, about: a page of every column.
+const oldBytes = 24 << 20
+
+func (m *Merger) scan(f File, p *section, each func(row int64, c call)) error {
+	in, err := f.Open(CallColumns...)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	var base int64
+	for {
+		b, err := in.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		m.enter(b, func(i int, c call, _ *schemas.Identity) { each(base+int64(i), c) })
+		base += int64(b.Len())
+		b.Release()
+	}
+	if base != f.Rows {
+		return fmt.Errorf("%s: %d rows, the ledger has %d", f.Unit.Path(), base, f.Rows)
+	}
+	return nil
+}
+
+// Decide finds the copies and their winners. All intakes must be closed.
+func (m *Merger) Decide(ctx context.Context, jobs int) error { return m.decide(ctx, jobs) }
+
+// Beaten counts the rows that gave way to a row of another source.
+func (m *Merger) Beaten() map[Pair]int64 { return m.beaten }
+
+// Change is what becomes of a unit.
+type Change struct {
+	Unit schemas.Unit
+	// Write: the unit's file must be written anew. A unit that is not keeps
+	// its file; its new rows are all copies.
+	Write  bool
+	Rows   int64 // new rows, copies included
+	AnyDay int64 // rows whose copies are looked for on every day: so many more
+}
+
+// Units lists the units that have new rows or lose some.
+func (m *Merger) Units() []Change {
+	var out []Change
+	for _, u := range slices.SortedFunc(maps.Keys(m.units), schemas.Unit.Compare) {
+		c := m.units[u]
+		if c.fresh > 0 || c.gone > 0 {
+			out = append(out, Change{u, c.fresh > c.freshly || c.gone > 0, c.fresh, c.anyDay})
+		}
 	}
 	return out
 }
 
-// sameDay keeps the best of the copies whose key holds their time. The others
-// CrossDay has decided on.
-func (m *Merger) sameDay(calls []call, out *Merged) []call {
-	better := better(m.Sources)
-	best := make(map[schemas.CallKey]int, len(calls))
-	kept := calls[:0]
-	for _, c := range calls {
-		if c.scope != schemas.SameDay {
-			kept = append(kept, c)
-			continue
-		}
-		i, copied := best[c.key]
-		if !copied {
-			best[c.key] = len(kept)
-			kept = append(kept, c)
-			continue
-		}
-		if better(c, kept[i]) < 0 {
-			c, kept[i] = kept[i], c
-		}
-		out.Losses = append(out.Losses, Loss{c.ref, c.old, kept[i].at.source})
-	}
-	return kept
+// Tally counts rows and their quantities.
+type Tally struct {
+	Rows int64
+	Sums schemas.Sums
 }
 
-// reusedIDs are the ids that several calls of the unit carry.
-func reusedIDs(calls []call) map[uint64]bool {
-	first := make(map[uint64]schemas.CallKey, len(calls))
-	reused := map[uint64]bool{}
-	for _, c := range calls {
-		if c.scope == schemas.NoCopies {
-			continue
-		}
-		if key, ok := first[c.reuse]; !ok {
-			first[c.reuse] = c.key
-		} else if key != c.key {
-			reused[c.reuse] = true
+// Add adds another tally.
+func (t *Tally) Add(o *Tally) {
+	t.Rows += o.Rows
+	t.Sums.Add(&o.Sums)
+}
+
+// Outcome says what became of the rows of a unit, by source.
+type Outcome struct {
+	Kept    map[int32]*Tally // new rows that stay
+	Lost    map[int32]*Tally // new rows that gave way
+	Removed map[int32]*Tally // rows of the table that gave way, or were forgotten
+	Flags   map[string]int64 // quality flags of the new rows that stay
+}
+
+// NewOutcome is the outcome of nothing.
+func NewOutcome() *Outcome {
+	return &Outcome{map[int32]*Tally{}, map[int32]*Tally{}, map[int32]*Tally{}, map[string]int64{}}
+}
+
+// Add adds another outcome.
+func (o *Outcome) Add(p *Outcome) {
+	for _, m := range []struct{ to, from map[int32]*Tally }{{o.Kept, p.Kept}, {o.Lost, p.Lost}, {o.Removed, p.Removed}} {
+		for src, t := range m.from {
+			tally(m.to, src).Add(t)
 		}
 	}
-	return reused
+	for name, n := range p.Flags {
+		o.Flags[name] += n
+	}
+}
+
+func tally(m map[int32]*Tally, src int32) *Tally {
+	t := m[src]
+	if t == nil {
+		t = &Tally{}
+		m[src] = t
+	}
+	return t
+}
+
+// take puts the rows of a batch, which are those of the section from base on,
+// into the books.
+func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
+	src := b.Source.Int32Values()
+	rows := make([]*Tally, len(src)) // nil: it was in the table and stays
+	last, lastTo := int32(-1), (*Tally)(nil)
+	any := false
+	for i, s := range src {
+		isLost := p.marks.at(base+int64(i)) == lost
+		switch {
+		case p.old && !isLost:
+			continue
+		case p.old:
+			rows[i] = tally(o.Removed, s)
+		case isLost:
+			rows[i] = tally(o.Lost, s)
+		default:
+			if s != last {
+				last, lastTo = s, tally(o.Kept, s)
+			}
+			rows[i] = lastTo
+		}
+		rows[i].Rows++
+		any = true
+	}
+	if !any {
+		return
+	}
+	for c := range schemas.NumColumns {
+		if !c.Additive() || b.Cols[c] == nil {
+			continue
+		}
+		switch a := b.Cols[c].(type) {
+		case *array.Float64:
+			for i, t := range rows {
+				if t != nil && a.IsValid(i) {
+					t.Sums.AddDouble(c, a.Value(i))
+				}
+			}
+		case *array.Int64:
+			for i, t := range rows {
+				if t != nil && a.IsValid(i) {
+					t.Sums.AddInt(c, a.Value(i))
+				}
+			}
+		}
+	}
+	if !p.old {
+		o.flags(p, base, b)
+	}
+}
+
+// flags counts the quality flags of new rows that stay.
+func (o *Outcome) flags(p *section, base int64, b *schemas.Batch) {
+	lists := map[string]int64{}
+	for i := range b.Len() {
+		switch now := p.marks.at(base + int64(i)); now {
+		case lost:
+		case reused:
+			lists[withReuse(b.Str(schemas.QualityFlags, i), true)]++
+		default:
+			if !b.Null(schemas.QualityFlags, i) {
+				lists[b.Str(schemas.QualityFlags, i)]++
+			}
+		}
+	}
+	for list, n := range lists {
+		for name := range strings.SplitSeq(list, ",") {
+			o.Flags[strings.Clone(name)] += n
+		}
+	}
+}
+
+// Merge brings the rows of a unit into the books and, unless emit is nil, hands
+// those that stay to emit, in order, in chunks of ChunkRows. What emit gets is
+// valid until it returns. A unit is merged once.
+func (m *Merger) Merge(ctx context.Context, unit schemas.Unit, emit func(Rows) error) (*Outcome, error) {
+	list := m.sectionsOf(unit, emit != nil)
+	defer func() {
+		for _, p := range list {
+			p.release()
+		}
+	}()
+	if emit != nil {
+		var err error
+		if list, err = m.narrow(ctx, list); err != nil {
+			return nil, err
+		}
+	}
+	out := NewOutcome()
+	g := newMerging(ctx, m.order, out)
+	defer g.close()
+	for _, p := range list {
+		if err := g.add(p); err != nil {
+			return nil, err
+		}
+	}
+	if emit == nil {
+		return out, g.drain()
+	}
+	return out, g.run(ChunkRows, func(g *merging) error { return emit(g.rows(m.opt.Sources)) })
+}
+
+// sectionsOf lists the sections of a unit, its file first. Where nothing is to be
+// handed out, the file counts only if it loses rows.
+func (m *Merger) sectionsOf(unit schemas.Unit, all bool) []*section {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*section
+	if p := m.old[unit]; p != nil && (all || m.units[unit].gone > 0) {
+		list = append(list, p)
+	}
+	for _, p := range m.sections {
+		if p.unit == unit && !p.old {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // withReuse puts the flag id_reused into quality_flags, or takes it out.
@@ -230,116 +502,4 @@ func withReuse(list string, reused bool) string {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == schemas.FlagIDReused })
 	}
 	return strings.Join(names, ",")
-}
-
-func rowCount(batches []*schemas.Batch) int {
-	n := 0
-	for _, b := range batches {
-		n += b.Len()
-	}
-	return n
-}
-
-// Wide are rows whose copies can lie on other days: those with an id whose key
-// does not hold their time.
-type Wide struct {
-	rule func(dialect string) schemas.KeyRule
-	rows []wideRow
-	keys map[schemas.CallKey]bool // of new rows
-	ids  map[schemas.Unit][]string
-	any  []string // ids to be looked for on every day
-}
-
-type wideRow struct {
-	call
-	unit schemas.Unit
-}
-
-// NewWide makes an empty collection.
-func NewWide(rule func(dialect string) schemas.KeyRule) *Wide {
-	return &Wide{rule: rule, keys: map[schemas.CallKey]bool{}, ids: map[schemas.Unit][]string{}}
-}
-
-// Len is the count of rows collected.
-func (w *Wide) Len() int { return len(w.rows) }
-
-// AddNew collects the wide rows of a new batch.
-func (w *Wide) AddNew(unit schemas.Unit, b *schemas.Batch) {
-	for i := range b.Len() {
-		id := identity(b, i)
-		switch id.Scope(w.rule(id.Dialect)) {
-		case schemas.NearDays:
-			for _, day := range []schemas.Day{unit.Day - 1, unit.Day, unit.Day + 1} {
-				near := schemas.Unit{Day: day, Bucket: unit.Bucket}
-				w.ids[near] = append(w.ids[near], id.RequestID)
-			}
-		case schemas.AnyDay:
-			w.any = append(w.any, id.RequestID)
-		default:
-			continue
-		}
-		c := makeCall(b, Ref{Row: int32(i)}, false, w.rule)
-		w.keys[c.key] = true
-		w.rows = append(w.rows, wideRow{c, unit})
-	}
-}
-
-// Ask lists the request ids whose copies may lie in a unit. anyDay tells that
-// the unit holds rows that are copies whatever their day.
-func (w *Wide) Ask(unit schemas.Unit, anyDay bool) []string {
-	if !anyDay {
-		return append(slices.Clip(w.any), w.ids[unit]...)
-	}
-	ids := slices.Clip(w.any)
-	for _, list := range w.ids {
-		ids = append(ids, list...)
-	}
-	return ids
-}
-
-// AddOld collects rows of the table that are copies of new ones.
-func (w *Wide) AddOld(unit schemas.Unit, b *schemas.Batch) {
-	for i := range b.Len() {
-		c := makeCall(b, Ref{Row: int32(i)}, true, w.rule)
-		if (c.scope == schemas.NearDays || c.scope == schemas.AnyDay) && w.keys[c.key] {
-			w.rows = append(w.rows, wideRow{c, unit})
-		}
-	}
-}
-
-// CrossDay decides between copies: a copy loses to a better one that was kept
-// and is at most a day away, or any distance away where the time of one of
-// them is not the call's own. It returns the losers, with the winner's source,
-// and the units that lose rows.
-func (w *Wide) CrossDay(sources *Sources) map[Lost]int32 {
-	better := better(sources)
-	slices.SortFunc(w.rows, func(a, b wideRow) int {
-		return cmp.Or(slices.Compare(a.key[:], b.key[:]), better(a.call, b.call), a.unit.Compare(b.unit))
-	})
-	lost := map[Lost]int32{}
-	for len(w.rows) > 0 {
-		n := 1
-		for n < len(w.rows) && w.rows[n].key == w.rows[0].key {
-			n++
-		}
-		var kept []wideRow
-		for _, r := range w.rows[:n] {
-			i := slices.IndexFunc(kept, func(k wideRow) bool { return copies(k, r) })
-			if i < 0 {
-				kept = append(kept, r)
-			} else if kept[i].at != r.at || kept[i].unit != r.unit {
-				lost[Lost{r.unit, r.at}] = kept[i].at.source
-			}
-		}
-		w.rows = w.rows[n:]
-	}
-	return lost
-}
-
-func copies(a, b wideRow) bool {
-	if a.scope == schemas.AnyDay || b.scope == schemas.AnyDay {
-		return true
-	}
-	d := a.unit.Day - b.unit.Day
-	return -1 <= d && d <= 1
 }

@@ -81,7 +81,7 @@ func (s *Sources) snapshot() []Source {
 }
 
 // Ref names a row of a list of batches.
-type Ref struct{ Batch, Row int32 }
+type Ref = schemas.Ref
 
 // Rows are the rows of one file, in the order they are written.
 type Rows struct {
