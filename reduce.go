@@ -352,7 +352,7 @@ func (r *reduced) order() {
 // be written.
 func stage(lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string, opt sink.WriteOptions) (facts sink.Facts, size int64, sum string, err error) {
 	size, sum, err = stageFile(lake, name, 0o644, func(w io.Writer) error {
-		facts, err = sink.Write(w, unit, rows, opt)
+		facts, err = writeRows(w, unit, rows, opt)
 		return err
 	})
 	if err != nil {
@@ -371,6 +371,27 @@ func stage(lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string, op
 		return facts, 0, "", errors.New("read back: the file does not hold what was written")
 	}
 	return facts, size, sum, nil
+}
+
+func writeRows(w io.Writer, unit schemas.Unit, rows sink.Rows, opt sink.WriteOptions) (sink.Facts, error) {
+	out, err := sink.NewWriter(w, unit, rows.Sources, opt)
+	if err != nil {
+		return sink.Facts{}, err
+	}
+	for lo := 0; lo < len(rows.Order); lo += sink.ChunkRows {
+		chunk := rows
+		chunk.Order = rows.Order[lo:min(lo+sink.ChunkRows, len(rows.Order))]
+		chunk.Flags = map[int]string{}
+		for i := range chunk.Order {
+			if flags, changed := rows.Flags[lo+i]; changed {
+				chunk.Flags[i] = flags
+			}
+		}
+		if err := out.Write(chunk); err != nil {
+			return sink.Facts{}, err
+		}
+	}
+	return out.Close()
 }
 
 // stageFile writes a staged file, makes it durable, and returns its size and

@@ -58,16 +58,40 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+// identity are the columns that tell copies of a call.
+var identityColumns = []schemas.Col{
+	schemas.EventTime, schemas.EventTimeSource, schemas.RequestID, schemas.TransportID, schemas.Model,
+	schemas.InputTokens, schemas.OutputTokens, schemas.Dialect, schemas.QualityFlags, schemas.SourceLine, schemas.SourceRow,
+}
+
 func BenchmarkRead(b *testing.B) {
 	data := slim().write(b, WriteOptions{})
-	b.ReportAllocs()
-	for b.Loop() {
-		batches, err := Read(bytes.NewReader(data), int64(len(data)), memory.DefaultAllocator, new(Sources))
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, batch := range batches {
-			batch.Release()
-		}
+	for _, tt := range []struct {
+		name string
+		cols []schemas.Col
+	}{
+		{"all", nil},
+		{"identity", identityColumns},
+		{"source", []schemas.Col{schemas.SourceID}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				rows, err := OpenRows(bytes.NewReader(data), int64(len(data)), memory.DefaultAllocator, new(Sources), tt.cols...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for {
+					batch, err := rows.Next()
+					if err == io.EOF {
+						break
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					batch.Release()
+				}
+			}
+		})
 	}
 }

@@ -1,9 +1,11 @@
 package sink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -48,44 +50,94 @@ func (t *texts) len() int { return max(len(t.offsets)-1, 0) }
 
 func (t *texts) at(i int) []byte { return t.data[t.offsets[i]:t.offsets[i+1]] }
 
+// pageReader steps through the pages of a column chunk and holds one of them.
+type pageReader struct {
+	decoder
+	col   schemas.Col
+	pages parquet.Pages
+	src   parquet.Page // what the values alias
+	left  int64        // rows of the pages to come
+}
+
+// openPages begins to read a column chunk of rows rows.
+func openPages(chunk parquet.ColumnChunk, c schemas.Col, rows int64) *pageReader {
+	return &pageReader{col: c, pages: chunk.Pages(), left: rows}
+}
+
+// next reads the next page in place of the last one, io.EOF behind the end.
+func (r *pageReader) next() error {
+	r.release()
+	if r.left == 0 {
+		return io.EOF
+	}
+	src, err := r.pages.ReadPage()
+	if err == io.EOF {
+		return fmt.Errorf("%d rows are missing", r.left)
+	}
+	if err != nil {
+		return err
+	}
+	r.src = src
+	if n, want := src.NumRows(), min(r.left, int64(pageLen(r.col))); n != want {
+		return fmt.Errorf("page of %d rows, want %d", n, want)
+	}
+	if r.left -= src.NumRows(); r.left == 0 {
+		if more, err := r.pages.ReadPage(); err != io.EOF {
+			parquet.Release(more)
+			return cmp.Or(err, errors.New("a page behind the last row"))
+		}
+	}
+	return r.decode(src, r.col)
+}
+
+func (r *pageReader) release() {
+	parquet.Release(r.src)
+	r.src, r.page = nil, page{}
+}
+
+func (r *pageReader) close() (err error) {
+	defer guard(&err)
+	r.release()
+	return r.pages.Close()
+}
+
 // eachPage calls fn for every page of a column chunk of rows rows.
-func eachPage(chunk parquet.ColumnChunk, c schemas.Col, rows int64, fn func(*page) error) error {
-	pages := chunk.Pages()
-	defer pages.Close()
-	var d decoder
+func eachPage(chunk parquet.ColumnChunk, c schemas.Col, rows int64, fn func(*page) error) (err error) {
+	defer nameColumn(&err, c)
+	defer guard(&err)
+	r := openPages(chunk, c, rows)
+	defer r.close()
 	for {
-		src, err := pages.ReadPage()
-		if err == io.EOF {
-			break
+		if err := r.next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%v: %w", c, err)
-		}
-		rows -= src.NumRows()
-		if err = d.decode(src, c); err == nil {
-			err = fn(&d.page)
-		}
-		parquet.Release(src)
-		if err != nil {
-			return fmt.Errorf("%v: %w", c, err)
+		if err := fn(&r.page); err != nil {
+			return err
 		}
 	}
-	if rows != 0 {
-		return fmt.Errorf("%v: %d rows are missing", c, rows)
+}
+
+func nameColumn(err *error, c schemas.Col) {
+	if *err != nil {
+		*err = fmt.Errorf("%v: %w", c, *err)
 	}
-	return nil
 }
 
 // decoder turns the pages of one column chunk into plain slices.
 type decoder struct {
 	page
-	dict parquet.Dictionary // what page.dict or the values below come from
-	i64  []int64
-	f64  []float64
+	dict parquet.Dictionary // what the following come from
+
+	words   *texts
+	dictI64 []int64
+	dictF64 []float64
+	pickI64 []int64 // page.i64 of a page with a dictionary
+	pickF64 []float64
 }
 
 func (d *decoder) decode(src parquet.Page, c schemas.Col) error {
-	dict := d.page.dict
 	d.page = page{rows: int(src.NumRows())}
 	if c != schemas.EventTime {
 		d.valid = src.DefinitionLevels()
@@ -110,43 +162,45 @@ func (d *decoder) decode(src parquet.Page, c schemas.Col) error {
 			words := from.Page().Data()
 			switch kind {
 			case schemas.Double:
-				d.f64 = words.Double()
+				d.dictF64 = words.Double()
 			case schemas.String:
-				dict = new(texts)
-				dict.data, dict.offsets = words.ByteArray()
+				d.words = new(texts)
+				d.words.data, d.words.offsets = words.ByteArray()
 			default:
-				d.i64 = words.Int64()
+				d.dictI64 = words.Int64()
 			}
 		}
 		index := values.Int32()
 		have = len(index)
 		switch kind {
 		case schemas.Double:
-			d.page.f64 = pick(d.f64, index)
+			d.pickF64 = pick(d.pickF64, d.dictF64, index)
+			d.f64 = d.pickF64
 		case schemas.String:
-			d.page.idx, d.page.dict = index, dict
+			d.idx, d.page.dict = index, d.words
 			for _, i := range index {
-				if i < 0 || int(i) >= dict.len() {
+				if i < 0 || int(i) >= d.words.len() {
 					return errors.New("index beyond the dictionary")
 				}
 			}
 		default:
-			d.page.i64 = pick(d.i64, index)
+			d.pickI64 = pick(d.pickI64, d.dictI64, index)
+			d.i64 = d.pickI64
 		}
 	} else {
 		switch kind {
 		case schemas.Double:
-			d.page.f64 = values.Double()
-			have = len(d.page.f64)
+			d.f64 = values.Double()
+			have = len(d.f64)
 		case schemas.String:
-			d.page.str.data, d.page.str.offsets = values.ByteArray()
-			have = d.page.str.len()
+			d.str.data, d.str.offsets = values.ByteArray()
+			have = d.str.len()
 		case schemas.Bool:
-			d.page.bits = values.Boolean()
-			have = min(8*len(d.page.bits), d.rows-d.nulls)
+			d.bits = values.Boolean()
+			have = min(8*len(d.bits), d.rows-d.nulls)
 		default:
-			d.page.i64 = values.Int64()
-			have = len(d.page.i64)
+			d.i64 = values.Int64()
+			have = len(d.i64)
 		}
 	}
 	if have != d.rows-d.nulls {
@@ -155,10 +209,11 @@ func (d *decoder) decode(src parquet.Page, c schemas.Col) error {
 	return nil
 }
 
-func pick[T any](dict []T, index []int32) []T {
-	out := make([]T, len(index))
+// pick is the values of dict that index names, in the memory of buf.
+func pick[T any](buf, dict []T, index []int32) []T {
+	buf = slices.Grow(buf[:0], len(index))[:len(index)]
 	for i, k := range index {
-		out[i] = dict[k]
+		buf[i] = dict[k]
 	}
-	return out
+	return buf
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
 )
@@ -20,16 +22,54 @@ const batchRows = 16_384
 // sourceField is how a schemas.Builder names Batch.Source.
 const sourceField = "source"
 
-// Read loads the rows of a file, in their order, as batches of at most 16,384
-// rows. source_file and source_id become the Source column by way of sources.
-// mem owns the arrays; the caller releases the batches.
-func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources) (batches []*schemas.Batch, err error) {
-	defer func() {
+// Read loads the rows of a file, in their order. The caller releases the
+// batches. See OpenRows.
+func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources) ([]*schemas.Batch, error) {
+	rows, err := OpenRows(r, size, mem, sources)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var batches []*schemas.Batch
+	for {
+		b, err := rows.Next()
+		if err == io.EOF {
+			return batches, nil
+		}
 		if err != nil {
 			for _, b := range batches {
 				b.Release()
 			}
-			batches, err = nil, fmt.Errorf("read: %w", err)
+			return nil, err
+		}
+		batches = append(batches, b)
+	}
+}
+
+// RowReader reads the rows of a file, in their order. It holds one page and
+// one dictionary of each of its columns, whatever the size of the file. It
+// belongs to one goroutine.
+type RowReader struct {
+	file *parquet.File
+	mem  memory.Allocator
+	want []schemas.Col // in table order, without those of source
+	next int           // row group
+	err  error         // what Next returns from now on
+
+	// The open row group.
+	left    int // its rows behind the last batch
+	source  *sourceReader
+	columns []*columnReader
+}
+
+// OpenRows begins to read the rows of a file. cols are the columns that the
+// batches shall have; none means all. source_file and source_id always become
+// Batch.Source, by way of sources. mem owns the arrays. r remains the caller's
+// and must stay readable until Close.
+func OpenRows(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources, cols ...schemas.Col) (_ *RowReader, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("read: %w", err)
 		}
 	}()
 	defer guard(&err)
@@ -37,119 +77,251 @@ func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources) (ba
 	if err != nil {
 		return nil, err
 	}
-	for i, g := range f.RowGroups() {
-		rd := reader{mem: mem, chunks: g.ColumnChunks(), rows: int(g.NumRows())}
-		more, err := rd.batches(sources)
-		batches = append(batches, more...)
-		if err != nil {
-			return batches, fmt.Errorf("row group %d: %w", i, err)
+	rows := &RowReader{file: f, mem: mem, source: newSourceReader(mem, sources)}
+	for c := range schemas.NumColumns {
+		if c != schemas.SourceFile && c != schemas.SourceID && (len(cols) == 0 || slices.Contains(cols, c)) {
+			rows.want = append(rows.want, c)
 		}
 	}
-	return batches, nil
+	return rows, nil
 }
 
-// reader makes batches of one row group.
-type reader struct {
-	mem    memory.Allocator
-	chunks []parquet.ColumnChunk
-	rows   int
-}
+// NumRows is the count of rows of the file.
+func (r *RowReader) NumRows() int64 { return r.file.NumRows() }
 
-func (r *reader) batches(sources *Sources) ([]*schemas.Batch, error) {
-	fields := make([][]arrow.Field, (r.rows+batchRows-1)/batchRows)
-	arrays := make([][]arrow.Array, len(fields))
+// Next returns the next batch of at most 16,384 rows, io.EOF at the end. After
+// an error it returns that error again. The caller releases the batch, which
+// may outlive the reader.
+func (r *RowReader) Next() (b *schemas.Batch, err error) {
+	if r.err != nil {
+		return nil, r.err
+	}
 	defer func() {
-		for _, list := range arrays {
-			for _, a := range list {
-				a.Release()
-			}
+		if err != nil {
+			r.end(err)
 		}
 	}()
-	add := func(i int, f arrow.Field, a arrow.Array) {
-		fields[i] = append(fields[i], f)
-		arrays[i] = append(arrays[i], a)
+	if r.left == 0 && r.next == len(r.file.RowGroups()) {
+		return nil, io.EOF
 	}
-	if err := r.source(sources, func(i int, a arrow.Array) {
-		add(i, arrow.Field{Name: sourceField, Type: arrow.PrimitiveTypes.Int32}, a)
-	}); err != nil {
+	if b, err = r.batch(); err != nil {
+		return nil, fmt.Errorf("read: row group %d: %w", r.next-1, err)
+	}
+	return b, nil
+}
+
+// Close ends the reading. It releases no batch.
+func (r *RowReader) Close() error {
+	return r.end(errors.New("read: the reader is closed"))
+}
+
+func (r *RowReader) end(err error) error {
+	r.err = err
+	return r.closeGroup()
+}
+
+func (r *RowReader) openGroup() {
+	r.closeGroup()
+	r.next++
+	g := r.file.RowGroups()[r.next-1]
+	chunks, rows := g.ColumnChunks(), g.NumRows()
+	r.left = int(rows)
+	r.source.open(chunks, rows)
+	for _, c := range r.want {
+		// Verify has seen that the count of NULLs is true.
+		if chunks[c].(*parquet.FileColumnChunk).NullCount() < rows {
+			r.columns = append(r.columns, &columnReader{pages: openPages(chunks[c], c, rows), b: newBuilder(r.mem, c)})
+		}
+	}
+}
+
+func (r *RowReader) closeGroup() error {
+	err := r.source.close()
+	for _, c := range r.columns {
+		c.b.release()
+		err = errors.Join(err, c.pages.close())
+	}
+	clear(r.columns)
+	r.columns = r.columns[:0]
+	return err
+}
+
+// batch makes a batch of the next rows.
+func (r *RowReader) batch() (_ *schemas.Batch, err error) {
+	defer guard(&err)
+	if r.left == 0 {
+		r.openGroup()
+	}
+	n := min(r.left, batchRows)
+	var (
+		fields []arrow.Field
+		arrays []arrow.Array
+	)
+	defer func() {
+		for _, a := range arrays {
+			a.Release()
+		}
+	}()
+	a, err := r.source.take(n)
+	if err != nil {
 		return nil, err
 	}
-	for c := range schemas.NumColumns {
-		// Verify has seen that the count of NULLs is true.
-		if c == schemas.SourceFile || c == schemas.SourceID || r.nulls(c) == int64(r.rows) {
+	fields = append(fields, arrow.Field{Name: sourceField, Type: arrow.PrimitiveTypes.Int32})
+	arrays = append(arrays, a)
+	for _, c := range r.columns {
+		a, err := c.take(n)
+		if err != nil {
+			return nil, err
+		}
+		if a.NullN() == n {
+			a.Release()
 			continue
 		}
-		i := 0
-		if err := r.column(c, func(a arrow.Array) {
-			if a.NullN() < a.Len() {
-				add(i, arrow.Field{Name: c.String(), Type: c.ArrowType(), Nullable: true}, a)
-			} else {
-				a.Release()
+		fields = append(fields, arrow.Field{Name: c.pages.col.String(), Type: c.b.typ, Nullable: true})
+		arrays = append(arrays, a)
+	}
+	r.left -= n
+	return schemas.NewBatch(array.NewRecord(arrow.NewSchema(fields, nil), arrays, int64(n))), nil
+}
+
+// columnReader makes arrays of a column chunk.
+type columnReader struct {
+	pages *pageReader
+	b     *builder
+	row   int // of the page: the next
+	value int // of the page: the next that is not NULL
+}
+
+// take makes an array of the next n rows.
+func (c *columnReader) take(n int) (_ arrow.Array, err error) {
+	defer nameColumn(&err, c.pages.col)
+	defer guard(&err)
+	for n > 0 {
+		p := &c.pages.page
+		if c.row == p.rows {
+			if err := c.pages.next(); err != nil {
+				return nil, err
 			}
-			i++
-		}); err != nil {
+			c.row, c.value = 0, 0
+		}
+		to := min(c.row+n, p.rows)
+		c.value = c.b.append(p, c.row, to, c.value)
+		n -= to - c.row
+		c.row = to
+	}
+	return c.b.array(), nil
+}
+
+// sourceReader makes arrays of source_file and source_id.
+type sourceReader struct {
+	mem      memory.Allocator
+	sources  *Sources
+	file, id labelReader
+	known    map[[2]int32]int32 // what pairs of labels are in sources
+}
+
+func newSourceReader(mem memory.Allocator, sources *Sources) *sourceReader {
+	return &sourceReader{mem: mem, sources: sources, known: map[[2]int32]int32{}}
+}
+
+func (s *sourceReader) open(chunks []parquet.ColumnChunk, rows int64) {
+	s.file.pages = openPages(chunks[schemas.SourceFile], schemas.SourceFile, rows)
+	s.id.pages = openPages(chunks[schemas.SourceID], schemas.SourceID, rows)
+}
+
+func (s *sourceReader) close() error {
+	return errors.Join(s.file.close(), s.id.close())
+}
+
+func (s *sourceReader) take(n int) (arrow.Array, error) {
+	files, err := s.file.take(n)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := s.id.take(n)
+	if err != nil {
+		return nil, err
+	}
+	b := array.NewInt32Builder(s.mem)
+	defer b.Release()
+	b.Reserve(n)
+	for i := range n {
+		pair := [2]int32{files[i], ids[i]}
+		src, ok := s.known[pair]
+		if !ok {
+			src = s.sources.Intern(Source{s.file.names[pair[0]], s.id.names[pair[1]]})
+			s.known[pair] = src
+		}
+		b.UnsafeAppend(src)
+	}
+	return b.NewArray(), nil
+}
+
+// labelReader reads a column as labels, whose idx is that of the page.
+type labelReader struct {
+	labels
+	pages *pageReader // nil where no row group is open
+	row   int         // of the page: the next
+}
+
+// take is the labels of the next n rows. A batch is never of two pages.
+func (l *labelReader) take(n int) (_ []int32, err error) {
+	defer nameColumn(&err, l.pages.col)
+	defer guard(&err)
+	if l.row == len(l.idx) {
+		l.row, l.idx = 0, l.idx[:0]
+		if err := l.pages.next(); err != nil {
+			return nil, err
+		}
+		if err := l.add(&l.pages.page); err != nil {
 			return nil, err
 		}
 	}
-	batches := make([]*schemas.Batch, len(fields))
-	for i := range batches {
-		n := int64(arrays[i][0].Len())
-		batches[i] = schemas.NewBatch(array.NewRecord(arrow.NewSchema(fields[i], nil), arrays[i], n))
-	}
-	return batches, nil
+	l.row += n
+	return l.idx[l.row-n : l.row], nil
 }
 
-func (r *reader) nulls(c schemas.Col) int64 {
-	return r.chunks[c].(*parquet.FileColumnChunk).NullCount()
-}
-
-// source makes the Source columns.
-func (r *reader) source(sources *Sources, emit func(int, arrow.Array)) error {
-	var file, id labels
-	if err := eachPage(r.chunks[schemas.SourceFile], schemas.SourceFile, int64(r.rows), file.add); err != nil {
-		return err
-	}
-	if err := eachPage(r.chunks[schemas.SourceID], schemas.SourceID, int64(r.rows), id.add); err != nil {
-		return err
-	}
-	known := map[[2]int32]int32{}
-	b := array.NewInt32Builder(r.mem)
-	defer b.Release()
-	for lo := 0; lo < r.rows; lo += batchRows {
-		hi := min(lo+batchRows, r.rows)
-		b.Reserve(hi - lo)
-		for i := lo; i < hi; i++ {
-			pair := [2]int32{file.idx[i], id.idx[i]}
-			n, ok := known[pair]
-			if !ok {
-				n = sources.Intern(Source{file.at(i), id.at(i)})
-				known[pair] = n
-			}
-			b.UnsafeAppend(n)
-		}
-		emit(lo/batchRows, b.NewArray())
-	}
-	return nil
-}
-
-// column makes the arrays of a column, one for each batch.
-func (r *reader) column(c schemas.Col, emit func(arrow.Array)) error {
-	b := newBuilder(r.mem, c)
-	defer b.release()
-	left := r.rows
-	return eachPage(r.chunks[c], c, int64(r.rows), func(p *page) error {
-		k := 0 // the next value that is not NULL
-		for from := 0; from < p.rows; {
-			to := min(from+batchRows-b.vals.Len(), p.rows)
-			k = b.append(p, from, to, k)
-			left -= to - from
-			from = to
-			if b.vals.Len() == batchRows || left == 0 {
-				emit(b.array())
-			}
-		}
+func (l *labelReader) close() error {
+	if l.pages == nil {
 		return nil
-	})
+	}
+	pages := l.pages
+	l.pages, l.row, l.idx = nil, 0, l.idx[:0]
+	return pages.close()
+}
+
+// SourceIDs lists the source ids of a file, sorted. It reads that column alone,
+// and only its dictionaries where they say all.
+func SourceIDs(r io.ReaderAt, size int64) (ids []string, err error) {
+	defer func() {
+		if err != nil {
+			ids, err = nil, fmt.Errorf("read: %w", err)
+		}
+	}()
+	defer guard(&err)
+	f, err := open(r, size, parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, err
+	}
+	var l labels
+	for i, g := range f.RowGroups() {
+		stats := f.Metadata().RowGroups[i].Columns[schemas.SourceID].MetaData.EncodingStats
+		whole := !slices.ContainsFunc(stats, func(s format.PageEncodingStats) bool {
+			return s.PageType == format.DataPage && s.Encoding != format.RLEDictionary
+		})
+		err := eachPage(g.ColumnChunks()[schemas.SourceID], schemas.SourceID, g.NumRows(), func(p *page) error {
+			if err := l.add(p); err != nil || !whole {
+				return err
+			}
+			return io.EOF // the first page has brought the dictionary
+		})
+		if err != nil {
+			return nil, fmt.Errorf("row group %d: %w", i, err)
+		}
+		l.idx = l.idx[:0]
+	}
+	slices.Sort(l.names)
+	return l.names, nil
 }
 
 // builder makes the arrays of one column out of pages.

@@ -108,9 +108,6 @@ type Facts struct {
 // looks at all rows of a batch, also at those that Order leaves out, because a
 // run over whole arrays is far cheaper than one through Order.
 func (r Rows) check() error {
-	if len(r.Order) == 0 {
-		return errors.New("no rows")
-	}
 	for _, b := range r.Batches {
 		if t := b.Cols[schemas.EventTime]; b.Len() > 0 && (t == nil || t.NullN() > 0) {
 			return fmt.Errorf("%v is NULL", schemas.EventTime)

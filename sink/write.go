@@ -18,7 +18,11 @@ import (
 	"usagelake/schemas"
 )
 
-// WriteOptions tune Write. The rows and Codec alone make the bytes.
+// ChunkRows is how many rows every call of Writer.Write but the last brings. It
+// divides row groups, and every page's length divides it.
+const ChunkRows = 32_768
+
+// WriteOptions tune a Writer. The rows and Codec alone make the bytes.
 type WriteOptions struct {
 	// Codec is "zstd" (if empty) or "snappy".
 	Codec string
@@ -39,31 +43,102 @@ var zstdCodec = zstd.Codec{Level: zstd.SpeedFastest}
 // the length of every page.
 const callRows = 8_192
 
-// Write writes the file of a unit and returns what it holds. The rows must be
-// in the order of the sort key and belong to the unit; Verify checks both.
-// After an error w holds a part of a file, except that rows against their
-// contract fail before the first byte.
-func Write(w io.Writer, unit schemas.Unit, rows Rows, opt WriteOptions) (facts Facts, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write %s: %w", unit.Path(), err)
-		}
-	}()
-	defer guard(&err)
+// Writer writes the file of a unit, chunk by chunk. After an error w holds a
+// part of a file.
+type Writer struct {
+	w      io.Writer
+	unit   schemas.Unit
+	opt    WriteOptions
+	codec  compress.Codec
+	rows   Rows
+	at     map[*schemas.Batch]int32 // in rows.Batches
+	failed error
+}
+
+// NewWriter begins the file of a unit. sources is what the batches' Source
+// columns index.
+func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, opt WriteOptions) (*Writer, error) {
 	codec, ok := codecs[opt.Codec]
 	if !ok {
-		return facts, fmt.Errorf("unknown codec %q", opt.Codec)
+		return nil, fmt.Errorf("write %s: unknown codec %q", unit.Path(), opt.Codec)
 	}
+	return &Writer{
+		w: w, unit: unit, opt: opt, codec: codec,
+		rows: Rows{Sources: sources, Flags: map[int]string{}},
+		at:   map[*schemas.Batch]int32{},
+	}, nil
+}
+
+// Write adds rows in the order of the sort key; Verify checks the order and
+// the unit. Every call but the last brings exactly ChunkRows rows. The batches
+// may be released when Write returned. Nothing of a chunk against its contract
+// is written.
+func (w *Writer) Write(rows Rows) (err error) {
+	defer func() { err = w.fail(err) }()
+	defer guard(&err)
+	switch n := len(rows.Order); {
+	case w.failed != nil:
+		return w.failed
+	case n > ChunkRows:
+		return fmt.Errorf("%d rows at a time", n)
+	case len(w.rows.Order)%ChunkRows != 0:
+		return errors.New("rows behind a short chunk")
+	}
+	rows.Sources = w.rows.Sources
 	if err := rows.check(); err != nil {
-		return facts, err
+		return err
+	}
+	for i, flags := range rows.Flags {
+		w.rows.Flags[len(w.rows.Order)+i] = flags
+	}
+	for _, ref := range rows.Order {
+		b := rows.Batches[ref.Batch]
+		i, ok := w.at[b]
+		if !ok {
+			b.Rec.Retain()
+			i = int32(len(w.rows.Batches))
+			w.rows.Batches = append(w.rows.Batches, b)
+			w.at[b] = i
+		}
+		w.rows.Order = append(w.rows.Order, Ref{i, ref.Row})
+	}
+	return nil
+}
+
+func (w *Writer) fail(err error) error {
+	if err != nil && w.failed == nil {
+		w.failed = fmt.Errorf("write %s: %w", w.unit.Path(), err)
+	}
+	return w.failed
+}
+
+// Close ends the file and returns what it holds. An empty file is an error.
+func (w *Writer) Close() (facts Facts, err error) {
+	defer func() {
+		for _, b := range w.rows.Batches {
+			b.Release()
+		}
+		w.rows = Rows{}
+		err = w.fail(err)
+	}()
+	defer guard(&err)
+	if w.failed != nil {
+		return facts, w.failed
+	}
+	return w.write(w.rows)
+}
+
+func (w *Writer) write(rows Rows) (facts Facts, err error) {
+	if len(rows.Order) == 0 {
+		return facts, errors.New("no rows")
 	}
 	sorting := make([]parquet.SortingColumn, len(sortKey))
 	for i, c := range sortKey {
 		sorting[i] = parquet.Ascending(c.String())
 	}
-	pw := parquet.NewGenericWriter[any](w, tableSchema,
+	pw := parquet.NewGenericWriter[any](w.w, tableSchema,
 		&parquet.WriterConfig{CreatedBy: createdBy},
-		parquet.Compression(codec),
+		parquet.Compression(w.codec),
 		parquet.DataPageVersion(1),
 		parquet.DataPageStatistics(false), // the page index has them
 		parquet.DictionaryMaxBytes(dictBytes),
@@ -71,10 +146,10 @@ func Write(w io.Writer, unit schemas.Unit, rows Rows, opt WriteOptions) (facts F
 		parquet.BloomFilters(parquet.SplitBlockFilter(bloomBits, schemas.RequestID.String())),
 		parquet.SortingWriterConfig(parquet.SortingColumns(sorting...)),
 		parquet.KeyValueMetadata(keyVersion, strconv.Itoa(schemas.Version)),
-		parquet.KeyValueMetadata(keyPartition, unit.Path()),
+		parquet.KeyValueMetadata(keyPartition, w.unit.Path()),
 		parquet.KeyValueMetadata(keyRows, strconv.Itoa(len(rows.Order))),
 	)
-	e := encoder{Rows: rows, sources: rows.Sources.snapshot(), bufs: make([][]parquet.Value, max(opt.Jobs, 1))}
+	e := encoder{Rows: rows, sources: rows.Sources.snapshot(), bufs: make([][]parquet.Value, max(w.opt.Jobs, 1))}
 	e.facts.Rows = int64(len(rows.Order))
 	for lo := 0; lo < len(rows.Order); lo += groupRows {
 		if err := e.group(pw.ColumnWriters(), lo, min(lo+groupRows, len(rows.Order))); err != nil {
