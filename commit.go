@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"usagelake/ingest"
 	"usagelake/schemas"
@@ -25,7 +26,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 
 	record := ledger.Record{
 		Kind: ledger.KindLoad, Time: s.Now().UTC(), Tool: "usagelake " + Version,
-		Files: r.files, Beaten: r.beaten, Books: &report.Books,
+		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
 	}
 	for i, t := range p.tasks {
 		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {
@@ -61,6 +62,18 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	return nil
 }
 
+// removed lists the rows that were in the table and are not any more.
+func (r *reduced) removed(p *planned) []ledger.Removed {
+	var out []ledger.Removed
+	for i, t := range r.rows.Removed {
+		gone := ledger.Removed{Source: p.sources.At(i).ID, Rows: t.Rows}
+		gone.Sums.Sums = t.Sums
+		out = append(out, gone)
+	}
+	slices.SortFunc(out, func(a, b ledger.Removed) int { return strings.Compare(a.Source, b.Source) })
+	return out
+}
+
 // closeBooks brings what became of the rows into the books of their sources,
 // and checks them.
 func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
@@ -69,11 +82,11 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 			continue
 		}
 		b := m.books[i]
-		if rows := r.rows[t.source.Index]; rows != nil {
-			b.Rows, b.RowSums.Sums = rows.rows, rows.sums
+		if kept := r.rows.Kept[t.source.Index]; kept != nil {
+			b.Rows, b.RowSums.Sums = kept.Rows, kept.Sums
 		}
-		if lost := r.lost[t.source.Index]; lost != nil {
-			b.Duplicates, b.DuplicateSums.Sums = lost.rows, lost.sums
+		if lost := r.rows.Lost[t.source.Index]; lost != nil {
+			b.Duplicates, b.DuplicateSums.Sums = lost.Rows, lost.Sums
 		}
 		if err := b.Check(transform.Derived); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrBooks, t.input.Path, err)
@@ -169,7 +182,10 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 			report.Partitions = append(report.Partitions, unit.Dir())
 		}
 	}
-	report.Flags, report.Reasons, report.Displaced = r.flags, m.reasons, r.displaced
+	report.Flags, report.Reasons = r.rows.Flags, m.reasons
+	for _, t := range r.rows.Removed {
+		report.Displaced += t.Rows
+	}
 	if b := &report.Books; s.overLimit(b.Quarantined, b.Records) {
 		report.problem("%d of %d records are in the quarantine: more than --max-quarantine allows", b.Quarantined, b.Records)
 	}

@@ -29,10 +29,10 @@ func TestBooksThatDoNotBalance(t *testing.T) {
 
 		books := &schemas.Books{Records: 3, NoUsage: 1}
 		books.In.AddDouble(schemas.InputTokens, c.in)
-		rows := &tally{rows: c.rows}
-		rows.sums.AddDouble(schemas.InputTokens, 30)
+		kept := &sink.Tally{Rows: c.rows}
+		kept.Sums.AddDouble(schemas.InputTokens, 30)
 		m := &mapped{books: []*schemas.Books{books}}
-		r := &reduced{rows: map[int32]*tally{task.source.Index: rows}}
+		r := &reduced{rows: &sink.Outcome{Kept: map[int32]*sink.Tally{task.source.Index: kept}}}
 
 		err := closeBooks(p, m, r, &Report{})
 		if c.ok != (err == nil) || !c.ok && !errors.Is(err, ErrBooks) {

@@ -38,7 +38,7 @@ func TestExampleLogs(t *testing.T) {
 	}
 	mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 	lake := filepath.Join(t.TempDir(), "lake")
-	cfg := usagelake.Config{Inputs: []string{"testdata/logs"}, Lake: lake, Memory: mem}
+	cfg := usagelake.Config{Inputs: []string{"testdata/logs"}, Lake: lake, Allocator: mem}
 	r := load(t, cfg)
 	mem.AssertSize(t, 0)
 	b := r.Books

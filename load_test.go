@@ -501,6 +501,11 @@ func TestBytesDoNotDependOnTheWay(t *testing.T) {
 			t.Errorf("books %+v", r.Books)
 		}
 	}
+	for _, memory := range []int64{1, 200_000, 1 << 20} {
+		lake := filepath.Join(dir, fmt.Sprint("memory", memory))
+		load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake, Memory: memory})
+		check(fmt.Sprint("memory ", memory), hashes(t, lake))
+	}
 	for _, suffix := range []string{".gz", ".zst"} {
 		lake := filepath.Join(dir, "lake"+suffix)
 		load(t, usagelake.Config{Inputs: []string{corpus(t, filepath.Join(dir, suffix), suffix)}, Lake: lake})

@@ -15,34 +15,16 @@ import (
 	"usagelake/schemas"
 	"usagelake/sink"
 	"usagelake/sink/disk"
-	"usagelake/sink/ledger"
 	"usagelake/transform"
 )
 
-// batchRows is how many rows a worker gathers for one file of the table before
-// it hands them on.
-const batchRows = 16_384
-
 // mapped is the outcome of the map step.
 type mapped struct {
-	batches    map[schemas.Unit][]*schemas.Batch
+	merger     *sink.Merger
 	reads      []readResult     // by task
 	books      []*schemas.Books // by task; nil where it was not read
-	quarantine []*sink.Spool    // in the staged files spoolName(i)
+	quarantine []*sink.Spool    // in the scratch files spoolName(i)
 	reasons    Counts
-}
-
-func (m *mapped) release() {
-	for _, list := range m.batches {
-		release(list)
-	}
-	m.batches = nil
-}
-
-func release(list []*schemas.Batch) {
-	for _, b := range list {
-		b.Release()
-	}
 }
 
 // readResult is how far an input was read.
@@ -59,10 +41,11 @@ type work struct {
 }
 
 // mapInputs reads the planned inputs: readers cut blocks, workers walk and
-// normalise them. What it returns does not depend on who did what.
-func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) (_ *mapped, err error) {
+// normalise them, and a merger takes in the rows. What it returns does not
+// depend on who did what.
+func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planned, merger *sink.Merger) (_ *mapped, err error) {
 	m := &mapped{
-		batches: map[schemas.Unit][]*schemas.Batch{},
+		merger:  merger,
 		reads:   make([]readResult, len(p.tasks)),
 		books:   make([]*schemas.Books, len(p.tasks)),
 		reasons: Counts{},
@@ -74,7 +57,7 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 	}
 	workers := make([]*worker, s.Jobs)
 	for i := range workers {
-		if workers[i], err = newWorker(s, p, lake, i); err != nil {
+		if workers[i], err = newWorker(s, p, merger, scratch, i); err != nil {
 			for _, w := range workers[:i] {
 				_ = w.spoolFile.Close()
 			}
@@ -115,14 +98,14 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 			for b := range blocks {
 				w.block(b)
 				b.block.Free()
+				if w.err != nil {
+					return w.err
+				}
 				s.Progress(Progress{
 					Step: "map", Bytes: bytesRead.Load(), TotalBytes: p.bytes,
 					Records: records.Add(w.records),
 				})
 				w.records = 0
-			}
-			if w.err != nil {
-				return w.err
 			}
 			return ctx.Err()
 		})
@@ -137,7 +120,6 @@ func mapInputs(ctx context.Context, s *settings, lake *ledger.Lake, p *planned) 
 		}
 	}
 	if err != nil {
-		m.release()
 		return nil, err
 	}
 	for i, b := range m.books {
@@ -183,39 +165,36 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 
 // worker walks and normalises blocks. It shares nothing with others.
 type worker struct {
-	s        *settings
-	p        *planned
-	buckets  int
-	walker   *ingest.Walker
-	norm     *transform.Normalizer
-	builders map[schemas.Unit]*schemas.Builder
-	batches  map[schemas.Unit][]*schemas.Batch
-	books    map[int]*schemas.Books // by task
-	reasons  Counts
-	records  int64 // since the last block
+	s       *settings
+	p       *planned
+	walker  *ingest.Walker
+	norm    *transform.Normalizer
+	intake  *sink.Intake
+	books   map[int]*schemas.Books // by task
+	reasons Counts
+	records int64 // since the last block
 
 	spool     *sink.Spool
 	spoolFile disk.Writer
-	err       error // the first of writing the spool
+	err       error // the first of writing to scratch files
 }
 
 // spoolName is the staged file of a worker's quarantined records.
 func spoolName(worker int) string { return fmt.Sprintf("quarantine-%d", worker) }
 
-func newWorker(s *settings, p *planned, lake *ledger.Lake, i int) (*worker, error) {
-	f, err := lake.FS().Create(lake.StagedPath(spoolName(i)), 0o600)
+func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratch, i int) (*worker, error) {
+	f, err := scratch.Create(spoolName(i))
 	if err != nil {
 		return nil, err
 	}
 	return &worker{
-		s: s, p: p, buckets: lake.State.Settings.Buckets,
+		s: s, p: p,
 		spool: sink.NewSpool(f), spoolFile: f,
-		walker:   ingest.NewWalker(transform.Layout()),
-		norm:     transform.NewNormalizer(transform.Options{Location: s.location}),
-		builders: map[schemas.Unit]*schemas.Builder{},
-		batches:  map[schemas.Unit][]*schemas.Batch{},
-		books:    map[int]*schemas.Books{},
-		reasons:  Counts{},
+		walker:  ingest.NewWalker(transform.Layout()),
+		norm:    transform.NewNormalizer(transform.Options{Location: s.location}),
+		intake:  merger.Intake(),
+		books:   map[int]*schemas.Books{},
+		reasons: Counts{},
 	}, nil
 }
 
@@ -269,40 +248,21 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 		row := &w.norm.Rows[i]
 		row.SetInt(schemas.SourceLine, d.Line)
 		row.SetInt(schemas.SourceRow, int64(d.Ord)*1024+int64(i))
-		w.append(t, books, row)
+		w.append(books, row)
 	}
 	return ""
 }
 
-func (w *worker) append(t *task, books *schemas.Books, row *schemas.Row) {
+func (w *worker) append(books *schemas.Books, row *schemas.Row) {
 	day := schemas.DayOf(row.Int(schemas.EventTime))
 	if day < w.s.from || day >= w.s.to {
 		books.Filtered++
 		books.FilteredSums.AddRow(row)
 		return
 	}
-	unit := schemas.Unit{Day: day, Bucket: w.bucket(t, row)}
-	b := w.builders[unit]
-	if b == nil {
-		b = schemas.NewBuilder(w.s.Memory)
-		w.builders[unit] = b
+	if err := w.intake.Append(row); w.err == nil {
+		w.err = err
 	}
-	b.Append(row)
-	if b.Len() >= batchRows {
-		w.batches[unit] = append(w.batches[unit], b.Flush())
-	}
-}
-
-func (w *worker) bucket(t *task, row *schemas.Row) uint16 {
-	if w.buckets == 1 {
-		return 0
-	}
-	id := row.Identity()
-	key, scope := id.Key(transform.KeyRule(id.Dialect))
-	if scope == schemas.NoCopies {
-		return schemas.PlaceBucket(w.p.sources.At(t.source.Index).File, row.Int(schemas.SourceLine), row.Int(schemas.SourceRow), w.buckets)
-	}
-	return key.Bucket(w.buckets)
 }
 
 func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
@@ -315,15 +275,7 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 
 // finish hands over what the worker has gathered. It ends the worker.
 func (w *worker) finish(m *mapped) error {
-	for unit, b := range w.builders {
-		if b.Len() > 0 {
-			w.batches[unit] = append(w.batches[unit], b.Flush())
-		}
-		b.Release()
-	}
-	for unit, list := range w.batches {
-		m.batches[unit] = append(m.batches[unit], list...)
-	}
+	w.intake.Close()
 	for i, b := range w.books {
 		m.books[i].Add(b)
 	}

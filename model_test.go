@@ -97,6 +97,7 @@ func TestCopiesLikeTheModel(t *testing.T) {
 			write(t, filepath.Join(dir, fmt.Sprintf("f%d.jsonl", f)), text.String())
 		}
 		lake := filepath.Join(dir, "lake")
+		memory := rapid.SampledFrom([]int64{0, 1, 60_000}).Draw(rt, "memory")
 		for _, f := range rapid.Permutation(slices.Collect(func(yield func(int) bool) {
 			for f := range files {
 				if !yield(f) {
@@ -104,12 +105,12 @@ func TestCopiesLikeTheModel(t *testing.T) {
 				}
 			}
 		})).Draw(rt, "order") {
-			load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, fmt.Sprintf("f%d.jsonl", f))}, Lake: lake, Jobs: 1})
+			load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, fmt.Sprintf("f%d.jsonl", f))}, Lake: lake, Jobs: 1, Memory: memory})
 			if rapid.Bool().Draw(rt, "the rest at once") {
 				break
 			}
 		}
-		load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, "*.jsonl")}, Lake: lake, Jobs: 2})
+		load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, "*.jsonl")}, Lake: lake, Jobs: 2, Memory: memory})
 		var got []string
 		for _, r := range rows(t, lake) {
 			got = append(got, fmt.Sprintf("%s:%s %s/%s", r["source_file"], r["source_line"], r["input_tokens"], r["output_tokens"]))

@@ -43,7 +43,8 @@ func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 type planned struct {
 	tasks   []*task
 	sources *sink.Sources
-	bytes   int64 // on disk, to be read
+	again   map[int32]bool // sources that are read again from their start
+	bytes   int64          // on disk, to be read
 	warn    []string
 }
 
@@ -52,7 +53,7 @@ type planned struct {
 // recompressed file is the same source.
 func plan(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.Input) (*planned, error) {
 	s.Progress(Progress{Step: "plan"})
-	p := &planned{sources: &sink.Sources{}}
+	p := &planned{sources: &sink.Sources{}, again: map[int32]bool{}}
 	for i := range inputs {
 		t := &task{input: inputs[i], err: inputs[i].Err}
 		p.tasks = append(p.tasks, t)
@@ -269,6 +270,9 @@ func (p *planned) prepare(s *settings, t *task) {
 		fileTime = t.known.FileTime
 	}
 	t.source = transform.Source{Index: p.sources.Intern(src)}
+	if t.known != nil && t.start.Offset == 0 {
+		p.again[t.source.Index] = true
+	}
 
 	date := ""
 	if s.pattern != nil {

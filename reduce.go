@@ -19,87 +19,82 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"usagelake/schemas"
 	"usagelake/sink"
 	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
-	"usagelake/transform"
 )
 
 // reduced is the outcome of the reduce step: staged, verified files.
 type reduced struct {
-	moves []ledger.Move
-	files []ledger.File
-	// rows and lost are by index in the table of sources: what of this run's
-	// rows was published, and what was not.
-	rows, lost map[int32]*tally
-	beaten     []ledger.Beaten
-	displaced  int64
-	flags      Counts
+	moves  []ledger.Move
+	files  []ledger.File
+	rows   *sink.Outcome // of all units
+	beaten []ledger.Beaten
 }
 
-// tally counts rows and their quantities.
-type tally struct {
-	rows int64
-	sums schemas.Sums
-}
-
-func (t *tally) add(r *schemas.Row) {
-	t.rows++
-	t.sums.AddRow(r)
-}
-
-// reduce merges the new rows of every unit with what the table holds, and
-// stages the files that change.
+// reduce finds the copies among the new rows and with the table's, merges the
+// new rows of every unit with what the table holds, and stages the files that
+// change.
 func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped) (*reduced, error) {
 	p.identify(m)
-	tables := &tables{lake: lake, sources: p.sources, mem: s.Memory}
-	lost, touched, err := crossDay(lake, p, m, tables)
-	if err != nil {
+	t := &table{lake: lake, sources: p.sources, mem: s.Allocator}
+	if err := t.copies(ctx, m.merger, p.again); err != nil {
 		return nil, err
 	}
-	units := slices.Collect(maps.Keys(m.batches))
-	for u := range touched {
-		if _, ok := m.batches[u]; !ok {
-			units = append(units, u)
-		}
+	if err := m.merger.Decide(ctx, s.Jobs); err != nil {
+		return nil, err
 	}
-	slices.SortFunc(units, schemas.Unit.Compare)
+	units := m.merger.Units()
 	if err := s.allowed(lake, units); err != nil {
 		return nil, err
 	}
-
+	r := &reduced{rows: sink.NewOutcome()}
 	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
-	merger := &sink.Merger{Rule: transform.KeyRule, Sources: p.sources, Lost: lost}
-	r := &reduced{rows: map[int32]*tally{}, lost: map[int32]*tally{}, flags: Counts{}}
+	room := semaphore.NewWeighted(s.reducing())
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.Jobs)
-	for _, unit := range units {
-		fresh := m.batches[unit]
-		delete(m.batches, unit)
+	for _, u := range units {
+		need := min(u.Memory, s.reducing())
+		if err := room.Acquire(ctx, need); err != nil {
+			g.Go(func() error { return err })
+			break
+		}
 		g.Go(func() error {
-			defer release(fresh)
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			out, err := reduceUnit(s, lake, merger, tables, unit, fresh, columns)
+			defer room.Release(need)
+			out, err := reduceUnit(ctx, s, t, m.merger, u, columns)
 			if err != nil {
-				return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+				return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			s.Progress(Progress{Step: "reduce"})
-			r.add(out, p.sources)
+			r.add(out)
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r.order()
+	slices.SortFunc(r.files, func(a, b ledger.File) int { return strings.Compare(a.Path, b.Path) })
+	for pair, n := range m.merger.Beaten() {
+		r.beaten = append(r.beaten, ledger.Beaten{Source: p.sources.At(pair.Source).ID, By: p.sources.At(pair.By).ID, Rows: n})
+	}
+	slices.SortFunc(r.beaten, func(a, b ledger.Beaten) int {
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.By, b.By))
+	})
 	return r, nil
+}
+
+func (r *reduced) add(u *unitResult) {
+	r.rows.Add(u.rows)
+	if u.move != nil {
+		r.moves = append(r.moves, *u.move)
+		r.files = append(r.files, u.file)
+	}
 }
 
 // identify gives new sources their ids: now that they were read, they are known.
@@ -113,11 +108,11 @@ func (p *planned) identify(m *mapped) {
 
 // allowed guards against a flood of partitions, the usual outcome of a wrong
 // time column.
-func (s *settings) allowed(lake *ledger.Lake, units []schemas.Unit) error {
+func (s *settings) allowed(lake *ledger.Lake, units []sink.Change) error {
 	fresh := map[schemas.Day]bool{}
 	for _, u := range units {
-		if _, ok := lake.State.Files[u.Path()]; !ok {
-			fresh[u.Day] = true
+		if _, ok := lake.State.Files[u.Unit.Path()]; !ok {
+			fresh[u.Unit.Day] = true
 		}
 	}
 	if len(fresh) <= s.MaxPartitions {
@@ -128,47 +123,18 @@ func (s *settings) allowed(lake *ledger.Lake, units []schemas.Unit) error {
 		ErrPartitions, len(days), days[0], days[len(days)-1], s.MaxPartitions, len(days))
 }
 
-// crossDay finds copies of new calls on other days. It returns the rows that
-// lose, and the units of the table that lose some.
-func crossDay(lake *ledger.Lake, p *planned, m *mapped, tables *tables) (map[sink.Lost]int32, map[schemas.Unit]bool, error) {
-	wide := sink.NewWide(transform.KeyRule)
-	for unit, list := range m.batches {
-		for _, b := range list {
-			wide.AddNew(unit, b)
-		}
-	}
-	if wide.Len() == 0 {
-		return nil, nil, nil
-	}
-	for path, f := range lake.State.Files {
-		unit, err := schemas.ParseUnit(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := tables.copies(wide, unit, f.AnyDay > 0); err != nil {
-			return nil, nil, fmt.Errorf("partition %s: %w", unit.Dir(), err)
-		}
-	}
-	lost := wide.CrossDay(p.sources)
-	touched := map[schemas.Unit]bool{}
-	for l := range lost {
-		touched[l.Unit] = true
-	}
-	return lost, touched, nil
-}
-
-// tables reads files of the table. Batches are the caller's to release.
-type tables struct {
+// table reads the files of the table.
+type table struct {
 	lake    *ledger.Lake
 	sources *sink.Sources
 	mem     memory.Allocator
 }
 
-func (t *tables) path(unit schemas.Unit) string {
+func (t *table) path(unit schemas.Unit) string {
 	return filepath.Join(t.lake.Table(), filepath.FromSlash(unit.Path()))
 }
 
-func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
+func (t *table) open(unit schemas.Unit) (disk.Reader, int64, error) {
 	f, err := t.lake.FS().Open(t.path(unit))
 	if err != nil {
 		return nil, 0, err
@@ -181,217 +147,180 @@ func (t *tables) open(unit schemas.Unit) (disk.Reader, int64, error) {
 	return f, info.Size(), nil
 }
 
-// read reads a unit's rows, from the very file that the ledger knows: what
-// someone else made of it must not be merged as ours.
-func (t *tables) read(unit schemas.Unit) ([]*schemas.Batch, error) {
-	sum, err := t.lake.FileSum(t.path(unit))
-	if err != nil {
-		return nil, err
-	}
-	if sum != t.lake.State.Files[unit.Path()].SHA256 {
-		return nil, fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
-	}
-	f, size, err := t.open(unit)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return sink.Read(f, size, t.mem, t.sources)
+// file is a unit's file, to be merged from.
+func (t *table) file(unit schemas.Unit, rows int64) sink.File {
+	return sink.File{Unit: unit, Rows: rows, Open: func(cols ...schemas.Col) (sink.Batches, error) {
+		f, size, err := t.open(unit)
+		if err != nil {
+			return nil, err
+		}
+		r, err := sink.OpenRows(f, size, t.mem, t.sources, cols...)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		return &opened{r, f}, nil
+	}}
 }
 
-// copies adds to wide the rows of a unit that are copies of new ones. The
-// unit's bloom filter says where there is nothing to read.
-func (t *tables) copies(wide *sink.Wide, unit schemas.Unit, anyDay bool) error {
-	ids := wide.Ask(unit, anyDay)
-	if len(ids) == 0 {
-		return nil
+// opened are the rows of a file that is closed with them.
+type opened struct {
+	*sink.RowReader
+	f disk.Reader
+}
+
+func (o *opened) Close() error {
+	err := o.RowReader.Close()
+	if e := o.f.Close(); err == nil {
+		err = e
 	}
-	f, size, err := t.open(unit)
+	return err
+}
+
+// same fails if a unit's file is not the very one that the ledger knows: what
+// someone else made of it must not be merged as ours.
+func (t *table) same(unit schemas.Unit) error {
+	sum, err := t.lake.FileSum(t.path(unit))
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if may, err := sink.MayHold(f, size, ids); err != nil || !may {
-		return err
-	}
-	batches, err := sink.Read(f, size, t.mem, t.sources)
-	if err != nil {
-		return err
-	}
-	for _, b := range batches {
-		wide.AddOld(unit, b)
-		b.Release()
+	if sum != t.lake.State.Files[unit.Path()].SHA256 {
+		return fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
 	}
 	return nil
 }
 
-// unitResult is the outcome for one unit.
-type unitResult struct {
-	move       *ledger.Move // nil where the unit does not change
-	file       ledger.File
-	rows, lost map[int32]*tally
-	beaten     map[beatenKey]*tally
-	flags      Counts
+// copies shows the merger all files that may hold copies of its rows, or rows
+// of the sources that are read again.
+func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool) error {
+	ids := t.ids(again)
+	for _, path := range slices.Sorted(maps.Keys(t.lake.State.Files)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f := t.lake.State.Files[path]
+		unit, err := schemas.ParseUnit(path)
+		if err != nil {
+			return err
+		}
+		may, asked := m.Ask(unit, f.AnyDay > 0)
+		if !may && len(asked) > 0 {
+			may, err = t.holds(unit, asked)
+		}
+		if err == nil && !may && len(ids) > 0 {
+			may, err = t.comesFrom(unit, ids)
+		}
+		if err == nil && may {
+			err = m.Old(t.file(unit, f.Rows))
+		}
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+		}
+	}
+	return nil
 }
 
-type beatenKey struct {
-	source, by int32
-	published  bool
-}
-
-func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tables, unit schemas.Unit, fresh []*schemas.Batch, columns int) (_ *unitResult, err error) {
-	before, exists := lake.State.Files[unit.Path()]
-	var old []*schemas.Batch
-	if exists {
-		if old, err = tables.read(unit); err != nil {
-			return nil, err
-		}
-		defer release(old)
-	}
-	batches := append(slices.Clip(old), fresh...)
-	merged := merger.Merge(unit, batches, len(old))
-	out := account(&merged, batches, len(old))
-	if !merged.Changed {
-		return out, nil
-	}
-	out.file = ledger.File{Path: unit.Path(), Before: before.SHA256}
-	out.move = &ledger.Move{Target: ledger.TablePath(unit.Path()), Old: before.SHA256}
-	if len(merged.Rows.Order) == 0 {
-		return out, nil
-	}
-	out.move.Staged = fmt.Sprintf("%s-%04d.parquet", unit.Day, unit.Bucket)
-	facts, bytes, sum, err := stage(lake, unit, merged.Rows, out.move.Staged, sink.WriteOptions{Codec: s.Codec, Jobs: columns})
-	if err != nil {
-		return nil, err
-	}
-	out.move.New = sum
-	out.file.Rows, out.file.Bytes, out.file.SHA256 = facts.Rows, bytes, sum
-	out.file.Sums.Sums = facts.Sums
-	out.file.AnyDay = merged.AnyDay
-	return out, nil
-}
-
-// account adds up what became of this run's rows, and of the table's.
-func account(m *sink.Merged, batches []*schemas.Batch, old int) *unitResult {
-	out := &unitResult{rows: map[int32]*tally{}, lost: map[int32]*tally{}, beaten: map[beatenKey]*tally{}, flags: Counts{}}
-	var row schemas.Row
-	for i, ref := range m.Rows.Order {
-		if int(ref.Batch) < old {
-			continue
-		}
-		batches[ref.Batch].Row(int(ref.Row), &row)
-		of(out.rows, row.Source).add(&row)
-		list, changed := m.Rows.Flags[i]
-		if !changed {
-			list = row.Str(schemas.QualityFlags)
-		}
-		if list != "" {
-			for name := range strings.SplitSeq(list, ",") {
-				out.flags[name]++
-			}
-		}
-	}
-	for _, l := range m.Losses {
-		batches[l.Ref.Batch].Row(int(l.Ref.Row), &row)
-		if !l.Old {
-			of(out.lost, row.Source).add(&row)
-		}
-		if l.By != row.Source || l.Old {
-			of(out.beaten, beatenKey{row.Source, l.By, l.Old}).add(&row)
-		}
+func (t *table) ids(sources map[int32]bool) map[string]bool {
+	out := map[string]bool{}
+	for i := range sources {
+		out[t.sources.At(i).ID] = true
 	}
 	return out
 }
 
-func of[K comparable](m map[K]*tally, k K) *tally {
-	t := m[k]
-	if t == nil {
-		t = &tally{}
-		m[k] = t
+// holds asks a file's bloom filter whether it may hold any of the request ids.
+func (t *table) holds(unit schemas.Unit, ids []string) (bool, error) {
+	f, size, err := t.open(unit)
+	if err != nil {
+		return false, err
 	}
-	return t
+	defer f.Close()
+	return sink.MayHold(f, size, ids)
 }
 
-func merge[K comparable](dst, src map[K]*tally) {
-	for k, t := range src {
-		d := of(dst, k)
-		d.rows += t.rows
-		d.sums.Add(&t.sums)
+// comesFrom reports whether a file has rows of any of the sources.
+func (t *table) comesFrom(unit schemas.Unit, ids map[string]bool) (bool, error) {
+	f, size, err := t.open(unit)
+	if err != nil {
+		return false, err
 	}
+	defer f.Close()
+	list, err := sink.SourceIDs(f, size)
+	return slices.ContainsFunc(list, func(id string) bool { return ids[id] }), err
 }
 
-func (r *reduced) add(u *unitResult, sources *sink.Sources) {
-	merge(r.rows, u.rows)
-	merge(r.lost, u.lost)
-	for name, n := range u.flags {
-		r.flags[name] += n
+// unitResult is the outcome for one unit.
+type unitResult struct {
+	move *ledger.Move // nil where the unit does not change
+	file ledger.File
+	rows *sink.Outcome
+}
+
+func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u sink.Change, columns int) (*unitResult, error) {
+	unit := u.Unit
+	if !u.Write {
+		rows, err := m.Merge(ctx, unit, nil)
+		return &unitResult{rows: rows}, err
 	}
-	if u.move != nil {
-		r.moves = append(r.moves, *u.move)
-		r.files = append(r.files, u.file)
-	}
-	for k, t := range u.beaten {
-		b := ledger.Beaten{Source: sources.At(k.source).ID, By: sources.At(k.by).ID, Rows: t.rows, Published: k.published}
-		b.Sums.Sums = t.sums
-		r.beaten = append(r.beaten, b)
-		if k.published {
-			r.displaced += t.rows
+	before, exists := t.lake.State.Files[unit.Path()]
+	if exists {
+		if err := t.same(unit); err != nil {
+			return nil, err
 		}
 	}
-}
-
-// order makes the outcome independent of which unit was done first.
-func (r *reduced) order() {
-	slices.SortFunc(r.files, func(a, b ledger.File) int { return strings.Compare(a.Path, b.Path) })
-	slices.SortFunc(r.beaten, func(a, b ledger.Beaten) int {
-		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.By, b.By))
-	})
-}
-
-// stage writes a unit's file, reads it back and holds it against what was to
-// be written.
-func stage(lake *ledger.Lake, unit schemas.Unit, rows sink.Rows, name string, opt sink.WriteOptions) (facts sink.Facts, size int64, sum string, err error) {
-	size, sum, err = stageFile(lake, name, 0o644, func(w io.Writer) error {
-		facts, err = writeRows(w, unit, rows, opt)
+	out := &unitResult{file: ledger.File{Path: unit.Path(), Before: before.SHA256, AnyDay: before.AnyDay + u.AnyDay}}
+	out.move = &ledger.Move{Target: ledger.TablePath(unit.Path()), Old: before.SHA256}
+	name := fmt.Sprintf("%s-%04d.parquet", unit.Day, unit.Bucket)
+	var facts sink.Facts
+	size, sum, err := stageFile(t.lake, name, 0o644, func(w io.Writer) error {
+		var pw *sink.Writer
+		var err error
+		out.rows, err = m.Merge(ctx, unit, func(rows sink.Rows) error {
+			if pw == nil {
+				var err error
+				if pw, err = sink.NewWriter(w, unit, t.sources, sink.WriteOptions{Codec: s.Codec, Jobs: columns}); err != nil {
+					return err
+				}
+			}
+			return pw.Write(rows)
+		})
+		if err != nil || pw == nil {
+			return err
+		}
+		facts, err = pw.Close()
 		return err
 	})
 	if err != nil {
-		return facts, 0, "", err
+		return nil, err
 	}
-	f, err := lake.FS().Open(lake.StagedPath(name))
+	if facts.Rows == 0 { // all rows went
+		out.file.AnyDay = 0
+		return out, nil
+	}
+	if err := t.check(unit, name, size, facts); err != nil {
+		return nil, err
+	}
+	out.move.Staged, out.move.New = name, sum
+	out.file.Rows, out.file.Bytes, out.file.SHA256 = facts.Rows, size, sum
+	out.file.Sums.Sums = facts.Sums
+	return out, nil
+}
+
+// check reads a staged file back and holds it against what was to be written.
+func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Facts) error {
+	f, err := t.lake.FS().Open(t.lake.StagedPath(name))
 	if err != nil {
-		return facts, 0, "", err
+		return err
 	}
 	defer f.Close()
 	back, err := sink.Verify(f, size, unit)
 	if err != nil {
-		return facts, 0, "", fmt.Errorf("read back: %w", err)
+		return fmt.Errorf("read back: %w", err)
 	}
 	if back != facts {
-		return facts, 0, "", errors.New("read back: the file does not hold what was written")
+		return errors.New("read back: the file does not hold what was written")
 	}
-	return facts, size, sum, nil
-}
-
-func writeRows(w io.Writer, unit schemas.Unit, rows sink.Rows, opt sink.WriteOptions) (sink.Facts, error) {
-	out, err := sink.NewWriter(w, unit, rows.Sources, opt)
-	if err != nil {
-		return sink.Facts{}, err
-	}
-	for lo := 0; lo < len(rows.Order); lo += sink.ChunkRows {
-		chunk := rows
-		chunk.Order = rows.Order[lo:min(lo+sink.ChunkRows, len(rows.Order))]
-		chunk.Flags = map[int]string{}
-		for i := range chunk.Order {
-			if flags, changed := rows.Flags[lo+i]; changed {
-				chunk.Flags[i] = flags
-			}
-		}
-		if err := out.Write(chunk); err != nil {
-			return sink.Facts{}, err
-		}
-	}
-	return out.Close()
+	return nil
 }
 
 // stageFile writes a staged file, makes it durable, and returns its size and

@@ -29,6 +29,7 @@ import (
 
 	"usagelake/ingest"
 	"usagelake/schemas"
+	"usagelake/sink"
 	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
@@ -58,13 +59,23 @@ type Config struct {
 	Codec         string        // zstd or snappy; default zstd
 	Jobs          int           // workers; default one per CPU
 	LockWait      time.Duration // how long to wait for another run to end; default not at all
+	Memory        int64         // bytes that rows, and merging them, may take; default DefaultMemory
 
-	Memory   memory.Allocator // of Arrow arrays; default memory.DefaultAllocator
-	Log      *slog.Logger     // default: discards
-	Progress func(Progress)   // called now and then, by several goroutines; may be nil
-	FS       disk.FS          // default disk.OS
-	Now      func() time.Time
+	Allocator memory.Allocator // of Arrow arrays; default memory.DefaultAllocator
+	Log       *slog.Logger     // default: discards
+	Progress  func(Progress)   // called now and then, by several goroutines; may be nil
+	FS        disk.FS          // default disk.OS
+	Now       func() time.Time
 }
+
+// DefaultMemory is the memory budget of a load, in bytes. Any other does too: a
+// small one makes more scratch files.
+const DefaultMemory = 384 << 20
+
+// Rows may take two fifths of the budget while they are taken in, shared by
+// the workers. What is left of them is merged within what then remains.
+func (s *settings) share() int64    { return s.Memory * 2 / 5 / int64(s.Jobs) }
+func (s *settings) reducing() int64 { return max(s.Memory/2, 1) }
 
 // Progress is how far a load is.
 type Progress struct {
@@ -165,8 +176,14 @@ func (cfg Config) check() (*settings, error) {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	if s.Memory == nil {
-		s.Memory = memory.DefaultAllocator
+	switch {
+	case s.Memory == 0:
+		s.Memory = DefaultMemory
+	case s.Memory < 0:
+		return nil, bad("--memory", errors.New("less than nothing"))
+	}
+	if s.Allocator == nil {
+		s.Allocator = memory.DefaultAllocator
 	}
 	if s.FS == nil {
 		s.FS = disk.OS{}
@@ -238,11 +255,21 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	m, err := mapInputs(ctx, s, lake, p)
+	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
+	merger := sink.NewMerger(sink.MergerOptions{
+		Rule: transform.KeyRule, Sources: p.sources, Mem: s.Allocator, Scratch: scratch,
+		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
+		Empty: len(lake.State.Files) == 0, Again: p.again,
+	})
+	defer func() {
+		if e := merger.Close(); err == nil {
+			err = e
+		}
+	}()
+	m, err := mapInputs(ctx, s, scratch, p, merger)
 	if err != nil {
 		return report, err
 	}
-	defer m.release()
 	r, err := reduce(ctx, s, lake, p, m)
 	if err != nil {
 		return report, err

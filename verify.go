@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -49,18 +51,10 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	}
 	defer lake.Close()
 	v.lake = lake
-	v.tables = &tables{lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
-	v.wide = sink.NewWide(transform.KeyRule)
 	v.Records = lake.State.Seq
-
-	for _, name := range slices.Sorted(maps.Keys(lake.State.Files)) {
-		if err := ctx.Err(); err != nil {
-			return &v.Verification, err
-		}
-		v.file(lake.State.Files[name])
-	}
-	for l := range v.wide.CrossDay(v.tables.sources) {
-		v.problem("%s: a call is there twice, on days beside each other", l.Unit.Path())
+	v.table = &table{lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
+	if err := v.rows(ctx); err != nil {
+		return &v.Verification, err
 	}
 	v.books()
 	v.foreign()
@@ -70,43 +64,85 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 
 type verification struct {
 	Verification
-	lake   *ledger.Lake
-	tables *tables
-	wide   *sink.Wide
+	lake  *ledger.Lake
+	table *table
+}
+
+// rows checks every file, and that no call is there twice.
+func (v *verification) rows(ctx context.Context) (err error) {
+	scratch, err := os.MkdirTemp("", "usagelake-verify-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := os.RemoveAll(scratch); err == nil {
+			err = e
+		}
+	}()
+	m := sink.NewMerger(sink.MergerOptions{
+		Rule: transform.KeyRule, Sources: v.table.sources, Mem: v.table.mem, Scratch: sink.Scratch{FS: disk.OS{}, Dir: scratch},
+		Share: DefaultMemory / 2, Buckets: v.lake.State.Settings.Buckets,
+	})
+	defer func() {
+		if e := m.Close(); err == nil {
+			err = e
+		}
+	}()
+	m.All()
+	for _, name := range slices.Sorted(maps.Keys(v.lake.State.Files)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f := v.lake.State.Files[name]
+		unit, err := schemas.ParseUnit(name)
+		if err != nil {
+			v.problem("%v", err)
+			continue
+		}
+		if !v.file(unit, f) {
+			continue
+		}
+		if err := m.Old(v.table.file(unit, f.Rows)); err != nil {
+			v.problem("%s: %v", name, err)
+		}
+	}
+	if err := m.Decide(ctx, runtime.GOMAXPROCS(0)); err != nil {
+		return err
+	}
+	for _, u := range m.Units() {
+		v.problem("%s: %d rows are copies of others", u.Unit.Path(), u.Gone)
+	}
+	return nil
 }
 
 func (v *verification) problem(format string, args ...any) {
 	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 }
 
-// file checks one file of the table against its record, and its rows.
-func (v *verification) file(want ledger.File) {
-	unit, err := schemas.ParseUnit(want.Path)
-	if err != nil {
-		v.problem("%v", err)
-		return
-	}
-	sum, err := v.lake.FileSum(v.tables.path(unit))
+// file checks one file of the table against its record. It reports whether the
+// file's rows can be read.
+func (v *verification) file(unit schemas.Unit, want ledger.File) bool {
+	sum, err := v.lake.FileSum(v.table.path(unit))
 	switch {
 	case err != nil:
 		v.problem("%s: %v", want.Path, err)
-		return
+		return false
 	case sum == "":
 		v.problem("%s: is missing", want.Path)
-		return
+		return false
 	case sum != want.SHA256:
 		v.problem("%s: is not the file that usagelake wrote (SHA-256 %s, the ledger has %s)", want.Path, sum, want.SHA256)
 	}
-	f, size, err := v.tables.open(unit)
+	f, size, err := v.table.open(unit)
 	if err != nil {
 		v.problem("%s: %v", want.Path, err)
-		return
+		return false
 	}
 	defer f.Close()
 	facts, err := sink.Verify(f, size, unit)
 	if err != nil {
 		v.problem("%v", err)
-		return
+		return false
 	}
 	v.Files++
 	v.Rows += facts.Rows
@@ -119,19 +155,7 @@ func (v *verification) file(want ledger.File) {
 			v.problem("%s: %s adds up to %s, the ledger has %s", want.Path, c, facts.Sums.Text(c), want.Sums.Text(c))
 		}
 	}
-	batches, err := sink.Read(f, size, v.tables.mem, v.tables.sources)
-	if err != nil {
-		v.problem("%s: %v", want.Path, err)
-		return
-	}
-	defer release(batches)
-	for _, b := range batches {
-		v.wide.AddNew(unit, b)
-	}
-	merger := &sink.Merger{Rule: transform.KeyRule, Sources: v.tables.sources}
-	if again := merger.Merge(unit, batches, len(batches)); len(again.Losses) > 0 {
-		v.problem("%s: %d rows are copies of others", want.Path, len(again.Losses))
-	}
+	return facts.Rows == want.Rows
 }
 
 // books holds the table against what all loads add up to.

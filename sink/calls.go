@@ -98,6 +98,14 @@ func (l *callLog) add(c call) {
 	l.calls[i] = append(l.calls[i], c)
 }
 
+// held counts the calls in memory.
+func (l *callLog) held() (n int64) {
+	for i := range l.calls {
+		n += int64(len(l.calls[i]))
+	}
+	return n
+}
+
 // spill writes all calls to w, whose next byte is off in the file of r, and
 // forgets them. It returns the offset behind.
 func (l *callLog) spill(w io.Writer, off int64, r *run) (int64, error) {
@@ -113,7 +121,7 @@ func (l *callLog) spill(w io.Writer, off int64, r *run) (int64, error) {
 			return off, err
 		}
 		off += int64(len(buf))
-		l.calls[i] = list[:0]
+		l.calls[i] = nil
 	}
 	s.at[shelves] = off
 	if off > s.at[0] {

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -18,7 +17,8 @@ const (
 	// recordBytes is the size of the batches that rows are staged in, about:
 	// a merge holds one of each section.
 	recordBytes = 256 << 10
-	// checkRows is how often an intake looks at the memory it holds.
+	// checkRows is how often, in rows, an intake looks at the memory it holds;
+	// oftener where its share is small.
 	checkRows = 128
 )
 
@@ -35,6 +35,7 @@ type Intake struct {
 	asked  asked
 	order  *order
 	rows   int // since the last look at memory
+	check  int // after so many rows comes the next
 }
 
 // held are rows of one unit in memory.
@@ -58,7 +59,7 @@ func (in *Intake) Append(row *schemas.Row) error {
 	if h.builder.Len() >= batchRows {
 		h.batches = append(h.batches, h.builder.Flush())
 	}
-	if in.rows++; in.rows >= checkRows {
+	if in.rows++; in.rows >= in.check {
 		in.rows = 0
 		if in.held() > in.m.opt.Share {
 			return in.spill()
@@ -105,12 +106,10 @@ func (in *Intake) Close() {
 
 // spill writes all rows to a run, and gives back their memory.
 func (in *Intake) spill() (err error) {
-	r := &run{scratch: in.m.opt.Scratch, name: fmt.Sprintf("run-%d", in.m.runs.Add(1))}
-	f, err := r.scratch.Create(r.name)
+	r, f, err := in.m.run()
 	if err != nil {
 		return err
 	}
-	in.m.addRun(r)
 	w := &offsetWriter{w: bufio.NewWriterSize(f, 1<<20)}
 	defer func() {
 		if e := f.Close(); err == nil {

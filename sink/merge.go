@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/schemas"
+	"usagelake/sink/disk"
 )
 
 // MergerOptions are what a Merger works with.
@@ -72,6 +75,7 @@ func NewMerger(opt MergerOptions) *Merger {
 func (m *Merger) Intake() *Intake {
 	return &Intake{
 		m: m, mem: &meter{Allocator: m.opt.Mem}, units: map[schemas.Unit]*held{}, order: m.opt.Sources.order(),
+		check: int(min(max(m.opt.Share>>16, 1), checkRows)),
 		asked: asked{near: map[schemas.Unit][]string{}, anyDay: map[schemas.Unit]int64{}},
 	}
 }
@@ -116,12 +120,6 @@ func (m *Merger) add(p *section) int32 {
 		m.unit(p.unit).fresh += p.rows
 	}
 	return int32(len(m.sections) - 1)
-}
-
-func (m *Merger) addRun(r *run) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.files = append(m.files, r)
 }
 
 // unit is what becomes of a unit. The caller has the lock.
@@ -229,6 +227,9 @@ func (m *Merger) Forget(f File, sources map[int32]bool) error {
 // Old looks for copies of new rows in a file.
 func (m *Merger) Old(f File) error {
 	p := m.file(f)
+	if err := m.shelve(); err != nil {
+		return err
+	}
 	return m.scan(f, p, func(row int64, c call) {
 		if p.marks.at(row) == lost {
 			return
@@ -244,6 +245,44 @@ func (m *Merger) Old(f File) error {
 			m.oldLog[0].add(c)
 		}
 	})
+}
+
+// shelve writes the calls of the table to a scratch file when they take more
+// than an intake's share.
+func (m *Merger) shelve() (err error) {
+	if (m.oldLog[0].held()+m.oldLog[1].held())*int64(unsafe.Sizeof(call{})) <= m.opt.Share {
+		return nil
+	}
+	r, f, err := m.run()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<20)
+	var off int64
+	for i := range m.oldLog {
+		if off, err = m.oldLog[i].spill(w, off, r); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// run makes a scratch file.
+func (m *Merger) run() (*run, disk.Writer, error) {
+	r := &run{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
+	f, err := r.scratch.Create(r.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.files = append(m.files, r)
+	return r, f, nil
 }
 
 // All looks for copies among all rows of files.
@@ -305,20 +344,32 @@ type Change struct {
 	// its file; its new rows are all copies.
 	Write  bool
 	Rows   int64 // new rows, copies included
+	Gone   int64 // rows of the table that it loses
 	AnyDay int64 // rows whose copies are looked for on every day: so many more
+	Memory int64 // that merging and writing it takes, in bytes, about
 }
 
 // Units lists the units that have new rows or lose some.
 func (m *Merger) Units() []Change {
+	memory := map[schemas.Unit]int64{}
+	for _, p := range m.sections {
+		memory[p.unit] += p.size + min(p.rows, groupRows)*encodedBytes
+	}
 	var out []Change
 	for _, u := range slices.SortedFunc(maps.Keys(m.units), schemas.Unit.Compare) {
 		c := m.units[u]
 		if c.fresh > 0 || c.gone > 0 {
-			out = append(out, Change{u, c.fresh > c.freshly || c.gone > 0, c.fresh, c.anyDay})
+			need := min(memory[u], m.opt.Reading+groupRows*encodedBytes) + chunkBytes
+			out = append(out, Change{u, c.fresh > c.freshly || c.gone > 0, c.fresh, c.gone, c.anyDay, need})
 		}
 	}
 	return out
 }
+
+const (
+	encodedBytes = 64       // of a row in the file; the writer holds a row group of them
+	chunkBytes   = 24 << 20 // of a chunk with all that encoding it takes
+)
 
 // Tally counts rows and their quantities.
 type Tally struct {

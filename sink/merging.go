@@ -3,17 +3,12 @@ package sink
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 
 	"usagelake/schemas"
 )
-
-// ChunkRows is the count of rows that are merged and written at a time. It is
-// a multiple of every page's.
-const ChunkRows = pageRows
 
 // A cursor stands on a row of a section.
 type cursor struct {
@@ -324,12 +319,10 @@ func (m *Merger) together(ctx context.Context, list []*section) (_ *section, err
 		}
 	}
 	p.marks = makeMarks(p.rows)
-	r := &run{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
-	f, err := r.scratch.Create(r.name)
+	r, f, err := m.run()
 	if err != nil {
 		return nil, err
 	}
-	m.addRun(r)
 	defer func() {
 		if e := f.Close(); err == nil {
 			err = e

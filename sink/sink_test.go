@@ -36,7 +36,7 @@ func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
 		r.SetInt(schemas.SourceLine, int64(i+1))
 		r.SetInt(schemas.SourceRow, 0)
 		set(i, &r)
-		in.Order = append(in.Order, Ref{int32(len(in.Batches)), int32(b.Len())})
+		in.Order = append(in.Order, Ref{Batch: int32(len(in.Batches)), Row: int32(b.Len())})
 		b.Append(&r)
 		if b.Len() == per || i == n-1 {
 			in.Batches = append(in.Batches, b.Flush())
@@ -252,7 +252,7 @@ func TestWriteRefuses(t *testing.T) {
 	file := row(func(*schemas.Row) {})
 	file.Sources.Intern(Source{"\xff", "1"})
 	beyond := row(func(*schemas.Row) {})
-	beyond.Order = append(beyond.Order, Ref{7, 0})
+	beyond.Order = append(beyond.Order, Ref{Batch: 7, Row: 0})
 	for name, tt := range map[string]struct {
 		rows Rows
 		opt  WriteOptions
@@ -353,7 +353,7 @@ func TestRewrite(t *testing.T) {
 	}
 	for i, b := range again.Batches {
 		for row := range b.Len() {
-			again.Order = append(again.Order, Ref{int32(i), int32(row)})
+			again.Order = append(again.Order, Ref{Batch: int32(i), Row: int32(row)})
 		}
 	}
 	if got := again.write(t, WriteOptions{Jobs: 2}); !bytes.Equal(got, want) {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -66,6 +69,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 	f.IntVar(&cfg.Buckets, "buckets", 0, "`number` of files per partition, fixed when the lake is made (default 1)")
 	f.StringVar(&cfg.Codec, "codec", "zstd", "`name` of the compression of Parquet files: zstd or snappy")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
+	f.Var(&size{&cfg.Memory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
 	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print the summary also where there is no terminal")
 	f.BoolVar(&asJSON, "json", false, "print a report with the books of every source as JSON")
@@ -145,4 +149,25 @@ func printJSON(w io.Writer, v any) error {
 func isTerminal(w any) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// size is a count of bytes as people write it: 1000000, 384MiB, 2G.
+type size struct{ n *int64 }
+
+func (s *size) Type() string { return "size" }
+
+func (s *size) String() string { return "" }
+
+func (s *size) Set(text string) error {
+	number := strings.TrimRight(text, "iBKMGTkmgtb")
+	shift := map[string]int{"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+	unit := strings.ToLower(text[len(number):])
+	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
+	by, known := shift[unit]
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || !known || n <= 0 || n > math.MaxInt64>>by {
+		return fmt.Errorf("%q: want a size such as 384MiB", text)
+	}
+	*s.n = n << by
+	return nil
 }

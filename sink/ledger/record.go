@@ -32,6 +32,7 @@ type Record struct {
 	Seen       []Seen         `json:"seen,omitempty"`       // files that sources were found in
 	Files      []File         `json:"files,omitempty"`      // of the table, that this change replaced
 	Beaten     []Beaten       `json:"beaten,omitempty"`     // copies that lost to a more complete one
+	Removed    []Removed      `json:"removed,omitempty"`    // published rows that are no longer there
 	Quarantine *Quarantine    `json:"quarantine,omitempty"` // records set aside
 	Books      *schemas.Books `json:"books,omitempty"`      // of the whole change
 }
@@ -88,12 +89,17 @@ type File struct {
 
 // Beaten counts rows of a source that gave way to copies from another.
 type Beaten struct {
+	Source string `json:"source"`
+	By     string `json:"by"`
+	Rows   int64  `json:"rows"`
+}
+
+// Removed counts rows of a source that were in the table and that a change took
+// out: they gave way to better copies, or their source was forgotten.
+type Removed struct {
 	Source string           `json:"source"`
-	By     string           `json:"by"`
 	Rows   int64            `json:"rows"`
 	Sums   schemas.SumsJSON `json:"sums"`
-	// Published: the rows had been in the table before this change.
-	Published bool `json:"published,omitempty"`
 }
 
 // Quarantine is the file of records that a change set aside.

@@ -85,11 +85,9 @@ func (s *State) apply(r *Record, sum string) {
 		s.Rows += r.Books.Rows
 		s.Sums.Add(&r.Books.RowSums.Sums)
 	}
-	for i := range r.Beaten {
-		if b := &r.Beaten[i]; b.Published {
-			s.Rows -= b.Rows
-			s.Sums.Sub(&b.Sums.Sums)
-		}
+	for i := range r.Removed {
+		s.Rows -= r.Removed[i].Rows
+		s.Sums.Sub(&r.Removed[i].Sums.Sums)
 	}
 	s.Runs = append(s.Runs, run)
 	for _, f := range r.Files {
