@@ -25,7 +25,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 
 	record := ledger.Record{
 		Kind: ledger.KindLoad, Time: s.Now().UTC(), Tool: "usagelake " + Version,
-		Files: r.files, Beaten: r.beaten, Books: &report.Books,
+		Files: r.files, Beaten: r.beaten, Removed: r.removed, Books: &report.Books,
 	}
 	for i, t := range p.tasks {
 		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {

@@ -34,7 +34,10 @@ type reduced struct {
 	// rows and lost are by index in the table of sources: what of this run's
 	// rows was published, and what was not.
 	rows, lost map[int32]*tally
-	beaten     []ledger.Beaten
+	taken      map[int32]*tally    // of the table's rows, those that lost
+	pairs      map[beatenKey]int64 // rows by who lost to whom
+	beaten     []ledger.Beaten     // pairs, in order
+	removed    []ledger.Removed    // taken, in order
 	displaced  int64
 	flags      Counts
 }
@@ -72,7 +75,7 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 
 	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
 	merger := &sink.Merger{Rule: transform.KeyRule, Sources: p.sources, Lost: lost}
-	r := &reduced{rows: map[int32]*tally{}, lost: map[int32]*tally{}, flags: Counts{}}
+	r := &reduced{rows: map[int32]*tally{}, lost: map[int32]*tally{}, taken: map[int32]*tally{}, pairs: map[beatenKey]int64{}, flags: Counts{}}
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.Jobs)
@@ -91,14 +94,14 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 			mu.Lock()
 			defer mu.Unlock()
 			s.Progress(Progress{Step: "reduce"})
-			r.add(out, p.sources)
+			r.add(out)
 			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r.order()
+	r.order(p.sources)
 	return r, nil
 }
 
@@ -230,14 +233,12 @@ type unitResult struct {
 	move       *ledger.Move // nil where the unit does not change
 	file       ledger.File
 	rows, lost map[int32]*tally
-	beaten     map[beatenKey]*tally
+	taken      map[int32]*tally
+	pairs      map[beatenKey]int64
 	flags      Counts
 }
 
-type beatenKey struct {
-	source, by int32
-	published  bool
-}
+type beatenKey struct{ source, by int32 }
 
 func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tables, unit schemas.Unit, fresh []*schemas.Batch, columns int) (_ *unitResult, err error) {
 	before, exists := lake.State.Files[unit.Path()]
@@ -273,7 +274,7 @@ func reduceUnit(s *settings, lake *ledger.Lake, merger *sink.Merger, tables *tab
 
 // account adds up what became of this run's rows, and of the table's.
 func account(m *sink.Merged, batches []*schemas.Batch, old int) *unitResult {
-	out := &unitResult{rows: map[int32]*tally{}, lost: map[int32]*tally{}, beaten: map[beatenKey]*tally{}, flags: Counts{}}
+	out := &unitResult{rows: map[int32]*tally{}, lost: map[int32]*tally{}, taken: map[int32]*tally{}, pairs: map[beatenKey]int64{}, flags: Counts{}}
 	var row schemas.Row
 	for i, ref := range m.Rows.Order {
 		if int(ref.Batch) < old {
@@ -293,11 +294,13 @@ func account(m *sink.Merged, batches []*schemas.Batch, old int) *unitResult {
 	}
 	for _, l := range m.Losses {
 		batches[l.Ref.Batch].Row(int(l.Ref.Row), &row)
-		if !l.Old {
+		if l.Old {
+			of(out.taken, row.Source).add(&row)
+		} else {
 			of(out.lost, row.Source).add(&row)
 		}
-		if l.By != row.Source || l.Old {
-			of(out.beaten, beatenKey{row.Source, l.By, l.Old}).add(&row)
+		if l.By != row.Source {
+			out.pairs[beatenKey{row.Source, l.By}]++
 		}
 	}
 	return out
@@ -320,7 +323,7 @@ func merge[K comparable](dst, src map[K]*tally) {
 	}
 }
 
-func (r *reduced) add(u *unitResult, sources *sink.Sources) {
+func (r *reduced) add(u *unitResult) {
 	merge(r.rows, u.rows)
 	merge(r.lost, u.lost)
 	for name, n := range u.flags {
@@ -330,22 +333,28 @@ func (r *reduced) add(u *unitResult, sources *sink.Sources) {
 		r.moves = append(r.moves, *u.move)
 		r.files = append(r.files, u.file)
 	}
-	for k, t := range u.beaten {
-		b := ledger.Beaten{Source: sources.At(k.source).ID, By: sources.At(k.by).ID, Rows: t.rows, Published: k.published}
-		b.Sums.Sums = t.sums
-		r.beaten = append(r.beaten, b)
-		if k.published {
-			r.displaced += t.rows
-		}
+	merge(r.taken, u.taken)
+	for k, rows := range u.pairs {
+		r.pairs[k] += rows
 	}
 }
 
 // order makes the outcome independent of which unit was done first.
-func (r *reduced) order() {
+func (r *reduced) order(sources *sink.Sources) {
+	for source, t := range r.taken {
+		out := ledger.Removed{Source: sources.At(source).ID, Rows: t.rows}
+		out.Sums.Sums = t.sums
+		r.removed = append(r.removed, out)
+		r.displaced += t.rows
+	}
+	for k, rows := range r.pairs {
+		r.beaten = append(r.beaten, ledger.Beaten{Source: sources.At(k.source).ID, By: sources.At(k.by).ID, Rows: rows})
+	}
 	slices.SortFunc(r.files, func(a, b ledger.File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(r.beaten, func(a, b ledger.Beaten) int {
 		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.By, b.By))
 	})
+	slices.SortFunc(r.removed, func(a, b ledger.Removed) int { return strings.Compare(a.Source, b.Source) })
 }
 
 // stage writes a unit's file, reads it back and holds it against what was to
@@ -406,5 +415,8 @@ func (h *hashed) Write(b []byte) (int, error) {
 	n, err := h.w.Write(b)
 	h.sum.Write(b[:n])
 	h.n += int64(n)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
 	return n, err
 }

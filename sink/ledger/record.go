@@ -14,11 +14,15 @@ const Format = 1
 
 // Kinds of change.
 const (
-	KindLoad = "load"
+	KindLoad    = "load"    // inputs were loaded
+	KindReplay  = "replay"  // what was set aside, or a source as a whole, was read anew
+	KindForget  = "forget"  // sources and their rows were taken out
+	KindReprice = "reprice" // costs were computed anew
 )
 
 // Record is one change of the lake. Records are immutable and chained: Prev is
-// the SHA-256 of the record before.
+// the SHA-256 of the record before. What a record takes away leaves before what
+// it brings comes, so one record can forget a source and load it again.
 type Record struct {
 	Format int    `json:"format"`
 	Seq    int64  `json:"seq"` // from 1, without gaps
@@ -27,6 +31,10 @@ type Record struct {
 
 	Time time.Time `json:"time"` // when the change was made; for people
 	Tool string    `json:"tool"`
+
+	Forgotten      []string  `json:"forgotten,omitempty"`       // ids of sources that the lake no longer knows
+	QuarantineGone []string  `json:"quarantine_gone,omitempty"` // paths of quarantine files that were removed
+	Removed        []Removed `json:"removed,omitempty"`         // rows that left the table
 
 	Sources    []Source       `json:"sources,omitempty"`    // as they stand after this change
 	Seen       []Seen         `json:"seen,omitempty"`       // files that sources were found in
@@ -88,12 +96,17 @@ type File struct {
 
 // Beaten counts rows of a source that gave way to copies from another.
 type Beaten struct {
+	Source string `json:"source"`
+	By     string `json:"by"`
+	Rows   int64  `json:"rows"`
+}
+
+// Removed counts rows of a source that were in the table before a change and
+// are not after it: a better copy displaced them, or they were forgotten.
+type Removed struct {
 	Source string           `json:"source"`
-	By     string           `json:"by"`
 	Rows   int64            `json:"rows"`
 	Sums   schemas.SumsJSON `json:"sums"`
-	// Published: the rows had been in the table before this change.
-	Published bool `json:"published,omitempty"`
 }
 
 // Quarantine is the file of records that a change set aside.
