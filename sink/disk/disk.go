@@ -28,11 +28,19 @@ type FS interface {
 	// SyncDir makes the names in a directory durable.
 	SyncDir(path string) error
 	// Lock takes an exclusive lock that ends with the process, or fails at
-	// once with ErrLocked.
+	// once with ErrLocked. It makes the file where there is none.
 	Lock(path string) (io.Closer, error)
+	// RLock is Lock for readers, who do not keep each other out. It changes
+	// nothing on the disk, and fails with fs.ErrNotExist where there is no file.
+	RLock(path string) (io.Closer, error)
+	// Free is the space, in bytes, that an unprivileged user may still take on
+	// the file system that holds path, which must exist. Quotas are not in it.
+	Free(path string) (bytes uint64, err error)
 }
 
-// Writer is a file being written. It is durable once Sync returned nil.
+// Writer is a file being written. It is durable once Sync returned nil. Broken
+// file systems write less than they were given and return no error; whoever
+// writes takes that for io.ErrShortWrite.
 type Writer interface {
 	io.WriteCloser
 	Sync() error
@@ -78,11 +86,19 @@ func (OS) SyncDir(path string) error {
 }
 
 func (OS) Lock(path string) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	return flock(path, os.O_RDWR|os.O_CREATE, syscall.LOCK_EX)
+}
+
+func (OS) RLock(path string) (io.Closer, error) {
+	return flock(path, os.O_RDONLY, syscall.LOCK_SH)
+}
+
+func flock(path string, flag, how int) (io.Closer, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, ErrLocked
@@ -90,6 +106,18 @@ func (OS) Lock(path string) (io.Closer, error) {
 		return nil, &fs.PathError{Op: "flock", Path: path, Err: err}
 	}
 	return f, nil
+}
+
+func (OS) Free(path string) (uint64, error) {
+	var st syscall.Statfs_t
+	err := syscall.Statfs(path, &st)
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Statfs(path, &st)
+	}
+	if err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: path, Err: err}
+	}
+	return st.Bavail * blockSize(&st), nil
 }
 
 // ReadFile reads a whole file.
@@ -114,8 +142,12 @@ func WriteFile(fsys FS, path string, data []byte, perm fs.FileMode) (err error) 
 			err = e
 		}
 	}()
-	if _, err := f.Write(data); err != nil {
+	n, err := f.Write(data)
+	if err != nil {
 		return err
+	}
+	if n < len(data) {
+		return &fs.PathError{Op: "write", Path: path, Err: io.ErrShortWrite}
 	}
 	return f.Sync()
 }

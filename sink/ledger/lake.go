@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,7 +20,11 @@ type Lake struct {
 	State State
 	fs    disk.FS
 	dir   string
-	lock  io.Closer
+	opt   Options
+	lock  io.Closer // nil: closed, or only read and never locked
+	// unfinished: a publication was begun and could not be brought to its end.
+	// Its files must outlive this process.
+	unfinished bool
 }
 
 // Settings are fixed when a lake is made.
@@ -32,10 +37,22 @@ type Settings struct {
 type Options struct {
 	Buckets   int  // of a new lake; 0 is 1. An existing lake must have the same, unless 0.
 	MustExist bool // fail with ErrNoLake instead of making one
+
+	// ReadOnly changes nothing on the disk. A lake that is not there is an
+	// empty one, unless MustExist; an interrupted publication is
+	// ErrInterrupted. The lock is shared with others who read, where there is
+	// a lock file.
+	ReadOnly bool
+
+	CheckpointEvery int64 // records from one checkpoint to the next; 0 is 64
 }
 
 // ErrNoLake means that a directory is no lake.
 var ErrNoLake = errors.New("no lake there")
+
+// ErrInterrupted means that a publication was interrupted and must be brought
+// to its end before anything else.
+var ErrInterrupted = errors.New("an interrupted publication must be finished first")
 
 // Directories of a lake.
 func (l *Lake) Table() string        { return filepath.Join(l.dir, "usage") }
@@ -44,6 +61,7 @@ func (l *Lake) state() string        { return filepath.Join(l.dir, "state") }
 func (l *Lake) records() string      { return filepath.Join(l.dir, "state", "ledger") }
 func (l *Lake) staging() string      { return filepath.Join(l.dir, "state", "staging") }
 func (l *Lake) intent() string       { return filepath.Join(l.dir, "state", "intent.json") }
+func (l *Lake) lockFile() string     { return filepath.Join(l.dir, "state", "lock") }
 func recordName(seq int64) string    { return fmt.Sprintf("%09d.json", seq) }
 func (l *Lake) path(p string) string { return filepath.Join(l.dir, filepath.FromSlash(p)) }
 
@@ -51,7 +69,8 @@ func (l *Lake) path(p string) string { return filepath.Join(l.dir, filepath.From
 // that was interrupted to its end. It fails with disk.ErrLocked while another
 // process has the lake.
 func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
-	l := &Lake{fs: fsys, dir: dir}
+	opt.CheckpointEvery = cmp.Or(opt.CheckpointEvery, checkpointEvery)
+	l := &Lake{fs: fsys, dir: dir, opt: opt}
 	if opt.MustExist {
 		f, err := fsys.Open(filepath.Join(l.state(), "lake.json"))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -64,37 +83,17 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 			return nil, err
 		}
 	}
-	if err := fsys.MkdirAll(l.dir, 0o755); err != nil {
-		return nil, err
-	}
-	if err := fsys.MkdirAll(l.state(), 0o700); err != nil {
-		return nil, err
-	}
-	if l.lock, err = fsys.Lock(filepath.Join(l.state(), "lock")); err != nil {
-		return nil, fmt.Errorf("lake %s: %w", dir, err)
-	}
 	defer func() {
-		if err != nil {
+		if err != nil && l.lock != nil {
 			_ = l.lock.Close()
 		}
 	}()
-	for _, d := range []struct {
-		path string
-		perm fs.FileMode
-	}{{l.Table(), 0o755}, {l.Quarantine(), 0o700}, {l.records(), 0o700}, {l.staging(), 0o700}} {
-		if err := fsys.MkdirAll(d.path, d.perm); err != nil {
-			return nil, err
-		}
+	if opt.ReadOnly {
+		err = l.look()
+	} else {
+		err = l.take()
 	}
-	if err := l.settings(opt); err != nil {
-		return nil, err
-	}
-	for _, d := range []string{l.dir, filepath.Dir(l.dir)} { // the names made above
-		if err := l.fs.SyncDir(d); err != nil {
-			return nil, err
-		}
-	}
-	if err := l.recover(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := l.load(); err != nil {
@@ -103,24 +102,84 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	return l, nil
 }
 
-// Close removes what was staged and not published, and frees the lock. A
-// publication under way keeps its files for the next Open.
-func (l *Lake) Close() error {
-	var err error
-	if !l.begun() {
-		err = l.sweep()
+// take locks a lake and makes it ready for changes.
+func (l *Lake) take() (err error) {
+	if err := l.fs.MkdirAll(l.dir, 0o755); err != nil {
+		return err
 	}
-	if e := l.lock.Close(); err == nil {
-		err = e
+	if err := l.fs.MkdirAll(l.state(), 0o700); err != nil {
+		return err
 	}
-	return err
+	if l.lock, err = l.fs.Lock(l.lockFile()); err != nil {
+		return fmt.Errorf("lake %s: %w", l.dir, err)
+	}
+	for _, d := range []struct {
+		path string
+		perm fs.FileMode
+	}{{l.Table(), 0o755}, {l.Quarantine(), 0o700}, {l.records(), 0o700}, {l.staging(), 0o700}} {
+		if err := l.fs.MkdirAll(d.path, d.perm); err != nil {
+			return err
+		}
+	}
+	if err := l.settings(); err != nil {
+		return err
+	}
+	for _, d := range []string{l.dir, filepath.Dir(l.dir)} { // the names made above
+		if err := l.fs.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	return l.recover()
 }
 
-func (l *Lake) settings(opt Options) error {
+// look locks a lake, where there is one, to read it.
+func (l *Lake) look() (err error) {
+	l.lock, err = l.fs.RLock(l.lockFile())
+	if err != nil {
+		l.lock = nil
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("lake %s: %w", l.dir, err)
+		}
+	}
+	if err := l.settings(); err != nil {
+		return err
+	}
+	switch f, err := l.fs.Open(l.intent()); {
+	case err == nil:
+		_ = f.Close()
+		return fmt.Errorf("lake %s: %w: `usagelake status --lake %s` does it", l.dir, ErrInterrupted, l.dir)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
+}
+
+// Close removes what was staged and not published, as far as it can, and frees
+// the lock. A publication under way keeps its files for the next Open, which
+// sweeps what Close could not.
+func (l *Lake) Close() error {
+	if l.lock == nil {
+		return nil
+	}
+	if !l.opt.ReadOnly && !l.unfinished {
+		_ = l.sweep()
+	}
+	lock := l.lock
+	l.lock = nil
+	return lock.Close()
+}
+
+// settings reads what was fixed when the lake was made, and fixes it for a new
+// one.
+func (l *Lake) settings() error {
+	opt := l.opt
 	path := filepath.Join(l.state(), "lake.json")
 	data, err := disk.ReadFile(l.fs, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		l.State.Settings = Settings{Format: Format, Buckets: max(opt.Buckets, 1)}
+		if opt.ReadOnly {
+			return nil
+		}
 		data, _ = json.Marshal(l.State.Settings)
 		return l.replace(path, append(data, '\n'))
 	}
@@ -140,15 +199,16 @@ func (l *Lake) settings(opt Options) error {
 	return nil
 }
 
-// load folds all records into the state and checks their chain.
+// load folds the records into the state, from a checkpoint where there is a
+// good one, and checks their chain.
 func (l *Lake) load() error {
 	entries, err := l.fs.ReadDir(l.records())
-	if err != nil {
+	if err != nil && !(l.opt.ReadOnly && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
-	l.State.init()
+	l.State = l.restore()
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".json") {
+		if !strings.HasSuffix(e.Name(), ".json") || e.Name() <= recordName(l.State.Seq) {
 			continue
 		}
 		path := filepath.Join(l.records(), e.Name())
@@ -176,11 +236,24 @@ func Hash(data []byte) string {
 
 // replace writes a small file whole or not at all, and durably.
 func (l *Lake) replace(path string, data []byte) error {
-	tmp := path + ".tmp"
-	if err := disk.WriteFile(l.fs, tmp, data, 0o600); err != nil {
+	if err := l.prepare(path, data); err != nil {
 		return err
 	}
-	if err := l.fs.Rename(tmp, path); err != nil {
+	return l.place(path)
+}
+
+// prepare writes what place puts in place of path.
+func (l *Lake) prepare(path string, data []byte) error {
+	err := disk.WriteFile(l.fs, path+".tmp", data, 0o600)
+	if err != nil {
+		_ = l.fs.Remove(path + ".tmp") // else it is swept later
+	}
+	return err
+}
+
+func (l *Lake) place(path string) error {
+	if err := l.fs.Rename(path+".tmp", path); err != nil {
+		_ = l.fs.Remove(path + ".tmp")
 		return err
 	}
 	return l.fs.SyncDir(filepath.Dir(path))

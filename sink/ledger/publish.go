@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"usagelake/sink/disk"
 )
@@ -48,19 +49,27 @@ func (l *Lake) NextSeq() int64 { return l.State.Seq + 1 }
 
 // Publish makes a change visible: intent, renames, record, and the intent goes.
 // All staged files must be durable. After an error before the intent was
-// written nothing has changed; after one behind it the next Open finishes.
+// written nothing has changed; after one behind it the next Open finishes, and
+// this Lake publishes nothing more.
 func (l *Lake) Publish(p *Publication) error {
+	if l.opt.ReadOnly {
+		return fmt.Errorf("lake %s was opened to be read; nothing can be published", l.dir)
+	}
+	if l.unfinished {
+		return fmt.Errorf("lake %s: %w", l.dir, ErrInterrupted)
+	}
 	p.Record.Format, p.Record.Seq, p.Record.Prev = Format, l.NextSeq(), l.State.Sum
 	record, err := json.Marshal(&p.Record)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(p.Moves, func(a, b Move) int {
-		if a.Target < b.Target {
-			return -1
-		}
-		return 1
-	})
+	// The state takes the record as the next Open reads it: paths that are no
+	// UTF-8 change on the way.
+	var r Record
+	if err := json.Unmarshal(record, &r); err != nil {
+		return fmt.Errorf("record %d cannot be read back: %w", p.Record.Seq, err)
+	}
+	slices.SortFunc(p.Moves, func(a, b Move) int { return strings.Compare(a.Target, b.Target) })
 	data, err := json.Marshal(intent{Format: Format, Moves: p.Moves, Record: record})
 	if err != nil {
 		return err
@@ -68,7 +77,10 @@ func (l *Lake) Publish(p *Publication) error {
 	if err := l.fs.SyncDir(l.staging()); err != nil {
 		return err
 	}
-	err = l.replace(l.intent(), data)
+	if err := l.prepare(l.intent(), data); err != nil {
+		return err
+	}
+	err = l.place(l.intent())
 	if err != nil && !l.begun() {
 		return err
 	}
@@ -76,9 +88,11 @@ func (l *Lake) Publish(p *Publication) error {
 		err = l.finish(p.Moves, p.Record.Seq, record)
 	}
 	if err != nil {
+		l.unfinished = true
 		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
 	}
-	l.State.apply(&p.Record, Hash(record))
+	l.State.apply(&r, Hash(record))
+	l.checkpoint()
 	return nil
 }
 
@@ -103,7 +117,10 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 			if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			// the partition's directory goes with its last file
+			if filepath.Dir(parent) != l.Table() {
+				continue
+			}
+			// a partition's directory goes with its last file
 			if entries, err := l.fs.ReadDir(parent); err == nil && len(entries) == 0 {
 				if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
@@ -206,18 +223,25 @@ func (l *Lake) FileSum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// sweep removes what an earlier run left in staging.
-func (l *Lake) sweep() error {
-	entries, err := l.fs.ReadDir(l.staging())
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if err := l.fs.Remove(l.StagedPath(e.Name())); err != nil {
-			return err
+// sweep removes what a run left that was interrupted or failed: staged files,
+// and small files half written. It removes all it can and returns the first
+// error.
+func (l *Lake) sweep() (err error) {
+	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}, {l.records(), ".tmp"}} {
+		entries, e := l.fs.ReadDir(d.dir)
+		if err == nil {
+			err = e
+		}
+		for _, f := range entries {
+			if !strings.HasSuffix(f.Name(), d.suffix) {
+				continue
+			}
+			if e := l.fs.Remove(filepath.Join(d.dir, f.Name())); err == nil {
+				err = e
+			}
 		}
 	}
-	return nil
+	return err
 }
 
 // TablePath is the target of a file of the table.

@@ -14,11 +14,15 @@ const Format = 1
 
 // Kinds of change.
 const (
-	KindLoad = "load"
+	KindLoad    = "load"    // inputs were loaded
+	KindReplay  = "replay"  // what was set aside, or a source as a whole, was read anew
+	KindForget  = "forget"  // sources and their rows were taken out
+	KindReprice = "reprice" // costs were computed anew
 )
 
 // Record is one change of the lake. Records are immutable and chained: Prev is
-// the SHA-256 of the record before.
+// the SHA-256 of the record before. What a record takes away leaves before what
+// it brings comes, so one record can forget a source and load it again.
 type Record struct {
 	Format int    `json:"format"`
 	Seq    int64  `json:"seq"` // from 1, without gaps
@@ -28,11 +32,14 @@ type Record struct {
 	Time time.Time `json:"time"` // when the change was made; for people
 	Tool string    `json:"tool"`
 
+	Forgotten      []string  `json:"forgotten,omitempty"`       // ids of sources that the lake no longer knows
+	QuarantineGone []string  `json:"quarantine_gone,omitempty"` // paths of quarantine files that were removed
+	Removed        []Removed `json:"removed,omitempty"`         // rows that left the table
+
 	Sources    []Source       `json:"sources,omitempty"`    // as they stand after this change
 	Seen       []Seen         `json:"seen,omitempty"`       // files that sources were found in
 	Files      []File         `json:"files,omitempty"`      // of the table, that this change replaced
 	Beaten     []Beaten       `json:"beaten,omitempty"`     // copies that lost to a more complete one
-	Removed    []Removed      `json:"removed,omitempty"`    // published rows that are no longer there
 	Quarantine *Quarantine    `json:"quarantine,omitempty"` // records set aside
 	Books      *schemas.Books `json:"books,omitempty"`      // of the whole change
 }
@@ -94,8 +101,8 @@ type Beaten struct {
 	Rows   int64  `json:"rows"`
 }
 
-// Removed counts rows of a source that were in the table and that a change took
-// out: they gave way to better copies, or their source was forgotten.
+// Removed counts rows of a source that were in the table before a change and
+// are not after it: a better copy displaced them, or they were forgotten.
 type Removed struct {
 	Source string           `json:"source"`
 	Rows   int64            `json:"rows"`

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"maps"
 	"time"
 
 	"usagelake/schemas"
@@ -15,12 +16,13 @@ type State struct {
 	Sources map[string]*Source // by id
 	Files   map[string]File    // by path below the table root
 	Seen    map[string]Seen    // by path of the file
+	Beaten  map[Pair]int64     // rows that lost, by who lost to whom
 
 	Runs       []Run                 // what each record did, in order
 	Quarantine map[string]Quarantine // files of records set aside, by path
 
 	// Rows and Sums are what the table must hold by the books: what was loaded
-	// less what gave way to better copies.
+	// less what was removed.
 	Rows int64
 	Sums schemas.Sums
 
@@ -28,12 +30,17 @@ type State struct {
 	lens  map[int64]int            // sources by head length
 }
 
+// Pair is a source and one that it lost rows to.
+type Pair struct{ Source, By string }
+
 // Run is one record, without its parts.
 type Run struct {
 	Seq        int64         `json:"seq"`
 	Kind       string        `json:"kind"`
 	Time       time.Time     `json:"time"`
 	Sources    int           `json:"sources"`
+	Forgotten  int           `json:"forgotten,omitempty"` // sources
+	Removed    int64         `json:"removed,omitempty"`   // rows
 	Files      int           `json:"files"`
 	Quarantine string        `json:"quarantine,omitempty"` // file below the quarantine directory
 	Books      schemas.Books `json:"books"`
@@ -44,38 +51,45 @@ type head struct {
 	sum string
 }
 
-func (s *State) init() {
-	s.Sources = map[string]*Source{}
-	s.Files = map[string]File{}
-	s.heads = map[head]map[string]bool{}
-	s.lens = map[int64]int{}
-	s.Seen = map[string]Seen{}
-	s.Quarantine = map[string]Quarantine{}
+// newState is the state of a lake without records.
+func newState(settings Settings) State {
+	return State{
+		Settings:   settings,
+		Sources:    map[string]*Source{},
+		Files:      map[string]File{},
+		Seen:       map[string]Seen{},
+		Beaten:     map[Pair]int64{},
+		Quarantine: map[string]Quarantine{},
+		heads:      map[head]map[string]bool{},
+		lens:       map[int64]int{},
+	}
 }
 
+// apply folds a record with this SHA-256 into the state.
 func (s *State) apply(r *Record, sum string) {
 	s.Seq, s.Sum = r.Seq, sum
+	run := Run{
+		Seq: r.Seq, Kind: r.Kind, Time: r.Time,
+		Sources: len(r.Sources), Forgotten: len(r.Forgotten), Files: len(r.Files),
+	}
+	s.forget(r.Forgotten)
+	for _, path := range r.QuarantineGone {
+		delete(s.Quarantine, path)
+	}
+	for i := range r.Removed {
+		s.Rows -= r.Removed[i].Rows
+		s.Sums.Sub(&r.Removed[i].Sums.Sums)
+		run.Removed += r.Removed[i].Rows
+	}
 	for i := range r.Sources {
-		src := &r.Sources[i]
-		if old := s.Sources[src.ID]; old != nil {
-			h := head{old.HeadLen, old.Head}
-			delete(s.heads[h], old.ID)
-			if s.lens[old.HeadLen]--; s.lens[old.HeadLen] == 0 {
-				delete(s.lens, old.HeadLen)
-			}
-		}
-		s.Sources[src.ID] = src
-		h := head{src.HeadLen, src.Head}
-		if s.heads[h] == nil {
-			s.heads[h] = map[string]bool{}
-		}
-		s.heads[h][src.ID] = true
-		s.lens[src.HeadLen]++
+		s.put(&r.Sources[i])
 	}
 	for _, f := range r.Seen {
 		s.Seen[f.Path] = f
 	}
-	run := Run{Seq: r.Seq, Kind: r.Kind, Time: r.Time, Sources: len(r.Sources), Files: len(r.Files)}
+	for _, b := range r.Beaten {
+		s.Beaten[Pair{b.Source, b.By}] += b.Rows
+	}
 	if r.Quarantine != nil {
 		run.Quarantine = r.Quarantine.Path
 		s.Quarantine[r.Quarantine.Path] = *r.Quarantine
@@ -85,10 +99,6 @@ func (s *State) apply(r *Record, sum string) {
 		s.Rows += r.Books.Rows
 		s.Sums.Add(&r.Books.RowSums.Sums)
 	}
-	for i := range r.Removed {
-		s.Rows -= r.Removed[i].Rows
-		s.Sums.Sub(&r.Removed[i].Sums.Sums)
-	}
 	s.Runs = append(s.Runs, run)
 	for _, f := range r.Files {
 		if f.Rows == 0 {
@@ -97,6 +107,48 @@ func (s *State) apply(r *Record, sum string) {
 			s.Files[f.Path] = f
 		}
 	}
+}
+
+// put adds a source, or what became of it.
+func (s *State) put(src *Source) {
+	s.drop(src.ID)
+	s.Sources[src.ID] = src
+	h := head{src.HeadLen, src.Head}
+	if s.heads[h] == nil {
+		s.heads[h] = map[string]bool{}
+	}
+	s.heads[h][src.ID] = true
+	s.lens[h.n]++
+}
+
+// drop removes a source, if it is there.
+func (s *State) drop(id string) {
+	src := s.Sources[id]
+	if src == nil {
+		return
+	}
+	delete(s.Sources, id)
+	h := head{src.HeadLen, src.Head}
+	if delete(s.heads[h], id); len(s.heads[h]) == 0 {
+		delete(s.heads, h)
+	}
+	if s.lens[h.n]--; s.lens[h.n] == 0 {
+		delete(s.lens, h.n)
+	}
+}
+
+// forget removes sources and all that speaks of them.
+func (s *State) forget(ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	gone := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		gone[id] = true
+		s.drop(id)
+	}
+	maps.DeleteFunc(s.Seen, func(_ string, f Seen) bool { return gone[f.Source] })
+	maps.DeleteFunc(s.Beaten, func(p Pair, _ int64) bool { return gone[p.Source] || gone[p.By] })
 }
 
 // Unchanged is the source that was found in this very file before, or nil.

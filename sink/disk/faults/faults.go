@@ -4,6 +4,7 @@
 package faults
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"sync"
@@ -11,11 +12,16 @@ import (
 	"usagelake/sink/disk"
 )
 
+// ErrShort makes a write take half of what it is given and return no error, as
+// broken file systems do. To any other operation it is an error like others.
+var ErrShort = errors.New("short write")
+
 // FS passes operations on to another file system and asks Fail before each.
 type FS struct {
 	disk.FS
 	// Fail is called with the number of the operation, from 0, and its name.
-	// An error is the operation's; of a write that fails, half may arrive.
+	// An error is the operation's, with the path around it as the operating
+	// system has it; of a write that fails, half may arrive.
 	Fail func(n int, op string) error
 
 	mu sync.Mutex
@@ -29,100 +35,121 @@ func (f *FS) Count() int {
 	return f.n
 }
 
-func (f *FS) fail(op string) error {
+func (f *FS) fail(op, path string) error {
 	f.mu.Lock()
 	n := f.n
 	f.n++
 	f.mu.Unlock()
-	return f.Fail(n, op)
+	if err := f.Fail(n, op); err != nil {
+		return &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return nil
 }
 
 func (f *FS) MkdirAll(path string, perm fs.FileMode) error {
-	if err := f.fail("mkdir"); err != nil {
+	if err := f.fail("mkdir", path); err != nil {
 		return err
 	}
 	return f.FS.MkdirAll(path, perm)
 }
 
 func (f *FS) Create(path string, perm fs.FileMode) (disk.Writer, error) {
-	if err := f.fail("create"); err != nil {
+	if err := f.fail("create", path); err != nil {
 		return nil, err
 	}
 	w, err := f.FS.Create(path, perm)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{w, f}, nil
+	return &writer{w, f, path}, nil
 }
 
 func (f *FS) Open(path string) (disk.Reader, error) {
-	if err := f.fail("open"); err != nil {
+	if err := f.fail("open", path); err != nil {
 		return nil, err
 	}
 	r, err := f.FS.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return &reader{r, f}, nil
+	return &reader{r, f, path}, nil
 }
 
 func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {
-	if err := f.fail("readdir"); err != nil {
+	if err := f.fail("readdir", path); err != nil {
 		return nil, err
 	}
 	return f.FS.ReadDir(path)
 }
 
 func (f *FS) Rename(from, to string) error {
-	if err := f.fail("rename"); err != nil {
+	if err := f.fail("rename", from); err != nil {
 		return err
 	}
 	return f.FS.Rename(from, to)
 }
 
 func (f *FS) Remove(path string) error {
-	if err := f.fail("remove"); err != nil {
+	if err := f.fail("remove", path); err != nil {
 		return err
 	}
 	return f.FS.Remove(path)
 }
 
 func (f *FS) SyncDir(path string) error {
-	if err := f.fail("syncdir"); err != nil {
+	if err := f.fail("syncdir", path); err != nil {
 		return err
 	}
 	return f.FS.SyncDir(path)
 }
 
 func (f *FS) Lock(path string) (io.Closer, error) {
-	if err := f.fail("lock"); err != nil {
+	if err := f.fail("lock", path); err != nil {
 		return nil, err
 	}
 	return f.FS.Lock(path)
 }
 
+func (f *FS) RLock(path string) (io.Closer, error) {
+	if err := f.fail("rlock", path); err != nil {
+		return nil, err
+	}
+	return f.FS.RLock(path)
+}
+
+func (f *FS) Free(path string) (uint64, error) {
+	if err := f.fail("free", path); err != nil {
+		return 0, err
+	}
+	return f.FS.Free(path)
+}
+
 type writer struct {
 	disk.Writer
-	fs *FS
+	fs   *FS
+	path string
 }
 
 func (w *writer) Write(b []byte) (int, error) {
-	if err := w.fs.fail("write"); err != nil {
+	if err := w.fs.fail("write", w.path); err != nil {
 		n, _ := w.Writer.Write(b[:len(b)/2])
+		if errors.Is(err, ErrShort) {
+			err = nil
+		}
 		return n, err
 	}
 	return w.Writer.Write(b)
 }
 
 func (w *writer) Sync() error {
-	if err := w.fs.fail("sync"); err != nil {
+	if err := w.fs.fail("sync", w.path); err != nil {
 		return err
 	}
 	return w.Writer.Sync()
 }
 
 func (w *writer) Close() error {
-	err := w.fs.fail("close")
+	err := w.fs.fail("close", w.path)
 	if e := w.Writer.Close(); err == nil {
 		err = e
 	}
@@ -131,18 +158,19 @@ func (w *writer) Close() error {
 
 type reader struct {
 	disk.Reader
-	fs *FS
+	fs   *FS
+	path string
 }
 
 func (r *reader) Read(b []byte) (int, error) {
-	if err := r.fs.fail("read"); err != nil {
+	if err := r.fs.fail("read", r.path); err != nil {
 		return 0, err
 	}
 	return r.Reader.Read(b)
 }
 
 func (r *reader) ReadAt(b []byte, at int64) (int, error) {
-	if err := r.fs.fail("readat"); err != nil {
+	if err := r.fs.fail("readat", r.path); err != nil {
 		return 0, err
 	}
 	return r.Reader.ReadAt(b, at)

@@ -19,15 +19,20 @@ import (
 // a changed name is safe once a directory that it is in was synced, data once
 // its file was.
 type Mem struct {
-	mu     sync.Mutex
-	tree   map[string]*inode // files by path; directories have a nil inode
-	names  []change          // all changes of names, in order
-	locked map[string]bool
+	// Space is what Free tells; it does not go down.
+	Space uint64
+
+	mu    sync.Mutex
+	tree  map[string]*inode // files by path; directories have a nil inode
+	names []change          // all changes of names, in order
+	locks map[string]int    // readers of a lock; -1: one who has it alone
 }
 
-// inode is the content of a file.
+// inode is the content of a file. Bytes once written never change, so file
+// systems share them.
 type inode struct {
-	data, synced []byte
+	data   []byte
+	synced int // bytes of data, from the first
 }
 
 // change is one change of names: from goes (if not ""), to comes (if not "").
@@ -38,7 +43,11 @@ type change struct {
 }
 
 // NewMem makes an empty file system.
-func NewMem() *Mem { return &Mem{tree: map[string]*inode{}, locked: map[string]bool{}} }
+func NewMem() *Mem { return newMem(0) }
+
+func newMem(names int) *Mem {
+	return &Mem{Space: 1 << 60, tree: make(map[string]*inode, names), locks: map[string]int{}}
+}
 
 func (m *Mem) apply(c change) {
 	if c.from != "" {
@@ -54,9 +63,11 @@ func (m *Mem) change(c change) {
 	m.apply(c)
 }
 
-// Copy is the file system as it stands, all of it safe.
+// Copy is the file system as it stands, all of it safe and no lock held.
 func (m *Mem) Copy() *Mem {
-	return m.after(func(int) bool { return true }, func(n *inode) []byte { return n.data })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.after(func(int) bool { return true }, func(n *inode) int { return len(n.data) })
 }
 
 // Crash is what is there after the power failed, by chance of rnd. Either
@@ -66,6 +77,7 @@ func (m *Mem) Copy() *Mem {
 // system goes on as if nothing had been.
 func (m *Mem) Crash(rnd *rand.Rand) *Mem {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	safe := 0
 	for i, c := range m.names {
 		if c.safe {
@@ -73,65 +85,78 @@ func (m *Mem) Crash(rnd *rand.Rand) *Mem {
 		}
 	}
 	journal, kept := rnd.IntN(2) == 0, safe+rnd.IntN(len(m.names)-safe+1)
-	m.mu.Unlock()
 	return m.after(func(i int) bool {
 		if journal {
 			return i < kept
 		}
 		return m.names[i].safe || rnd.IntN(2) == 0
-	}, func(n *inode) []byte {
-		if more := len(n.data) - len(n.synced); more > 0 && bytes.HasPrefix(n.data, n.synced) {
-			return n.data[:len(n.synced)+rnd.IntN(more+1)]
+	}, func(n *inode) int {
+		if more := len(n.data) - n.synced; more > 0 {
+			return n.synced + rnd.IntN(more+1)
 		}
 		return n.synced
 	})
 }
 
-// after makes a file system of the changes that survive, and their data.
-func (m *Mem) after(survives func(i int) bool, data func(*inode) []byte) *Mem {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	out := NewMem()
-	nodes := map[*inode]*inode{}
+// after makes a file system of the changes that survive, and of as many bytes
+// of each file as keep says.
+func (m *Mem) after(survives func(i int) bool, keep func(*inode) int) *Mem {
+	out := newMem(len(m.tree))
+	out.Space = m.Space
 	for i, c := range m.names {
-		if !survives(i) {
+		if survives(i) {
+			if c.to != "" {
+				out.mkdirs(parent(c.to))
+			}
+			out.change(c)
+		}
+	}
+	// Only names that are still there need to be remembered, and only their
+	// files be made anew.
+	live, nodes := out.names[:0], make(map[*inode]*inode, len(out.tree))
+	for _, c := range out.names {
+		if now, ok := out.tree[c.to]; !ok || now != c.node {
 			continue
 		}
 		if c.node != nil {
 			if nodes[c.node] == nil {
-				d := data(c.node)
-				nodes[c.node] = &inode{data: slices.Clone(d), synced: slices.Clone(d)}
+				n := keep(c.node)
+				nodes[c.node] = &inode{data: c.node.data[:n:n], synced: n}
 			}
 			c.node = nodes[c.node]
+			out.tree[c.to] = c.node
 		}
-		if c.to != "" {
-			out.mkdirs(filepath.Dir(c.to))
-		}
-		out.change(c)
+		live = append(live, change{to: c.to, node: c.node, safe: true})
 	}
-	for i := range out.names {
-		out.names[i].safe = true
-	}
+	out.names = live
 	return out
+}
+
+// parent is the directory that a clean path is in.
+func parent(path string) string {
+	switch i := strings.LastIndexByte(path, filepath.Separator); i {
+	case -1:
+		return "."
+	case 0:
+		return path[:1]
+	default:
+		return path[:i]
+	}
 }
 
 func (m *Mem) MkdirAll(path string, _ fs.FileMode) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mkdirs(path)
+	m.mkdirs(filepath.Clean(path))
 	return nil
 }
 
 func (m *Mem) mkdirs(path string) {
-	var missing []string
-	for p := filepath.Clean(path); p != "." && p != "/"; p = filepath.Dir(p) {
-		if _, ok := m.tree[p]; !ok {
-			missing = append(missing, p)
-		}
+	if _, ok := m.tree[path]; ok || path == "." || path == "/" {
+		return
 	}
-	for _, p := range slices.Backward(missing) {
-		m.change(change{to: p})
-	}
+	m.mkdirs(parent(path))
+	m.change(change{to: path})
 }
 
 func (m *Mem) Create(path string, _ fs.FileMode) (disk.Writer, error) {
@@ -145,7 +170,7 @@ func (m *Mem) Create(path string, _ fs.FileMode) (disk.Writer, error) {
 		n = &inode{}
 		m.change(change{to: path, node: n})
 	}
-	n.data, n.synced = nil, nil // emptying is not held back by anything
+	n.data, n.synced = nil, 0 // emptying is not held back by anything
 	return &memWriter{m, n}, nil
 }
 
@@ -164,7 +189,7 @@ func (w *memWriter) Write(b []byte) (int, error) {
 func (w *memWriter) Sync() error {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	w.n.synced = slices.Clone(w.n.data)
+	w.n.synced = len(w.n.data)
 	return nil
 }
 
@@ -209,7 +234,7 @@ func (m *Mem) ReadDir(path string) ([]fs.DirEntry, error) {
 	}
 	var out []fs.DirEntry
 	for p, n := range m.tree {
-		if filepath.Dir(p) == path {
+		if parent(p) == path {
 			info := memInfo{name: filepath.Base(p), size: -1}
 			if n != nil {
 				info.size = int64(len(n.data))
@@ -252,7 +277,7 @@ func (m *Mem) Remove(path string) error {
 		return &fs.PathError{Op: "remove", Path: path, Err: fs.ErrNotExist}
 	}
 	for p := range m.tree {
-		if filepath.Dir(p) == path {
+		if parent(p) == path {
 			return &fs.PathError{Op: "remove", Path: path, Err: errors.New("directory not empty")}
 		}
 	}
@@ -269,19 +294,43 @@ func (m *Mem) SyncDir(path string) error {
 	}
 	for i := range m.names {
 		c := &m.names[i]
-		c.safe = c.safe || c.from != "" && filepath.Dir(c.from) == path || c.to != "" && filepath.Dir(c.to) == path
+		c.safe = c.safe || c.from != "" && parent(c.from) == path || c.to != "" && parent(c.to) == path
 	}
 	return nil
 }
 
 func (m *Mem) Lock(path string) (io.Closer, error) {
+	if m.node(path) == nil {
+		if _, err := m.Create(path, 0o600); err != nil {
+			return nil, err
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.locked[path] {
+	if m.locks[path] != 0 {
 		return nil, disk.ErrLocked
 	}
-	m.locked[path] = true
+	m.locks[path] = -1
 	return memLock{m, path}, nil
+}
+
+func (m *Mem) RLock(path string) (io.Closer, error) {
+	if m.node(path) == nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.locks[path] < 0 {
+		return nil, disk.ErrLocked
+	}
+	m.locks[path]++
+	return memLock{m, path}, nil
+}
+
+func (m *Mem) node(path string) *inode {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tree[path]
 }
 
 type memLock struct {
@@ -292,6 +341,19 @@ type memLock struct {
 func (l memLock) Close() error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	delete(l.m.locked, l.path)
+	if l.m.locks[l.path] > 0 {
+		l.m.locks[l.path]--
+	} else {
+		delete(l.m.locks, l.path)
+	}
 	return nil
+}
+
+func (m *Mem) Free(path string) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.tree[path]; !ok {
+		return 0, &fs.PathError{Op: "statfs", Path: path, Err: fs.ErrNotExist}
+	}
+	return m.Space, nil
 }

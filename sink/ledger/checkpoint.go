@@ -1,0 +1,177 @@
+package ledger
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"usagelake/schemas"
+	"usagelake/sink/disk"
+)
+
+const (
+	// checkpointEvery is how many records go by from one checkpoint to the
+	// next, unless Options say otherwise.
+	checkpointEvery = 64
+	// foldVersion counts the ways in which records were folded. A checkpoint of
+	// another version is not used: raise it with every change of State.apply
+	// or snapshot.
+	foldVersion = 1
+)
+
+// checkpoint is the state after a record, so that Open need not read all of
+// them. It is a cache: it is believed only if it is whole and its record is the
+// one on the disk, and else the records are read.
+type checkpoint struct {
+	Format int             `json:"format"`
+	Fold   int             `json:"fold"` // foldVersion
+	Seq    int64           `json:"seq"`
+	Record string          `json:"record"` // SHA-256 of record Seq
+	SHA256 string          `json:"sha256"` // of State, as it stands here
+	State  json.RawMessage `json:"state"`  // a snapshot
+}
+
+// snapshot is a State as it is written: all but Settings, in one order.
+type snapshot struct {
+	Sources    []*Source        `json:"sources"`
+	Files      []File           `json:"files"`
+	Seen       []Seen           `json:"seen"`
+	Beaten     []Beaten         `json:"beaten"`
+	Quarantine []Quarantine     `json:"quarantine"`
+	Runs       []Run            `json:"runs"`
+	Rows       int64            `json:"rows"`
+	Sums       schemas.SumsJSON `json:"sums"`
+}
+
+func (s *State) snapshot() *snapshot {
+	out := &snapshot{
+		Sources:    ordered(s.Sources),
+		Files:      ordered(s.Files),
+		Seen:       ordered(s.Seen),
+		Quarantine: ordered(s.Quarantine),
+		Runs:       s.Runs,
+		Rows:       s.Rows,
+	}
+	out.Sums.Sums = s.Sums
+	for p, rows := range s.Beaten {
+		out.Beaten = append(out.Beaten, Beaten{Source: p.Source, By: p.By, Rows: rows})
+	}
+	slices.SortFunc(out.Beaten, func(a, b Beaten) int {
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.By, b.By))
+	})
+	return out
+}
+
+// state is what snapshot was made of.
+func (n *snapshot) state(settings Settings) State {
+	s := newState(settings)
+	for _, src := range n.Sources {
+		s.put(src)
+	}
+	for _, f := range n.Files {
+		s.Files[f.Path] = f
+	}
+	for _, f := range n.Seen {
+		s.Seen[f.Path] = f
+	}
+	for _, b := range n.Beaten {
+		s.Beaten[Pair{b.Source, b.By}] = b.Rows
+	}
+	for _, q := range n.Quarantine {
+		s.Quarantine[q.Path] = q
+	}
+	s.Runs, s.Rows, s.Sums = n.Runs, n.Rows, n.Sums.Sums
+	return s
+}
+
+// ordered are the values of a map in the order of their keys.
+func ordered[V any](m map[string]V) []V {
+	out := make([]V, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, m[k])
+	}
+	return out
+}
+
+func checkpointName(seq int64) string { return fmt.Sprintf("checkpoint-%09d.json", seq) }
+
+// checkpoints are the names of all checkpoints, the newest first.
+func (l *Lake) checkpoints() []string {
+	entries, _ := l.fs.ReadDir(l.state()) // without it there are none
+	var names []string
+	for _, e := range slices.Backward(entries) {
+		if strings.HasPrefix(e.Name(), "checkpoint-") && strings.HasSuffix(e.Name(), ".json") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+// checkpoint writes the state down if it is time to. What was published stays
+// so if that fails; a later checkpoint will do.
+func (l *Lake) checkpoint() {
+	s := &l.State
+	if s.Seq%l.opt.CheckpointEvery != 0 {
+		return
+	}
+	state, err := json.Marshal(s.snapshot())
+	if err != nil {
+		return
+	}
+	c := checkpoint{Format: Format, Fold: foldVersion, Seq: s.Seq, Record: s.Sum, SHA256: Hash(state), State: state}
+	data, err := json.Marshal(&c)
+	if err != nil || l.replace(filepath.Join(l.state(), checkpointName(s.Seq)), data) != nil {
+		return
+	}
+	for _, name := range l.checkpoints() {
+		if name != checkpointName(s.Seq) {
+			_ = l.fs.Remove(filepath.Join(l.state(), name))
+		}
+	}
+}
+
+// restore is the state of the newest checkpoint that can be believed; without
+// one it is the state before the first record.
+func (l *Lake) restore() State {
+	for _, name := range l.checkpoints() {
+		if s, err := l.readCheckpoint(name); err == nil {
+			return s
+		}
+	}
+	return newState(l.State.Settings)
+}
+
+func (l *Lake) readCheckpoint(name string) (State, error) {
+	var s State
+	data, err := disk.ReadFile(l.fs, filepath.Join(l.state(), name))
+	if err != nil {
+		return s, err
+	}
+	var c checkpoint
+	if err := json.Unmarshal(data, &c); err != nil {
+		return s, err
+	}
+	if c.Format != Format || c.Fold != foldVersion {
+		return s, fmt.Errorf("is of another version (format %d, fold %d)", c.Format, c.Fold)
+	}
+	if name != checkpointName(c.Seq) || Hash(c.State) != c.SHA256 {
+		return s, fmt.Errorf("is damaged")
+	}
+	switch sum, err := l.FileSum(filepath.Join(l.records(), recordName(c.Seq))); {
+	case err != nil:
+		return s, err
+	case sum != c.Record:
+		return s, fmt.Errorf("does not fit record %d: one of the two was edited or removed", c.Seq)
+	}
+	var n snapshot
+	if err := json.Unmarshal(c.State, &n); err != nil {
+		return s, err
+	}
+	s = n.state(l.State.Settings)
+	s.Seq, s.Sum = c.Seq, c.Record
+	return s, nil
+}
