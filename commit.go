@@ -17,15 +17,23 @@ import (
 )
 
 // commit closes the books of every source, and publishes if they balance.
-func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped, r *reduced, report *Report) error {
+func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned, m *mapped, r *reduced, report *Report) error {
 	s.Progress(Progress{Step: "commit"})
 	if err := closeBooks(p, m, r, report); err != nil {
 		return err
 	}
 	report.outcome(s, p, m, r)
 
+	for i := range report.Files {
+		if f, ok := lake.State.Files[report.Files[i].Path]; ok {
+			report.Files[i].Before = &Held{f.Rows, f.Sums}
+		}
+	}
+	if s.dry {
+		return allFailed(p, report)
+	}
 	record := ledger.Record{
-		Kind: ledger.KindLoad, Time: s.Now().UTC(), Tool: "usagelake " + Version,
+		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version,
 		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
 	}
 	for i, t := range p.tasks {
@@ -39,11 +47,18 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 			record.Seen = append(record.Seen, f)
 		}
 	}
-	if len(record.Sources) == 0 && len(record.Seen) == 0 && len(r.files) == 0 {
+	for i := range p.forget {
+		record.Forgotten = append(record.Forgotten, p.sources.At(i).ID)
+	}
+	slices.Sort(record.Forgotten)
+	moves := r.moves
+	if err := p.carry(ctx, lake, scratch, m, &record, &moves); err != nil {
+		return err
+	}
+	if len(record.Sources) == 0 && len(record.Seen) == 0 && len(moves) == 0 && len(record.Forgotten) == 0 {
 		return allFailed(p, report)
 	}
-	moves := r.moves
-	if report.Books.Quarantined > 0 {
+	if slices.ContainsFunc(m.quarantine, func(q *sink.Spool) bool { return q.Len() > 0 }) {
 		move, q, err := stageQuarantine(lake, p, m)
 		if err != nil {
 			return err
@@ -102,7 +117,7 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 // sourceAfter is what the ledger shall know of a task's source from now on;
 // false where that is nothing new.
 func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Source, bool) {
-	if !t.read() || res.end.Offset == 0 || res.end.Offset < t.start.Offset {
+	if !t.read() || t.only != nil || t.apart || res.end.Offset == 0 || res.end.Offset < t.start.Offset {
 		return ledger.Source{}, false // nothing was read, or not even what is known
 	}
 	at := p.sources.At(t.source.Index)
@@ -129,7 +144,7 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 // or must be looked at again.
 func seenFile(lake *ledger.Lake, p *planned, t *task, res *readResult) (ledger.Seen, bool) {
 	id, ok := t.id(p)
-	if !ok || t.final || t.state == Known || t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	if !ok || t.final || t.apart || t.state == Known || t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		return ledger.Seen{}, false
 	}
 	if t.read() && res.end.Offset == 0 {
@@ -153,7 +168,7 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 		if t.err == nil && t.read() {
 			t.err = res.err
 		}
-		if id, ok := t.id(p); ok && (!t.read() || res.end.Offset > 0) {
+		if id, ok := t.id(p); ok && (!t.read() || t.apart || res.end.Offset > 0) {
 			in.Source = id
 		}
 		b := in.Books
@@ -162,6 +177,8 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 			in.State = Damaged
 		case t.err != nil:
 			in.State = Failed
+		case t.apart || t.only != nil:
+			in.State = Replayed
 		case t.read() && b.Records+b.Blank == 0 && t.known != nil:
 			in.State = Known
 		case t.read() && res.end.Offset == 0:
@@ -205,20 +222,14 @@ func allFailed(p *planned, report *Report) error {
 	return fmt.Errorf("none of %d inputs could be read; the first: %s", failed, report.Inputs[0].Error)
 }
 
+// stageQuarantine writes the file of the records that this change sets aside.
 func stageQuarantine(lake *ledger.Lake, p *planned, m *mapped) (_ ledger.Move, _ *ledger.Quarantine, err error) {
-	files := make([]io.ReaderAt, len(m.quarantine))
 	q := &ledger.Quarantine{Path: fmt.Sprintf("%09d.jsonl", lake.NextSeq())}
-	for i, s := range m.quarantine {
-		f, err := lake.FS().Open(lake.StagedPath(spoolName(i)))
-		if err != nil {
-			return ledger.Move{}, nil, err
-		}
-		defer f.Close()
-		files[i] = f
+	for _, s := range m.quarantine {
 		q.Records += int64(s.Len())
 	}
 	_, q.SHA256, err = stageFile(lake, q.Path, 0o600, func(w io.Writer) error {
-		return sink.WriteQuarantine(w, m.quarantine, files, p.sources)
+		return sink.WriteQuarantine(w, m.quarantine, p.sources)
 	})
 	return ledger.Move{Staged: q.Path, Target: ledger.QuarantinePath(q.Path), New: q.SHA256}, q, err
 }

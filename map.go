@@ -14,7 +14,6 @@ import (
 	"usagelake/ingest"
 	"usagelake/schemas"
 	"usagelake/sink"
-	"usagelake/sink/disk"
 	"usagelake/transform"
 )
 
@@ -23,7 +22,7 @@ type mapped struct {
 	merger     *sink.Merger
 	reads      []readResult     // by task
 	books      []*schemas.Books // by task; nil where it was not read
-	quarantine []*sink.Spool    // in the scratch files spoolName(i)
+	quarantine []*sink.Spool
 	reasons    Counts
 }
 
@@ -35,9 +34,11 @@ type readResult struct {
 	err     error
 }
 
+// work is a block of a task's input, or records of it that were set aside.
 type work struct {
 	task  int
 	block *ingest.Block
+	docs  []ingest.Doc
 }
 
 // mapInputs reads the planned inputs: readers cut blocks, workers walk and
@@ -59,7 +60,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	for i := range workers {
 		if workers[i], err = newWorker(s, p, merger, scratch, i); err != nil {
 			for _, w := range workers[:i] {
-				_ = w.spoolFile.Close()
+				_ = w.spool.Close()
 			}
 			return nil, err
 		}
@@ -78,13 +79,20 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 				if i >= len(p.tasks) {
 					return nil
 				}
-				if !p.tasks[i].read() {
+				if !p.tasks[i].read() || p.tasks[i].apart {
 					continue
 				}
 				if err := m.read(ctx, s, p.tasks[i], i, blocks, &bytesRead); err != nil {
 					return err
 				}
 			}
+		})
+	}
+	if p.replay != nil {
+		readers.Add(1)
+		g.Go(func() error {
+			defer readers.Done()
+			return p.replay.send(ctx, blocks)
 		})
 	}
 	g.Go(func() error {
@@ -96,8 +104,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	for _, w := range workers {
 		g.Go(func() error {
 			for b := range blocks {
-				w.block(b)
-				b.block.Free()
+				w.work(b)
 				if w.err != nil {
 					return w.err
 				}
@@ -112,7 +119,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	}
 	err = g.Wait()
 	for b := range blocks {
-		b.block.Free()
+		b.free()
 	}
 	for _, w := range workers {
 		if e := w.finish(m); err == nil {
@@ -155,7 +162,7 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 			return nil
 		}
 		select {
-		case blocks <- work{i, b}:
+		case blocks <- work{task: i, block: b}:
 		case <-ctx.Done():
 			b.Free()
 			return ctx.Err()
@@ -174,22 +181,18 @@ type worker struct {
 	reasons Counts
 	records int64 // since the last block
 
-	spool     *sink.Spool
-	spoolFile disk.Writer
-	err       error // the first of writing to scratch files
+	spool *sink.Spool
+	err   error // the first of writing to scratch files
 }
 
-// spoolName is the staged file of a worker's quarantined records.
-func spoolName(worker int) string { return fmt.Sprintf("quarantine-%d", worker) }
-
 func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratch, i int) (*worker, error) {
-	f, err := scratch.Create(spoolName(i))
+	spool, err := sink.NewSpool(scratch, fmt.Sprintf("quarantine-%d", i))
 	if err != nil {
 		return nil, err
 	}
 	return &worker{
 		s: s, p: p,
-		spool: sink.NewSpool(f), spoolFile: f,
+		spool:   spool,
 		walker:  ingest.NewWalker(transform.Layout()),
 		norm:    transform.NewNormalizer(transform.Options{Location: s.location}),
 		intake:  merger.Intake(),
@@ -198,20 +201,42 @@ func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratc
 	}, nil
 }
 
-func (w *worker) block(b work) {
+func (b *work) free() {
+	if b.block != nil {
+		b.block.Free()
+	}
+}
+
+func (w *worker) work(b work) {
+	defer b.free()
 	t, books := w.p.tasks[b.task], w.books[b.task]
 	if books == nil {
 		books = &schemas.Books{}
 		w.books[b.task] = books
 	}
-	books.Blank += b.block.Each(func(d ingest.Doc) {
-		w.records++
-		books.Records++
-		if reason := w.record(t, books, &d); reason != "" {
-			books.Quarantined++
-			w.quarantine(t, &d, reason)
+	for i := range b.docs {
+		w.doc(t, books, &b.docs[i])
+	}
+	if b.block == nil {
+		return
+	}
+	blank := b.block.Each(func(d ingest.Doc) {
+		if t.only == nil || t.only.take(d.Offset) {
+			w.doc(t, books, &d)
 		}
 	})
+	if t.only == nil {
+		books.Blank += blank
+	}
+}
+
+func (w *worker) doc(t *task, books *schemas.Books, d *ingest.Doc) {
+	w.records++
+	books.Records++
+	if reason := w.record(t, books, d); reason != "" {
+		books.Quarantined++
+		w.quarantine(t, d, reason)
+	}
 }
 
 // record brings one document into the books and, where it is a call, into a
@@ -265,9 +290,14 @@ func (w *worker) append(books *schemas.Books, row *schemas.Row) {
 	}
 }
 
+// quarantine sets a record aside, unless it is there from an earlier reading.
 func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 	w.reasons[string(reason)]++
-	q := sink.MakeQuarantined(reason, d.Line, d.Offset, d.Length, d.Data, w.s.QuarantineRaw)
+	if t.aside[d.Offset] {
+		return
+	}
+	q := sink.Quarantined{Reason: reason, Line: d.Line, Ord: d.Ord, Offset: d.Offset, Length: d.Length}
+	q.Fill(d.Data, w.s.QuarantineRaw)
 	if err := w.spool.Add(t.source.Index, &q); w.err == nil {
 		w.err = err
 	}
@@ -283,11 +313,7 @@ func (w *worker) finish(m *mapped) error {
 	for r, n := range w.reasons {
 		m.reasons[r] += n
 	}
-	err := w.spool.Flush()
-	if e := w.spoolFile.Close(); err == nil {
-		err = e
-	}
-	return err
+	return w.spool.Close()
 }
 
 func hexID(sum [16]byte) string { return hex.EncodeToString(sum[:]) }

@@ -34,6 +34,10 @@ type task struct {
 	head   []byte // first bytes, decompressed
 	final  bool   // nothing can ever be appended
 	same   *task  // the task whose bytes begin with, or are, this one's
+
+	aside map[int64]bool // offsets of its records that are in the quarantine already
+	only  *offsets       // nil, or the records to be read
+	apart bool           // its records come from the quarantine, not from a file
 }
 
 // read reports whether the map step reads the task.
@@ -41,25 +45,32 @@ func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 
 // planned is the outcome of the plan step.
 type planned struct {
+	kind    string
 	tasks   []*task
 	sources *sink.Sources
 	again   map[int32]bool // sources that are read again from their start
 	bytes   int64          // on disk, to be read
 	warn    []string
+
+	forget map[int32]bool // sources whose rows are taken out
+	replay *replay        // nil, or the quarantined records to be read again
 }
 
-// plan decides for every input whether it is new, grows a known source, or
-// holds nothing new. Sources are known by content: a renamed, moved or
+func newPlanned(kind string) *planned {
+	return &planned{kind: kind, sources: &sink.Sources{}, again: map[int32]bool{}, forget: map[int32]bool{}}
+}
+
+// planInputs decides for every input whether it is new, grows a known source,
+// or holds nothing new. Sources are known by content: a renamed, moved or
 // recompressed file is the same source.
-func plan(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.Input) (*planned, error) {
-	s.Progress(Progress{Step: "plan"})
-	p := &planned{sources: &sink.Sources{}, again: map[int32]bool{}}
+func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Scratch, inputs []ingest.Input) (*planned, error) {
+	p := newPlanned(ledger.KindLoad)
 	for i := range inputs {
 		t := &task{input: inputs[i], err: inputs[i].Err}
 		p.tasks = append(p.tasks, t)
 		if t.input.Path == "-" && t.err == nil {
 			t.final = true
-			if err := spool(ctx, lake, &t.input); err != nil {
+			if err := spool(ctx, scratch, &t.input); err != nil {
 				return nil, err
 			}
 		}
@@ -90,10 +101,9 @@ func plan(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.I
 		}
 		if t.read() {
 			p.prepare(s, t)
-			p.bytes += max(t.input.Size, 0)
 		}
 	}
-	return p, nil
+	return p, p.setAside(ctx, lake)
 }
 
 // recognise looks an input up among the known sources.
@@ -269,6 +279,7 @@ func (p *planned) prepare(s *settings, t *task) {
 		src = sink.Source{File: t.known.File, ID: t.known.ID}
 		fileTime = t.known.FileTime
 	}
+	p.bytes += max(t.input.Size, 0)
 	t.source = transform.Source{Index: p.sources.Intern(src)}
 	if t.known != nil && t.start.Offset == 0 {
 		p.again[t.source.Index] = true
@@ -330,9 +341,9 @@ func hexSum(b []byte) string {
 // spool copies standard input to a file, so that it can be hashed and read
 // like any other. When ctx ends it returns at once; the goroutine that waits for
 // input ends with the next input or with the process.
-func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error) {
-	path := lake.StagedPath("stdin")
-	f, err := lake.FS().Create(path, 0o600)
+func spool(ctx context.Context, scratch sink.Scratch, in *ingest.Input) (err error) {
+	const name = "stdin"
+	f, err := scratch.Create(name)
 	if err != nil {
 		return err
 	}
@@ -360,7 +371,7 @@ func spool(ctx context.Context, lake *ledger.Lake, in *ingest.Input) (err error)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	in.Path, in.Size = path, n
-	in.File = "stdin"
+	in.Path, in.Size = filepath.Join(scratch.Dir, name), n
+	in.File = name
 	return nil
 }

@@ -41,6 +41,9 @@ type reduced struct {
 func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped) (*reduced, error) {
 	p.identify(m)
 	t := &table{lake: lake, sources: p.sources, mem: s.Allocator}
+	if err := t.forget(ctx, m.merger, p.forget); err != nil {
+		return nil, err
+	}
 	if err := t.copies(ctx, m.merger, p.again); err != nil {
 		return nil, err
 	}
@@ -220,6 +223,31 @@ func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool
 	return nil
 }
 
+// forget takes the rows of sources out of all files.
+func (t *table) forget(ctx context.Context, m *sink.Merger, sources map[int32]bool) error {
+	if len(sources) == 0 {
+		return nil
+	}
+	ids := t.ids(sources)
+	for _, path := range slices.Sorted(maps.Keys(t.lake.State.Files)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		unit, err := schemas.ParseUnit(path)
+		if err != nil {
+			return err
+		}
+		comes, err := t.comesFrom(unit, ids)
+		if err == nil && comes {
+			err = m.Forget(t.file(unit, t.lake.State.Files[path].Rows), sources)
+		}
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+		}
+	}
+	return nil
+}
+
 func (t *table) ids(sources map[int32]bool) map[string]bool {
 	out := map[string]bool{}
 	for i := range sources {
@@ -269,6 +297,14 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		}
 	}
 	out := &unitResult{file: ledger.File{Path: unit.Path(), Before: before.SHA256, AnyDay: before.AnyDay + u.AnyDay}}
+	if s.dry {
+		var err error
+		if out.rows, err = m.Merge(ctx, unit, nil); err != nil {
+			return nil, err
+		}
+		out.foresee(before)
+		return out, nil
+	}
 	out.move = &ledger.Move{Target: ledger.TablePath(unit.Path()), Old: before.SHA256}
 	name := fmt.Sprintf("%s-%04d.parquet", unit.Day, unit.Bucket)
 	var facts sink.Facts
@@ -304,6 +340,20 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 	out.file.Rows, out.file.Bytes, out.file.SHA256 = facts.Rows, size, sum
 	out.file.Sums.Sums = facts.Sums
 	return out, nil
+}
+
+// foresee is what the file would hold.
+func (u *unitResult) foresee(before ledger.File) {
+	u.move = &ledger.Move{}
+	u.file.Rows, u.file.Sums = before.Rows, before.Sums
+	for _, t := range u.rows.Kept {
+		u.file.Rows += t.Rows
+		u.file.Sums.Add(&t.Sums)
+	}
+	for _, t := range u.rows.Removed {
+		u.file.Rows -= t.Rows
+		u.file.Sums.Sub(&t.Sums)
+	}
 }
 
 // check reads a staged file back and holds it against what was to be written.

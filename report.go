@@ -48,6 +48,7 @@ const (
 	Empty     InputState = "empty"     // no bytes, or nothing but an unfinished tail
 	Failed    InputState = "failed"    // could not be read; tried again next time
 	Damaged   InputState = "damaged"   // read up to the damage; continues when the whole file comes
+	Replayed  InputState = "replayed"  // records of it that were set aside were read again
 )
 
 // InputReport is what became of one input.
@@ -66,6 +67,14 @@ type FileReport struct {
 	Rows  int64            `json:"rows"`
 	Bytes int64            `json:"bytes"`
 	Sums  schemas.SumsJSON `json:"sums"`
+	// Before is what the file held before the change; nil where it is new.
+	Before *Held `json:"before,omitempty"`
+}
+
+// Held is what a file of the table holds.
+type Held struct {
+	Rows int64            `json:"rows"`
+	Sums schemas.SumsJSON `json:"sums"`
 }
 
 func (r *Report) problem(format string, args ...any) {

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -110,14 +111,13 @@ type settings struct {
 	// quarantine limits: a share in percent, or a count.
 	maxShare float64
 	maxCount int64
+
+	dry bool // nothing is changed
 }
 
 func (cfg Config) check() (*settings, error) {
 	s := &settings{Config: cfg, location: time.UTC, from: -1 << 31, to: 1<<31 - 1, maxCount: -1, maxShare: 1}
 	bad := func(flag string, err error) error { return fmt.Errorf("%w: %s: %w", ErrUsage, flag, err) }
-	if len(s.Inputs) == 0 {
-		return nil, fmt.Errorf("%w: no input given", ErrUsage)
-	}
 	if s.Lake == "" {
 		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
 	}
@@ -228,7 +228,22 @@ func (s *settings) filters() bool { return s.From != "" || s.To != "" }
 // Load loads the inputs into the lake. The report is never nil; where err is
 // not nil nothing was published. A load that published, but was not perfect,
 // says so in Report.Problems.
-func Load(ctx context.Context, cfg Config) (report *Report, err error) {
+func Load(ctx context.Context, cfg Config) (*Report, error) {
+	return change(ctx, cfg, false, ledger.Options{Buckets: cfg.Buckets}, prepareInputs)
+}
+
+// Plan finds out what Load would do, and changes nothing. Report.Files are the
+// files as they would be.
+func Plan(ctx context.Context, cfg Config) (*Report, error) {
+	return change(ctx, cfg, true, ledger.Options{Buckets: cfg.Buckets, ReadOnly: true}, prepareInputs)
+}
+
+// A planner decides what a change reads and takes away.
+type planner func(ctx context.Context, lake *ledger.Lake, scratch sink.Scratch) (*planned, error)
+
+// change makes one change of a lake, or finds out what it would be. prepare
+// looks at what can be at fault before the lake is touched.
+func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepare func(*settings) (planner, error)) (report *Report, err error) {
 	report = &Report{Lake: cfg.Lake}
 	s, err := cfg.check()
 	if err != nil {
@@ -236,36 +251,42 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 	}
 	start := s.Now()
 	defer func() { report.Seconds = s.Now().Sub(start).Seconds() }()
-
-	inputs, err := discover(s)
-	if err != nil {
-		return report, err
-	}
-	lake, err := openLake(ctx, s)
-	if err != nil {
-		return report, err
-	}
-	defer func() {
-		if e := lake.Close(); err == nil {
+	undo := func(f func() error) {
+		if e := f(); err == nil {
 			err = e
 		}
-	}()
+	}
 
-	p, err := plan(ctx, s, lake, inputs)
+	s.dry = dry
+	plan, err := prepare(s)
 	if err != nil {
 		return report, err
 	}
+	lake, err := openLake(ctx, s, opt)
+	if err != nil {
+		return report, err
+	}
+	defer undo(lake.Close)
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
+	if dry {
+		scratch.FS = disk.OS{}
+		if scratch.Dir, err = os.MkdirTemp("", "usagelake-plan-"); err != nil {
+			return report, err
+		}
+		defer undo(func() error { return os.RemoveAll(scratch.Dir) })
+	}
+
+	s.Progress(Progress{Step: "plan"})
+	p, err := plan(ctx, lake, scratch)
+	if err != nil {
+		return report, err
+	}
 	merger := sink.NewMerger(sink.MergerOptions{
 		Rule: transform.KeyRule, Sources: p.sources, Mem: s.Allocator, Scratch: scratch,
 		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
 		Empty: len(lake.State.Files) == 0, Again: p.again,
 	})
-	defer func() {
-		if e := merger.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer undo(merger.Close)
 	m, err := mapInputs(ctx, s, scratch, p, merger)
 	if err != nil {
 		return report, err
@@ -274,13 +295,13 @@ func Load(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err != nil {
 		return report, err
 	}
-	return report, commit(ctx, s, lake, p, m, r, report)
+	return report, commit(ctx, s, lake, scratch, p, m, r, report)
 }
 
 // openLake opens the lake, and waits for it if it is another run's.
-func openLake(ctx context.Context, s *settings) (*ledger.Lake, error) {
+func openLake(ctx context.Context, s *settings, opt ledger.Options) (*ledger.Lake, error) {
 	for deadline := time.Now().Add(s.LockWait); ; {
-		lake, err := ledger.Open(s.FS, s.Lake, ledger.Options{Buckets: s.Buckets})
+		lake, err := ledger.Open(s.FS, s.Lake, opt)
 		if !errors.Is(err, ErrLocked) || !time.Now().Before(deadline) {
 			return lake, err
 		}
@@ -292,9 +313,19 @@ func openLake(ctx context.Context, s *settings) (*ledger.Lake, error) {
 	}
 }
 
+func prepareInputs(s *settings) (planner, error) {
+	inputs, err := discover(s)
+	return func(ctx context.Context, lake *ledger.Lake, scratch sink.Scratch) (*planned, error) {
+		return planInputs(ctx, s, lake, scratch, inputs)
+	}, err
+}
+
 // discover finds the inputs. An argument that matches nothing is an error,
 // since a cron job whose export is missing must not look well.
 func discover(s *settings) ([]ingest.Input, error) {
+	if len(s.Inputs) == 0 {
+		return nil, fmt.Errorf("%w: no input given", ErrUsage)
+	}
 	lake, err := filepath.Abs(s.Lake)
 	if err != nil {
 		return nil, err

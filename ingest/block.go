@@ -33,6 +33,12 @@ type Doc struct {
 	Reason schemas.Reason
 }
 
+// MakeDoc is a record whose text was kept. It copies the text.
+func MakeDoc(text []byte, offset, line int64, ord int) Doc {
+	data := append(make([]byte, 0, len(text)+blockPad), text...)
+	return Doc{Data: data, Offset: offset, Line: line, Ord: ord, Length: int64(len(text))}
+}
+
 // in is d with the Data that stands in b, whose first byte has the offset.
 func (d Doc) in(b []byte, offset int64) Doc {
 	d.Data = b[d.Offset-offset:]

@@ -180,7 +180,7 @@ type File struct {
 // of them. anyDay tells that the file has rows that are copies whatever their
 // day. All intakes must be closed.
 func (m *Merger) Ask(unit schemas.Unit, anyDay bool) (may bool, ids []string) {
-	if c := m.units[unit]; c != nil && c.fresh > 0 {
+	if c := m.units[unit]; c != nil && (c.fresh > 0 || c.gone > 0) {
 		return true, nil
 	}
 	many := m.asked.n > askedMost

@@ -15,6 +15,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"usagelake/schemas"
+	"usagelake/sink/disk"
 )
 
 const (
@@ -31,9 +32,10 @@ type Quarantined struct {
 	ID     string         `json:"source_id"`
 	Reason schemas.Reason `json:"reason"`
 	Line   int64          `json:"line"`
-	Offset int64          `json:"offset"` // in the decompressed source
-	Length int64          `json:"length"` // bytes
-	Hash   string         `json:"hash"`   // XXH3-128 of the bytes seen
+	Ord    int            `json:"ord,omitempty"` // of the record among those that begin on the line, from 0
+	Offset int64          `json:"offset"`        // in the decompressed source
+	Length int64          `json:"length"`        // bytes
+	Hash   string         `json:"hash"`          // XXH3-128 of the bytes seen
 	// Raw is the text: with long strings shortened unless the run was told to
 	// keep all. RawBase64 stands in its place where it is no UTF-8.
 	Raw       string `json:"raw,omitempty"`
@@ -41,30 +43,58 @@ type Quarantined struct {
 	Whole     bool   `json:"whole"` // Raw is all of the record
 }
 
-// MakeQuarantined describes a record. doc is what was read of it; Length is
-// its true length. whole keeps long texts.
-func MakeQuarantined(reason schemas.Reason, line, offset, length int64, doc []byte, whole bool) Quarantined {
+// Fill takes over the text of a record, of which doc was read. whole keeps long
+// texts. Reason and Length must be set.
+func (q *Quarantined) Fill(doc []byte, whole bool) {
 	sum := xxh3.Hash128(doc).Bytes()
-	q := Quarantined{Reason: reason, Line: line, Offset: offset, Length: length, Hash: hex.EncodeToString(sum[:])}
+	q.Hash = hex.EncodeToString(sum[:])
 	raw := doc
 	if !whole {
-		raw = shorten(doc, reason == schemas.NotJSON || reason == schemas.LineTooLong)
+		raw = shorten(doc, q.Reason == schemas.NotJSON || q.Reason == schemas.LineTooLong)
 		if len(raw) > maxRaw {
 			raw = raw[:maxRaw]
 		}
 	}
-	q.Whole = int64(len(raw)) == length && bytes.Equal(raw, doc)
+	q.Whole = int64(len(raw)) == q.Length && bytes.Equal(raw, doc)
 	if utf8.Valid(raw) {
 		q.Raw = string(raw)
 	} else {
 		q.RawBase64 = bytes.Clone(raw)
 	}
-	return q
 }
 
-// Spool keeps quarantined records in a file until their sources are known:
-// of a record it holds no more than its place in memory.
+// Text is what is kept of the record.
+func (q *Quarantined) Text() []byte {
+	if q.RawBase64 != nil {
+		return q.RawBase64
+	}
+	return []byte(q.Raw)
+}
+
+// ReadQuarantine hands out the records of a file that WriteQuarantine wrote.
+func ReadQuarantine(r io.Reader, each func(*Quarantined) error) error {
+	dec := json.NewDecoder(bufio.NewReaderSize(r, 64<<10))
+	for {
+		var q Quarantined
+		switch err := dec.Decode(&q); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
+		if err := each(&q); err != nil {
+			return err
+		}
+	}
+}
+
+// Spool keeps quarantined records in a scratch file until their sources are
+// known: of a record it holds no more than its place in memory.
 type Spool struct {
+	scratch Scratch
+	name    string
+	file    disk.Writer
 	w       *bufio.Writer
 	size    int64
 	entries []spooled
@@ -76,8 +106,14 @@ type spooled struct {
 	start, end int64 // in the spool
 }
 
-// NewSpool makes a spool that writes to w, which the caller closes.
-func NewSpool(w io.Writer) *Spool { return &Spool{w: bufio.NewWriterSize(w, 64<<10)} }
+// NewSpool makes a spool with its file.
+func NewSpool(scratch Scratch, name string) (*Spool, error) {
+	f, err := scratch.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &Spool{scratch: scratch, name: name, file: f, w: bufio.NewWriterSize(f, 64<<10)}, nil
+}
 
 // Len is the count of records.
 func (s *Spool) Len() int { return len(s.entries) }
@@ -94,19 +130,34 @@ func (s *Spool) Add(source int32, q *Quarantined) error {
 	return err
 }
 
-// Flush makes all that was added readable.
-func (s *Spool) Flush() error { return s.w.Flush() }
+// Close makes all that was added readable, and ends the spool.
+func (s *Spool) Close() error {
+	err := s.w.Flush()
+	if e := s.file.Close(); err == nil {
+		err = e
+	}
+	return err
+}
 
-// WriteQuarantine writes the records of several spools, with the names of
-// their sources, in the order of source_file, source_id and offset. files
-// reads what the spools wrote.
-func WriteQuarantine(w io.Writer, spools []*Spool, files []io.ReaderAt, sources *Sources) error {
+// WriteQuarantine writes the records of several closed spools, with the names
+// of their sources, in the order of source_file, source_id and offset.
+func WriteQuarantine(w io.Writer, spools []*Spool, sources *Sources) error {
 	type entry struct {
 		spooled
 		file int
 	}
 	var all []entry
+	files := make([]disk.Reader, len(spools))
 	for i, s := range spools {
+		if len(s.entries) == 0 {
+			continue
+		}
+		f, err := s.scratch.Open(s.name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		files[i] = f
 		for _, e := range s.entries {
 			all = append(all, entry{e, i})
 		}

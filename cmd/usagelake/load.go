@@ -1,29 +1,28 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"usagelake"
 )
 
 func loadCommand() *cobra.Command {
-	var (
-		cfg     usagelake.Config
-		verbose bool
-		asJSON  bool
-		format  string
-	)
+	var cfg usagelake.Config
+	var out output
 	cmd := &cobra.Command{
 		Use:   "load INPUT... --lake DIR",
 		Short: "Load usage logs into a lake",
@@ -40,50 +39,172 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 		Example: `  usagelake load logs/ --lake ./lake
   usagelake load 'exports/**/*.jsonl.gz' --lake ./lake --set provider=openai
   zcat big.jsonl.gz | usagelake load - --lake ./lake --event-time 2026-08-21`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &usageError{errors.New("load needs at least one INPUT; usagelake load --help tells more")}
-			}
-			return nil
-		},
+		Args: inputArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = args
-			return runLoad(cmd, cfg, output{verbose, asJSON, format})
+			return out.run(cmd, cfg, usagelake.Load, summary)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake; made where it is missing")
+	lakeFlag(f, &cfg)
+	recordFlags(f, &cfg)
+	inputFlags(f, &cfg)
+	runFlags(f, &cfg)
+	out.flags(f)
+	return cmd
+}
+
+func planCommand() *cobra.Command {
+	var cfg usagelake.Config
+	var out output
+	cmd := &cobra.Command{
+		Use:   "plan INPUT... --lake DIR",
+		Short: "Show what a load would do, and change nothing",
+		Long: `Read the inputs as load would, and show for every partition what it holds and
+what it would hold, and for every input whether it is new, goes on or is known.
+Nothing is written into the lake; scratch files go to $TMPDIR. The flags are
+those of load, and so are the exit codes.`,
+		Example: `  usagelake plan logs/ --lake ./lake`,
+		Args:    inputArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg.Inputs = args
+			out.verbose = true
+			return out.run(cmd, cfg, usagelake.Plan, planSummary)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	lakeFlag(f, &cfg)
+	recordFlags(f, &cfg)
+	inputFlags(f, &cfg)
+	runFlags(f, &cfg)
+	out.flags(f)
+	return cmd
+}
+
+func replayCommand() *cobra.Command {
+	var cfg usagelake.Config
+	var out output
+	cmd := &cobra.Command{
+		Use:   "replay --lake DIR",
+		Short: "Read quarantined records again, after an upgrade or with other flags",
+		Long: `Read the records in DIR/quarantine again. What can be read now comes into the
+table, into the days it belongs to and exactly once; what still fails stays.
+Give the flags that the load had, or better ones: they are not remembered.
+A record whose text was shortened is read from the file it came from; if that is
+gone or was changed, the record stays.
+
+` + exitCodes,
+		Example: `  usagelake replay --lake ./lake
+  usagelake replay --lake ./lake --set model=gpt-image-1 --tz Europe/Berlin`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return out.run(cmd, cfg, usagelake.Replay, summary)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	lakeFlag(f, &cfg)
+	recordFlags(f, &cfg)
+	runFlags(f, &cfg)
+	out.flags(f)
+	return cmd
+}
+
+func forgetCommand() *cobra.Command {
+	var cfg usagelake.Config
+	var out output
+	cmd := &cobra.Command{
+		Use:   "forget SOURCE --lake DIR",
+		Short: "Take the rows of a source out of a lake",
+		Long: `Take the rows of a source out of the table, its quarantined records, and all
+knowledge of it: loading the file again loads it anew. Copies of its calls that
+had given way to it come back from their own files, which are read again with
+the flags given here; a file that is gone is named, and the exit code is 3.
+
+SOURCE is a source's id (or its first four digits and more), its path, or its
+source_file; usagelake status --json lists them.
+
+` + exitCodes,
+		Example: `  usagelake forget exports/2026-08-21.jsonl --lake ./lake
+  usagelake forget 5d41402abc4b --lake ./lake`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{fmt.Errorf("forget needs one SOURCE; usagelake forget --help tells more")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return out.run(cmd, cfg, func(ctx context.Context, cfg usagelake.Config) (*usagelake.Report, error) {
+				return usagelake.Forget(ctx, cfg, args[0])
+			}, forgetSummary)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	lakeFlag(f, &cfg)
+	recordFlags(f, &cfg)
+	runFlags(f, &cfg)
+	out.flags(f)
+	return cmd
+}
+
+func inputArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return &usageError{fmt.Errorf("%s needs at least one INPUT; usagelake %[1]s --help tells more", cmd.Name())}
+	}
+	return nil
+}
+
+func lakeFlag(f *pflag.FlagSet, cfg *usagelake.Config) {
+	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake; load makes it where it is missing")
+}
+
+// recordFlags say how records are read.
+func recordFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringArrayVar(&cfg.Set, "set", nil, "`column=value` for a column that records leave empty, such as model=gpt-image-1 (repeatable)")
 	f.StringVar(&cfg.PathColumns, "path-columns", "", "take columns from paths below INPUT by a `pattern`, such as '{project_id}/{date}/*.jsonl'")
 	f.StringVar(&cfg.EventTime, "event-time", "", "event `time` of records that have none of their own")
 	f.BoolVar(&cfg.StrictTime, "strict-time", false, "quarantine records that have no event time of their own")
 	f.StringVar(&cfg.TimeZone, "tz", "", "time `zone` of times that name none, such as Europe/Berlin (default UTC)")
-	f.StringVar(&cfg.From, "from", "", "load only event dates from this `date` on (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "load only event dates before this `date` (UTC, YYYY-MM-DD)")
-	f.IntVar(&cfg.MaxPartitions, "max-partitions", 400, "`number` of new partitions that the load may open; more stop it before publishing")
 	f.StringVar(&cfg.MaxQuarantine, "max-quarantine", "1%", "`limit` of records in quarantine: a share (10 are always allowed) or a count")
 	f.BoolVar(&cfg.QuarantineRaw, "quarantine-raw", false, "keep quarantined records whole, long texts included")
 	f.Int64Var(&cfg.MaxLine, "max-line", 256<<20, "longest record in `bytes`; longer ones are quarantined")
+}
+
+// inputFlags say what is read.
+func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
+	f.StringVar(&cfg.From, "from", "", "load only event dates from this `date` on (UTC, YYYY-MM-DD)")
+	f.StringVar(&cfg.To, "to", "", "load only event dates before this `date` (UTC, YYYY-MM-DD)")
 	f.BoolVar(&cfg.AllowEmpty, "allow-empty", false, "an INPUT that matches nothing is no error")
 	f.IntVar(&cfg.Buckets, "buckets", 0, "`number` of files per partition, fixed when the lake is made (default 1)")
+}
+
+// runFlags say how the work is done.
+func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
+	f.IntVar(&cfg.MaxPartitions, "max-partitions", 400, "`number` of new partitions that may be opened; more stop the run before publishing")
 	f.StringVar(&cfg.Codec, "codec", "zstd", "`name` of the compression of Parquet files: zstd or snappy")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
 	f.Var(&size{&cfg.Memory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
 	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
-	f.BoolVarP(&verbose, "verbose", "v", false, "print the summary also where there is no terminal")
-	f.BoolVar(&asJSON, "json", false, "print a report with the books of every source as JSON")
-	f.StringVar(&format, "log-format", "text", "`format` of warnings on standard error: text or json")
-	return cmd
 }
 
+// output says what is printed, and how.
 type output struct {
 	verbose bool
 	json    bool
 	format  string
 }
 
-func runLoad(cmd *cobra.Command, cfg usagelake.Config, out output) error {
+func (out *output) flags(f *pflag.FlagSet) {
+	f.BoolVarP(&out.verbose, "verbose", "v", false, "print the summary also where there is no terminal")
+	f.BoolVar(&out.json, "json", false, "print a report with the books of every source as JSON")
+	f.StringVar(&out.format, "log-format", "text", "`format` of warnings on standard error: text or json")
+}
+
+// run makes a change of a lake and prints what it did.
+func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), print func(io.Writer, *usagelake.Report)) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	switch out.format {
 	case "text":
@@ -98,14 +219,15 @@ func runLoad(cmd *cobra.Command, cfg usagelake.Config, out output) error {
 		bar = newProgress(stderr)
 		cfg.Progress = bar.update
 	}
-	report, err := usagelake.Load(cmd.Context(), cfg)
+	limitMemory(cfg.Memory)
+	report, err := do(cmd.Context(), cfg)
 	bar.finish()
 	if out.json {
 		if e := writeJSON(stdout, report, err); e != nil && err == nil {
 			err = e
 		}
 	} else if err == nil && (out.verbose || isTerminal(stdout)) {
-		summary(stdout, report)
+		print(stdout, report)
 	}
 	for _, p := range report.Problems {
 		if out.format == "json" {
@@ -118,6 +240,18 @@ func runLoad(cmd *cobra.Command, cfg usagelake.Config, out output) error {
 		return errProblems
 	}
 	return err
+}
+
+// besides is the memory that a run takes beside its budget, in bytes: blocks,
+// tables, encoders.
+const besides = 96 << 20
+
+// limitMemory lets the garbage collector keep the process near its budget. A
+// limit from outside (GOMEMLIMIT) stays.
+func limitMemory(budget int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(cmp.Or(budget, usagelake.DefaultMemory) + besides)
+	}
 }
 
 // withoutTime leaves the time to cron and journald.

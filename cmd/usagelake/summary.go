@@ -11,6 +11,55 @@ import (
 	"usagelake/schemas"
 )
 
+// planSummary prints what a load would do, for people.
+func planSummary(w io.Writer, r *usagelake.Report) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, in := range r.Inputs {
+		switch b := in.Books; {
+		case in.State == usagelake.Known:
+		case b == nil:
+			fmt.Fprintf(t, "%s\t%s\n", in.State, in.Path)
+		default:
+			fmt.Fprintf(t, "%s\t%s\t%s records, %s rows\n", in.State, in.Path, number(b.Records), number(b.Rows))
+		}
+	}
+	t.Flush()
+	if len(r.Files) > 0 {
+		fmt.Fprintln(t, "\npartition\trows\ttokens in\ttokens out\treported cost")
+	}
+	for _, f := range r.Files {
+		was := usagelake.Held{}
+		if f.Before != nil {
+			was = *f.Before
+		}
+		change := func(c schemas.Col) string { return arrow(grouped(was.Sums.Text(c)), grouped(f.Sums.Text(c))) }
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", strings.TrimPrefix(f.Path, "event_date="), arrow(number(was.Rows), number(f.Rows)),
+			change(schemas.InputTokens), change(schemas.OutputTokens), change(schemas.ReportedCostUSD))
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+	summary(w, r)
+}
+
+func arrow(was, is string) string {
+	if was == is {
+		return is
+	}
+	return was + " -> " + is
+}
+
+// forgetSummary prints what was taken out, and what came back for it.
+func forgetSummary(w io.Writer, r *usagelake.Report) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "rows taken out\t%s\n", number(r.Displaced))
+	fmt.Fprintf(t, "rows that came back\t%s\n", number(r.Books.Rows))
+	for _, in := range r.Inputs {
+		fmt.Fprintf(t, "  read again\t%s\n", in.Path)
+	}
+	fmt.Fprintf(t, "partitions written\t%s\n", number(int64(len(r.Partitions))))
+	t.Flush()
+}
+
 // summary prints what a load did, for people.
 func summary(w io.Writer, r *usagelake.Report) {
 	b := &r.Books
@@ -28,7 +77,7 @@ func summary(w io.Writer, r *usagelake.Report) {
 	}
 	var kinds []string
 	for _, s := range []usagelake.InputState{
-		usagelake.Loaded, usagelake.Continued, usagelake.Known, usagelake.Same, usagelake.Empty, usagelake.Failed, usagelake.Damaged,
+		usagelake.Loaded, usagelake.Continued, usagelake.Known, usagelake.Same, usagelake.Empty, usagelake.Failed, usagelake.Damaged, usagelake.Replayed,
 	} {
 		if n := states[s]; n > 0 {
 			kinds = append(kinds, fmt.Sprintf("%d %s", n, s))
