@@ -358,9 +358,7 @@ func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
 
 func (b *builder) release() {
 	b.vals.Release()
-	if b.words != nil {
-		b.words.Release()
-	}
+	b.unshare()
 	if b.own != nil {
 		b.own.Release()
 	}
@@ -392,6 +390,7 @@ func (b *builder) append(p *page, from, to, k int) int {
 			b.share(p.dict)
 			appendValues(v, p, from, to, p.idx[k:end])
 		} else {
+			b.unshare()
 			appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(b.index(p.str.at(k))) })
 		}
 	}
@@ -432,12 +431,23 @@ func (b *builder) share(dict *texts) {
 	if b.dict == dict {
 		return
 	}
+	b.unshare()
 	s := array.NewStringBuilder(b.mem)
 	defer s.Release()
+	s.Reserve(dict.len())
+	s.ReserveData(dict.size(0, dict.len()))
 	for i := range dict.len() {
 		s.BinaryBuilder.Append(dict.at(i))
 	}
 	b.dict, b.words = dict, s.NewArray()
+}
+
+// unshare gives the dictionary up. It can be as large as many pages.
+func (b *builder) unshare() {
+	if b.words != nil {
+		b.words.Release()
+	}
+	b.dict, b.words = nil, nil
 }
 
 // index is the number of s in the batch's own dictionary.
