@@ -106,7 +106,7 @@ func eachPage(chunk parquet.ColumnChunk, c schemas.Col, rows int64, fn func(*pag
 	defer nameColumn(&err, c)
 	defer guard(&err)
 	r := openPages(chunk, c, rows)
-	defer r.close()
+	defer func() { err = cmp.Or(err, r.close()) }()
 	for {
 		if err := r.next(); err == io.EOF {
 			return nil
