@@ -12,11 +12,11 @@ import (
 	"usagelake/schemas"
 )
 
-// slim is a million calls as a gateway logs them.
-func slim() *input {
+// slim is n calls as a gateway logs them.
+func slim(n int) *input {
 	rng := rand.New(rand.NewPCG(1, 2))
 	models := []string{"gpt-4o", "gpt-4o-mini", "o3", "claude-sonnet-4", "gemini-2.5-pro"}
-	return newInput(1_000_000, 16_384, func(i int, r *schemas.Row) {
+	return newInput(n, 16_384, func(i int, r *schemas.Row) {
 		r.SetString(schemas.RequestID, fmt.Sprintf("%08x-%04x-%04x-%04x-%012x",
 			rng.Uint32(), rng.Uint32()>>16, rng.Uint32()>>16, rng.Uint32()>>16, rng.Uint64()>>16))
 		r.SetString(schemas.Operation, "chat")
@@ -34,7 +34,7 @@ func slim() *input {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	in := slim()
+	in := slim(1_000_000)
 	for _, jobs := range []int{1, 2} {
 		b.Run(fmt.Sprint("jobs=", jobs), func(b *testing.B) {
 			b.ReportAllocs()
@@ -48,7 +48,7 @@ func BenchmarkWrite(b *testing.B) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	data := slim().write(b, WriteOptions{})
+	data := slim(1_000_000).write(b, WriteOptions{})
 	b.ReportMetric(float64(len(data))/1e6, "MB/file")
 	b.ReportAllocs()
 	for b.Loop() {
@@ -65,7 +65,7 @@ var identityColumns = []schemas.Col{
 }
 
 func BenchmarkRead(b *testing.B) {
-	data := slim().write(b, WriteOptions{})
+	data := slim(1_000_000).write(b, WriteOptions{})
 	for _, tt := range []struct {
 		name string
 		cols []schemas.Col

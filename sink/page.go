@@ -32,14 +32,6 @@ func (p *page) null(row int) bool { return p.valid != nil && p.valid[row] == 0 }
 
 func (p *page) bool(i int) bool { return p.bits[i>>3]&(1<<(i&7)) != 0 }
 
-// text is the string with number i among those that are not NULL.
-func (p *page) text(i int) []byte {
-	if p.dict != nil {
-		return p.dict.at(int(p.idx[i]))
-	}
-	return p.str.at(i)
-}
-
 // texts are adjoining strings.
 type texts struct {
 	data    []byte
@@ -47,6 +39,14 @@ type texts struct {
 }
 
 func (t *texts) len() int { return max(len(t.offsets)-1, 0) }
+
+// size is the bytes of the strings [from, to).
+func (t *texts) size(from, to int) int {
+	if from == to {
+		return 0
+	}
+	return int(t.offsets[to] - t.offsets[from])
+}
 
 func (t *texts) at(i int) []byte { return t.data[t.offsets[i]:t.offsets[i+1]] }
 
@@ -106,7 +106,7 @@ func eachPage(chunk parquet.ColumnChunk, c schemas.Col, rows int64, fn func(*pag
 	defer nameColumn(&err, c)
 	defer guard(&err)
 	r := openPages(chunk, c, rows)
-	defer r.close()
+	defer func() { err = cmp.Or(err, r.close()) }()
 	for {
 		if err := r.next(); err == io.EOF {
 			return nil

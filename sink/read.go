@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +23,9 @@ const batchRows = 16_384
 // sourceField is how a schemas.Builder names Batch.Source.
 const sourceField = "source"
 
-// Read loads the rows of a file, in their order. The caller releases the
-// batches. See OpenRows.
-func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources) ([]*schemas.Batch, error) {
-	rows, err := OpenRows(r, size, mem, sources)
+// Read is all batches of OpenRows. The caller releases them.
+func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources, cols ...schemas.Col) ([]*schemas.Batch, error) {
+	rows, err := OpenRows(r, size, mem, sources, cols...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,16 +245,23 @@ func (s *sourceReader) take(n int) (arrow.Array, error) {
 	b := array.NewInt32Builder(s.mem)
 	defer b.Release()
 	b.Reserve(n)
+	last, src := [2]int32{-1, -1}, int32(0)
 	for i := range n {
-		pair := [2]int32{files[i], ids[i]}
-		src, ok := s.known[pair]
-		if !ok {
-			src = s.sources.Intern(Source{s.file.names[pair[0]], s.id.names[pair[1]]})
-			s.known[pair] = src
+		if pair := [2]int32{files[i], ids[i]}; pair != last {
+			last, src = pair, s.intern(pair)
 		}
 		b.UnsafeAppend(src)
 	}
 	return b.NewArray(), nil
+}
+
+func (s *sourceReader) intern(pair [2]int32) int32 {
+	src, ok := s.known[pair]
+	if !ok {
+		src = s.sources.Intern(Source{s.file.names[pair[0]], s.id.names[pair[1]]})
+		s.known[pair] = src
+	}
+	return src
 }
 
 // labelReader reads a column as labels, whose idx is that of the page.
@@ -291,11 +298,11 @@ func (l *labelReader) close() error {
 }
 
 // SourceIDs lists the source ids of a file, sorted. It reads that column alone,
-// and only its dictionaries where they say all.
-func SourceIDs(r io.ReaderAt, size int64) (ids []string, err error) {
+// and of a row group where the dictionary says all, only its first page.
+func SourceIDs(r io.ReaderAt, size int64) (_ []string, err error) {
 	defer func() {
 		if err != nil {
-			ids, err = nil, fmt.Errorf("read: %w", err)
+			err = fmt.Errorf("read: %w", err)
 		}
 	}()
 	defer guard(&err)
@@ -303,25 +310,28 @@ func SourceIDs(r io.ReaderAt, size int64) (ids []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var l labels
+	var ids labelReader
+	defer func() { ids.close() }()
 	for i, g := range f.RowGroups() {
-		stats := f.Metadata().RowGroups[i].Columns[schemas.SourceID].MetaData.EncodingStats
-		whole := !slices.ContainsFunc(stats, func(s format.PageEncodingStats) bool {
-			return s.PageType == format.DataPage && s.Encoding != format.RLEDictionary
-		})
-		err := eachPage(g.ColumnChunks()[schemas.SourceID], schemas.SourceID, g.NumRows(), func(p *page) error {
-			if err := l.add(p); err != nil || !whole {
-				return err
+		rows, dict := g.NumRows(), int64(0)
+		for _, s := range f.Metadata().RowGroups[i].Columns[schemas.SourceID].MetaData.EncodingStats {
+			if s.PageType == format.DataPage && s.Encoding == format.RLEDictionary {
+				dict += int64(s.Count) * pageRows
 			}
-			return io.EOF // the first page has brought the dictionary
-		})
-		if err != nil {
-			return nil, fmt.Errorf("row group %d: %w", i, err)
 		}
-		l.idx = l.idx[:0]
+		ids.close()
+		ids.pages = openPages(g.ColumnChunks()[schemas.SourceID], schemas.SourceID, rows)
+		for left := rows; left > 0; left -= pageRows {
+			if _, err := ids.take(int(min(left, pageRows))); err != nil {
+				return nil, fmt.Errorf("row group %d: %w", i, err)
+			}
+			if dict >= rows {
+				break // the first page brought the dictionary
+			}
+		}
 	}
-	slices.Sort(l.names)
-	return l.names, nil
+	slices.Sort(ids.names)
+	return ids.names, nil
 }
 
 // builder makes the arrays of one column out of pages.
@@ -348,9 +358,7 @@ func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
 
 func (b *builder) release() {
 	b.vals.Release()
-	if b.words != nil {
-		b.words.Release()
-	}
+	b.unshare()
 	if b.own != nil {
 		b.own.Release()
 	}
@@ -359,29 +367,55 @@ func (b *builder) release() {
 // append adds the rows [from, to) of p, whose first value is number k, and
 // returns the number of the value behind.
 func (b *builder) append(p *page, from, to, k int) int {
+	end := k + to - from
+	if p.valid != nil {
+		end = k + bytes.Count(p.valid[from:to], []byte{1})
+	}
 	b.vals.Reserve(to - from)
 	switch v := b.vals.(type) {
 	case *array.Float64Builder:
-		return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.f64[k]) })
+		appendValues(v, p, from, to, p.f64[k:end])
 	case *array.Int64Builder:
-		return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.i64[k]) })
+		appendValues(v, p, from, to, p.i64[k:end])
 	case *array.TimestampBuilder:
-		return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(arrow.Timestamp(p.i64[k])) })
+		times := arrow.TimestampTraits.CastFromBytes(arrow.Int64Traits.CastToBytes(p.i64[k:end]))
+		appendValues(v, p, from, to, times)
 	case *array.BooleanBuilder:
-		return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.bool(k)) })
+		appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.bool(k)) })
 	case *array.StringBuilder:
-		return appendRows(v, p, from, to, k, func(k int) { v.BinaryBuilder.Append(p.text(k)) })
+		v.ReserveData(p.str.size(k, end))
+		appendRows(v, p, from, to, k, func(k int) { v.BinaryBuilder.Append(p.str.at(k)) })
 	case *array.Int32Builder:
 		if p.dict != nil {
 			b.share(p.dict)
-			return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.idx[k]) })
+			appendValues(v, p, from, to, p.idx[k:end])
+		} else {
+			b.unshare()
+			appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(b.index(p.str.at(k))) })
 		}
-		return appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(b.index(p.text(k))) })
 	}
-	return k
+	return end
 }
 
-func appendRows(b array.Builder, p *page, from, to, k int, value func(k int)) int {
+// valuesBuilder is a builder with room for what is appended.
+type valuesBuilder[T any] interface {
+	array.Builder
+	AppendValues(values []T, valid []bool)
+	UnsafeAppend(T)
+}
+
+// appendValues adds the rows [from, to) of p, of which values are not NULL.
+func appendValues[T any](b valuesBuilder[T], p *page, from, to int, values []T) {
+	if len(values) == to-from {
+		b.AppendValues(values, nil)
+		return
+	}
+	appendRows(b, p, from, to, 0, func(k int) { b.UnsafeAppend(values[k]) })
+}
+
+// appendRows adds the rows [from, to) of p; value adds that with number k,
+// which counts up from the k given.
+func appendRows(b array.Builder, p *page, from, to, k int, value func(k int)) {
 	for i := from; i < to; i++ {
 		if p.null(i) {
 			b.AppendNull()
@@ -390,7 +424,6 @@ func appendRows(b array.Builder, p *page, from, to, k int, value func(k int)) in
 		value(k)
 		k++
 	}
-	return k
 }
 
 // share makes an array of the file's dictionary.
@@ -398,12 +431,23 @@ func (b *builder) share(dict *texts) {
 	if b.dict == dict {
 		return
 	}
+	b.unshare()
 	s := array.NewStringBuilder(b.mem)
 	defer s.Release()
+	s.Reserve(dict.len())
+	s.ReserveData(dict.size(0, dict.len()))
 	for i := range dict.len() {
 		s.BinaryBuilder.Append(dict.at(i))
 	}
 	b.dict, b.words = dict, s.NewArray()
+}
+
+// unshare gives the dictionary up. It can be as large as many pages.
+func (b *builder) unshare() {
+	if b.words != nil {
+		b.words.Release()
+	}
+	b.dict, b.words = nil, nil
 }
 
 // index is the number of s in the batch's own dictionary.
