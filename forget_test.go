@@ -168,9 +168,9 @@ func TestForgetBringsBack(t *testing.T) {
 		"grown by a better copy": {func(t *testing.T, path string) {
 			write(t, path, lesser+call("x", at, 5, 9))
 		}, "1/1 5/9", ""},
-		"changed":   {func(t *testing.T, path string) { write(t, path, "{}\n"+lesser) }, "1/1", "does not hold it any more"},
-		"shrunk":    {func(t *testing.T, path string) { write(t, path, lesser[:20]) }, "1/1", "does not hold it any more"},
-		"packed":    {func(t *testing.T, path string) { write(t, path, packed(t, ".gz", lesser)) }, "5/1 1/1", ""},
+		"changed": {func(t *testing.T, path string) { write(t, path, "{}\n"+lesser) }, "1/1", "does not hold it any more"},
+		"shrunk":  {func(t *testing.T, path string) { write(t, path, lesser[:20]) }, "1/1", "does not hold it any more"},
+		"packed":  {func(t *testing.T, path string) { write(t, path, packed(t, ".gz", lesser)) }, "5/1 1/1", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

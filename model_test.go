@@ -139,14 +139,14 @@ func randomLines(rt *rapid.T, n *int, most int) []string {
 		}
 		usage := fmt.Sprintf(`"model":"m","usage":{"prompt_tokens":%d,"completion_tokens":%d}`,
 			rapid.IntRange(0, 2).Draw(rt, "in"), rapid.IntRange(0, 2).Draw(rt, "out"))
-		switch rapid.IntRange(0, 8).Draw(rt, "kind") {
+		switch rapid.IntRange(0, 9).Draw(rt, "kind") {
 		case 0:
 			lines = append(lines, fmt.Sprintf(`{"message":%d}`, *n))
 		case 1:
 			lines = append(lines, fmt.Sprintf(`{"broken":%d,"text":"<a & b>"`, *n))
-		case 2:
+		case 2, 3, 4:
 			lines = append(lines, fmt.Sprintf(`{%s,%s}`, who, usage))
-		case 3, 4:
+		case 5, 6:
 			lines = append(lines, fmt.Sprintf(`{"timestamp":%q,%s,%s}`, day.Add(time.Duration(second)*time.Second).Format(time.RFC3339), who, usage))
 		default:
 			lines = append(lines, fmt.Sprintf(`{"created":%d,%s,%s}`, day.Unix()+second, who, usage))
