@@ -519,7 +519,10 @@ type world struct {
 	rnd    *rand.Rand
 	ids    int
 	days   int
+	kinds  []string // values of dialect
+	steady bool     // times stay as they are
 	labels int
+	times  []string         // values of event_time_source
 	taken  map[Source]int64 // lines of sources so far
 }
 
@@ -533,15 +536,15 @@ func (w *world) row(src Source, line, row int64) *modelRow {
 	r := &modelRow{
 		source: src, line: line, row: row,
 		time:    at.Start() + oneOf[int64](w.rnd, 0, 0, 1, 43_200_000_000, 86_399_999_999),
-		from:    oneOf(w.rnd, schemas.FromBody, schemas.FromBody, schemas.FromEnvelope, schemas.FromEnvelope, schemas.FromFileTime, schemas.FromFlag),
-		dialect: oneOf(w.rnd, "a.body", "a.body", "a.plain", "b.transport", "c.model"),
+		from:    oneOf(w.rnd, w.times...),
+		dialect: oneOf(w.rnd, w.kinds...),
 		model:   oneOf(w.rnd, "", "m", "m", "n"),
 		in:      int64(w.rnd.IntN(4)) - 1, out: int64(w.rnd.IntN(4)) - 1,
 		cost:  int64(w.rnd.IntN(3)) * 1_000_001,
 		flags: oneOf(w.rnd, "", "", "", schemas.FlagIDFromContent, schemas.FlagModelFilled, "fractional_tokens,total_derived"),
 		label: fmt.Sprint("row ", w.labels),
 	}
-	if n := w.rnd.IntN(w.ids + 2); n < w.ids {
+	if n := w.rnd.IntN(w.ids + 1); n < w.ids {
 		r.id = fmt.Sprint("id-", n)
 	}
 	if r.dialect == "b.transport" {
@@ -565,6 +568,12 @@ func (w *world) copyOf(r *modelRow) *modelRow {
 // fresh draws the rows of one merge, and what is read again or forgotten.
 func (w *world) fresh(n int, table []*modelRow, known []Source, first bool) (rows []*modelRow, again, forget map[Source]bool) {
 	again, forget = map[Source]bool{}, map[Source]bool{}
+	if first || !w.steady {
+		w.times = oneOf(w.rnd,
+			[]string{schemas.FromBody, schemas.FromBody, schemas.FromEnvelope, schemas.FromEnvelope, schemas.FromFileTime, schemas.FromFlag},
+			[]string{schemas.FromBody}, []string{schemas.FromEnvelope}, []string{schemas.FromFileTime},
+		)
+	}
 	var active []Source
 	for i := range 1 + w.rnd.IntN(3) { // new ones; some have the same file
 		active = append(active, Source{File: oneOf(w.rnd, "f", "f", "g", "h/i"), ID: fmt.Sprintf("%c-%d-%d", 'a'+rune(w.rnd.IntN(26)), w.labels, i)})
@@ -630,8 +639,10 @@ func TestMergerLikeTheModel(t *testing.T) {
 		checks++
 		w := &world{
 			rnd:  rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)),
-			ids:  rapid.IntRange(1, 6).Draw(rt, "ids"),
-			days: rapid.IntRange(1, 5).Draw(rt, "days"), taken: map[Source]int64{},
+			ids:  rapid.IntRange(1, 5).Draw(rt, "ids"),
+			days: rapid.SampledFrom([]int{1, 2, 3, 5, 20}).Draw(rt, "days"), taken: map[Source]int64{},
+			steady: rapid.Bool().Draw(rt, "steady"),
+			kinds:  rapid.SampledFrom([][]string{{"a.plain"}, {"c.model"}, {"a.body", "a.plain", "b.transport", "c.model"}}).Draw(rt, "kinds"),
 		}
 		buckets := rapid.SampledFrom([]int{1, 1, 3}).Draw(rt, "buckets")
 		table := newMergeTable()
@@ -643,7 +654,7 @@ func TestMergerLikeTheModel(t *testing.T) {
 				known[r.source] = true
 			}
 			list := slices.SortedFunc(maps.Keys(known), func(a, b Source) int { return strings.Compare(a.ID, b.ID) })
-			n := rapid.SampledFrom([]int{0, 1, 3, 12, 40, 150}).Draw(rt, "rows")
+			n := rapid.SampledFrom([]int{0, 1, 1, 2, 3, 12, 40, 150}).Draw(rt, "rows")
 			fresh, again, forget := w.fresh(n, rows, list, step == 0)
 			want := mergeModel(rows, fresh, again, forget, buckets)
 
@@ -750,6 +761,7 @@ func TestMergerFails(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &world{
 			rnd: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)), ids: 5, days: 2, taken: map[Source]int64{},
+			kinds: []string{"a.body", "a.plain", "b.transport", "c.model"},
 		}
 		table := newMergeTable()
 		rows, _, _ := w.fresh(40, nil, nil, true)
@@ -855,10 +867,21 @@ func TestMergerOfManyRows(t *testing.T) {
 	}
 	// of the table's rows every one gives way; of the new ones the later half
 	fresh := append(rows(0, n, worldDay+1, src[1], 3), rows(n/2, n, worldDay, src[2], 2)...)
+	stay := fresh[:n:n]
+	// and of these each differs from four others in its source's id alone
+	for i := range n / 15 {
+		for _, id := range []string{"y", "x", "z", "v", "w"} {
+			twin := rows(i, i+1, worldDay+5, Source{"twins", id}, 1)[0]
+			twin.id = ""
+			fresh, stay = append(fresh, twin), append(stay, twin)
+		}
+	}
+	slices.SortFunc(stay, compareModel)
 	var want map[schemas.Unit][]byte
 	for _, w := range []way{
 		wide,
 		{share: 3 << 20, reading: 1 << 20, intakes: 2, jobs: 2, shuffle: 1},
+		{share: 3 << 20, reading: 1 << 40, intakes: 1, jobs: 1},
 	} {
 		mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
 		got, err := table.merge(t.Context(), w, fresh, nil, nil, 1, mem)
@@ -870,7 +893,7 @@ func TestMergerOfManyRows(t *testing.T) {
 		if d := gocmp.Diff(beaten, got.beaten); d != "" {
 			t.Errorf("%+v: beaten -want +got\n%s", w, d)
 		}
-		if len(got.files) != 2 || got.files[schemas.Unit{Day: worldDay}] != nil {
+		if len(got.files) != 3 || got.files[schemas.Unit{Day: worldDay}] != nil {
 			t.Fatalf("%+v: %d units changed", w, len(got.files))
 		}
 		if want == nil {
@@ -883,7 +906,7 @@ func TestMergerOfManyRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			model := modelTable{rows: fresh[:n]}
+			model := modelTable{rows: stay}
 			if d := gocmp.Diff(model.lines(1), lines); d != "" {
 				t.Errorf("-model +table\n%s", d)
 			}
