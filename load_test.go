@@ -28,6 +28,7 @@ import (
 	"usagelake"
 	"usagelake/schemas"
 	"usagelake/sink"
+	"usagelake/sink/disk"
 )
 
 var (
@@ -784,3 +785,33 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("staging holds %v, %v", entries, err)
 	}
 }
+
+// A load that does not fit stops before it writes, and leaves nothing behind.
+func TestSpace(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	in := corpus(t, filepath.Join(dir, "in"), "")
+	fsys := &full{FS: disk.OS{}, free: 16<<20 + 10_000}
+	_, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{in}, Lake: lake, FS: fsys})
+	if !errors.Is(err, usagelake.ErrSpace) {
+		t.Fatal(err)
+	}
+	if len(hashes(t, lake)) > 0 {
+		t.Error("something was published")
+	}
+	if entries, err := os.ReadDir(filepath.Join(lake, "state", "staging")); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+	fsys.free = 1 << 30
+	if _, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{in}, Lake: lake, FS: fsys}); err != nil {
+		t.Error(err)
+	}
+}
+
+// full is a file system with so much space left.
+type full struct {
+	disk.FS
+	free uint64
+}
+
+func (f *full) Free(string) (uint64, error) { return f.free, nil }

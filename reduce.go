@@ -54,6 +54,9 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	if err := s.allowed(lake, units); err != nil {
 		return nil, err
 	}
+	if err := s.hasRoom(t.staged(units)); err != nil {
+		return nil, err
+	}
 	r := &reduced{rows: sink.NewOutcome()}
 	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
 	room := semaphore.NewWeighted(s.reducing())
@@ -124,6 +127,19 @@ func (s *settings) allowed(lake *ledger.Lake, units []sink.Change) error {
 	days := slices.Sorted(maps.Keys(fresh))
 	return fmt.Errorf("%w: %d new event dates from %s to %s, %d are allowed; if that is right, use --max-partitions %d",
 		ErrPartitions, len(days), days[0], days[len(days)-1], s.MaxPartitions, len(days))
+}
+
+// rowBytes is what a new row takes in a file, at least as a rule.
+const rowBytes = 40
+
+// staged is how many bytes, about, the files take that units are staged in.
+func (t *table) staged(units []sink.Change) (n int64) {
+	for _, u := range units {
+		if u.Write {
+			n += t.lake.State.Files[u.Unit.Path()].Bytes + u.Rows*rowBytes
+		}
+	}
+	return n
 }
 
 // table reads the files of the table.
