@@ -57,6 +57,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 		return &v.Verification, err
 	}
 	v.books()
+	v.Problems = append(v.Problems, lake.Audit()...)
 	v.foreign()
 	v.quarantine()
 	return &v.Verification, nil
