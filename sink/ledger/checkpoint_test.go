@@ -218,10 +218,14 @@ func TestAudit(t *testing.T) {
 		want  []string
 	}{
 		"nothing": {func(disk.FS) {}, nil},
-		"a record edited": {func(fsys disk.FS) { edit(t, fsys, recordPath(3), rows) },
-			[]string{"ledger records 3 and 4 do not fit together"}},
-		"the first record edited": {func(fsys disk.FS) { edit(t, fsys, recordPath(1), rows) },
-			[]string{"ledger records 1 and 2 do not fit together"}},
+		"a record edited": {
+			func(fsys disk.FS) { edit(t, fsys, recordPath(3), rows) },
+			[]string{"ledger records 3 and 4 do not fit together"},
+		},
+		"the first record edited": {
+			func(fsys disk.FS) { edit(t, fsys, recordPath(1), rows) },
+			[]string{"ledger records 1 and 2 do not fit together"},
+		},
 		"the first record follows another": {func(fsys disk.FS) {
 			edit(t, fsys, recordPath(1), func(s string) string { return strings.Replace(s, `"prev":""`, `"prev":"00"`, 1) })
 		}, []string{"ledger records 0 and 1 do", "ledger records 1 and 2 do"}},
@@ -232,8 +236,10 @@ func TestAudit(t *testing.T) {
 				}
 			}
 		}, []string{"ledger record 1: is missing", "ledger record 5: is missing"}},
-		"a record cut off": {func(fsys disk.FS) { edit(t, fsys, recordPath(2), func(s string) string { return s[:9] }) },
-			[]string{"ledger record 2: was edited", "ledger records 2 and 3 do"}},
+		"a record cut off": {
+			func(fsys disk.FS) { edit(t, fsys, recordPath(2), func(s string) string { return s[:9] }) },
+			[]string{"ledger record 2: was edited", "ledger records 2 and 3 do"},
+		},
 		"a record in another's place": {func(fsys disk.FS) {
 			edit(t, fsys, recordPath(2), func(string) string {
 				data, err := disk.ReadFile(fsys, recordPath(3))
@@ -243,12 +249,18 @@ func TestAudit(t *testing.T) {
 				return string(data)
 			})
 		}, []string{"ledger record 2: was edited: it says to be record 3", "ledger records 2 and 3 do"}},
-		"a forged count": {func(fsys disk.FS) { forge(t, fsys, checkpoint, `"rows":36`, `"rows":37`) },
-			[]string{"rows differ"}},
-		"a forged source": {func(fsys disk.FS) { forge(t, fsys, checkpoint, `"offset":3`, `"offset":4`) },
-			[]string{"sources differ"}},
-		"a forged file": {func(fsys disk.FS) { forge(t, fsys, checkpoint, `"bytes":3`, `"bytes":4`) },
-			[]string{"files differ"}},
+		"a forged count": {
+			func(fsys disk.FS) { forge(t, fsys, checkpoint, `"rows":36`, `"rows":37`) },
+			[]string{"rows differ"},
+		},
+		"a forged source": {
+			func(fsys disk.FS) { forge(t, fsys, checkpoint, `"offset":3`, `"offset":4`) },
+			[]string{"sources differ"},
+		},
+		"a forged file": {
+			func(fsys disk.FS) { forge(t, fsys, checkpoint, `"bytes":3`, `"bytes":4`) },
+			[]string{"files differ"},
+		},
 	} {
 		fsys := mem.Copy()
 		c.spoil(fsys)
