@@ -106,7 +106,12 @@ func TestCheckpoint(t *testing.T) {
 	if got := checkpoints(t, mem); got != nil {
 		t.Errorf("after 3 records: %s", got)
 	}
-	publish(t, mem, opt, 7)
+	publish(t, mem, opt, 1)
+	four, err := disk.ReadFile(mem, filepath.Join(lakeDir, "state", "checkpoint-000000004.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, mem, opt, 6)
 	if got := checkpoints(t, mem); !reflect.DeepEqual(got, []string{"checkpoint-000000008.json"}) {
 		t.Fatalf("after 10 records: %s", got)
 	}
@@ -136,6 +141,11 @@ func TestCheckpoint(t *testing.T) {
 		audit string // what Audit says
 	}{
 		"as written": {func(disk.FS) {}, 3, ""},
+		"an older one beside it": {func(fsys disk.FS) {
+			if err := disk.WriteFile(fsys, filepath.Join(lakeDir, "state", "checkpoint-000000004.json"), four, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, 3, ""},
 		"a flipped digit of the state": {func(fsys disk.FS) {
 			edit(t, fsys, path, func(s string) string { return strings.Replace(s, `"rows":36`, `"rows":37`, 1) })
 		}, 10, "is damaged"},
@@ -236,6 +246,12 @@ func TestAudit(t *testing.T) {
 				}
 			}
 		}, []string{"ledger record 1: is missing", "ledger record 5: is missing"}},
+		"a record removed, one behind it edited": {func(fsys disk.FS) {
+			if err := fsys.Remove(recordPath(2)); err != nil {
+				t.Fatal(err)
+			}
+			edit(t, fsys, recordPath(5), rows)
+		}, []string{"ledger record 2: is missing", "ledger records 5 and 6 do"}},
 		"a record cut off": {
 			func(fsys disk.FS) { edit(t, fsys, recordPath(2), func(s string) string { return s[:9] }) },
 			[]string{"ledger record 2: was edited", "ledger records 2 and 3 do"},

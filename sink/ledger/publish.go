@@ -228,10 +228,10 @@ func (l *Lake) FileSum(path string) (string, error) {
 }
 
 // sweep removes what a run left that was interrupted or failed: staged files,
-// and small files half written. It removes all it can and returns the first
-// error.
+// and small files half written; of records none is left, since they are written
+// again. It removes all it can and returns the first error.
 func (l *Lake) sweep() (err error) {
-	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}, {l.records(), ".tmp"}} {
+	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}} {
 		entries, e := l.fs.ReadDir(d.dir)
 		if err == nil {
 			err = e
