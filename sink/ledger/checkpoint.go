@@ -150,6 +150,9 @@ func (l *Lake) restore() State {
 	return newState(l.State.Settings)
 }
 
+// errOtherFold: another version of the program wrote a checkpoint.
+var errOtherFold = errors.New("was folded by another version")
+
 func (l *Lake) readCheckpoint(name string) (State, error) {
 	var s State
 	data, err := disk.ReadFile(l.fs, filepath.Join(l.state(), name))
@@ -162,7 +165,7 @@ func (l *Lake) readCheckpoint(name string) (State, error) {
 		return s, fmt.Errorf("is damaged: %w", err)
 	}
 	if c.Format != Format || c.Fold != foldVersion {
-		return s, fmt.Errorf("is of another version (format %d, fold %d)", c.Format, c.Fold)
+		return s, errOtherFold
 	}
 	if name != checkpointName(c.Seq) || Hash(state) != c.SHA256 {
 		return s, errors.New("is damaged")

@@ -160,7 +160,7 @@ func TestCheckpoint(t *testing.T) {
 		}, 11, "one of the two was edited"},
 		"of another fold": {func(fsys disk.FS) {
 			edit(t, fsys, path, func(s string) string { return strings.Replace(s, `"fold":`, `"fold":9`, 1) })
-		}, 10, "another version"},
+		}, 10, ""}, // as after an upgrade
 		"under another name": {func(fsys disk.FS) {
 			if err := fsys.Rename(path, filepath.Join(lakeDir, "state", "checkpoint-000000009.json")); err != nil {
 				t.Fatal(err)
