@@ -242,18 +242,14 @@ func (l *Lake) replace(path string, data []byte) error {
 	return l.place(path)
 }
 
-// prepare writes what place puts in place of path.
+// prepare writes what place puts in place of path. What is left when either
+// fails is swept by Close, or by the next Open.
 func (l *Lake) prepare(path string, data []byte) error {
-	err := disk.WriteFile(l.fs, path+".tmp", data, 0o600)
-	if err != nil {
-		_ = l.fs.Remove(path + ".tmp") // else it is swept later
-	}
-	return err
+	return disk.WriteFile(l.fs, path+".tmp", data, 0o600)
 }
 
 func (l *Lake) place(path string) error {
 	if err := l.fs.Rename(path+".tmp", path); err != nil {
-		_ = l.fs.Remove(path + ".tmp")
 		return err
 	}
 	return l.fs.SyncDir(filepath.Dir(path))
