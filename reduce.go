@@ -422,5 +422,8 @@ func (h *hashed) Write(b []byte) (int, error) {
 	n, err := h.w.Write(b)
 	h.sum.Write(b[:n])
 	h.n += int64(n)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
 	return n, err
 }
