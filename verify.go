@@ -46,6 +46,10 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 		fsys = disk.OS{}
 	}
 	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
+	if errors.Is(err, ledger.ErrBroken) {
+		v.problem("%v; restore state/ledger", err)
+		return &v.Verification, nil
+	}
 	if err != nil {
 		return &v.Verification, err
 	}
