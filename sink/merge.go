@@ -48,7 +48,7 @@ type Merger struct {
 
 	mu       sync.Mutex
 	sections []*section
-	files    []*run
+	files    []*runFile
 	calls    []*callLog
 	places   []*callLog
 	asked    asked
@@ -273,8 +273,8 @@ func (m *Merger) shelve() (err error) {
 }
 
 // run makes a scratch file.
-func (m *Merger) run() (*run, disk.Writer, error) {
-	r := &run{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
+func (m *Merger) run() (*runFile, disk.Writer, error) {
+	r := &runFile{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
 	f, err := r.scratch.Create(r.name)
 	if err != nil {
 		return nil, nil, err
