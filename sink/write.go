@@ -42,16 +42,16 @@ var zstdCodec = zstd.Codec{Level: zstd.SpeedFastest}
 // encoded pages at most. After an error it is of no more use, and w holds a
 // part of a file.
 type Writer struct {
-	unit     schemas.Unit
-	sources  *Sources
-	file     *encode.File
-	jobs     int
-	batches  map[*schemas.Batch]*memos // those of the last call
-	bySource [2]memo                   // source_file and source_id, by index in sources
-	group    int                       // number of the row group, from 1
-	short    bool                      // the last chunk has come
-	facts    Facts
-	err      error
+	unit    schemas.Unit
+	sources *Sources
+	file    *encode.File
+	jobs    int
+	batches map[*schemas.Batch]*memos // those of the last call
+	named   [2]memo                   // of source_file and source_id, by index in sources
+	group   int                       // number of the row group, from 1
+	short   bool                      // the last chunk has come
+	facts   Facts
+	err     error
 }
 
 // NewWriter begins the file of a unit. sources is what the batches' Source
@@ -86,11 +86,7 @@ func (w *Writer) Write(rows Rows) (err error) {
 	default:
 		w.short = n < ChunkRows
 	}
-	c, err := w.chunk(rows)
-	if err != nil {
-		return err
-	}
-	if err := w.encode(c); err != nil {
+	if err := w.encode(w.chunk(rows)); err != nil {
 		return err
 	}
 	w.facts.Rows += int64(len(rows.Order))

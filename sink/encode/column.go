@@ -114,7 +114,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 		b.body = appendBits(b.body, values)
 	case c.Dict():
 		var or int32
-		b.index, or = c.words.index(b.index[:0], values)
+		b.index, or = c.words.index(b.index[:0], values, c.kind == parquet.Double)
 		if err := b.indices(b.index, or); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package encode
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"strings"
 )
@@ -9,58 +10,79 @@ import (
 // wordDict numbers distinct words in the order of their first appearance.
 type wordDict struct {
 	words []uint64
-	slots []int32 // by hash, linear probing: 1 + index into words, 0 if free
+	// Both hold 1 + index into words, 0 where there is none.
+	small []int32 // by value, for small whole numbers
+	slots []int32 // by hash, linear probing, for all others
+	used  int     // slots
 }
 
+// smallMax bounds the numbers that are looked up by value.
+const smallMax = 1 << 17
+
 func (d *wordDict) reset() {
-	d.words = d.words[:0]
+	d.words, d.used = d.words[:0], 0
+	clear(d.small)
 	clear(d.slots)
 }
 
 // index numbers values into dst and returns it with the bits that any of the
 // numbers has.
-func (d *wordDict) index(dst []int32, values []uint64) (_ []int32, or int32) {
-	if len(d.slots) == 0 {
-		d.slots = make([]int32, 1024)
-	}
+func (d *wordDict) index(dst []int32, values []uint64, double bool) (_ []int32, or int32) {
 	for _, v := range values {
-		mask := uint64(len(d.slots) - 1)
-		at := hash(v) & mask
-		var k int32
-		for {
-			k = d.slots[at] - 1
-			if k < 0 {
-				k = d.insert(v, at)
-				break
+		n := v
+		if double {
+			x := math.Float64frombits(v)
+			n = uint64(int64(x))
+			if float64(int64(n)) != x {
+				n = smallMax
 			}
-			if d.words[k] == v {
-				break
-			}
-			at = (at + 1) & mask
 		}
+		var slot *int32
+		switch {
+		case n < uint64(len(d.small)):
+			slot = &d.small[n]
+		case n < smallMax:
+			d.small = append(d.small, make([]int32, max(1024, 1<<bits.Len64(n))-len(d.small))...)
+			slot = &d.small[n]
+		default:
+			slot = d.slot(v)
+		}
+		if *slot == 0 {
+			d.words = append(d.words, v)
+			*slot = int32(len(d.words))
+		}
+		k := *slot - 1
 		or |= k
 		dst = append(dst, k)
 	}
 	return dst, or
 }
 
-func (d *wordDict) insert(v, at uint64) int32 {
-	d.words = append(d.words, v)
-	k := int32(len(d.words))
-	if 2*len(d.words) <= len(d.slots) {
-		d.slots[at] = k
-		return k - 1
-	}
-	d.slots = make([]int32, 2*len(d.slots))
-	mask := uint64(len(d.slots) - 1)
-	for i, v := range d.words {
-		at := hash(v) & mask
-		for d.slots[at] != 0 {
-			at = (at + 1) & mask
+// slot finds v, or a free slot for it.
+func (d *wordDict) slot(v uint64) *int32 {
+	if 2*d.used >= len(d.slots) {
+		old := d.slots
+		d.slots = make([]int32, max(1024, 2*len(old)))
+		for _, k := range old {
+			if k > 0 {
+				*d.find(d.words[k-1]) = k
+			}
 		}
-		d.slots[at] = int32(i + 1)
 	}
-	return k - 1
+	slot := d.find(v)
+	if *slot == 0 {
+		d.used++
+	}
+	return slot
+}
+
+func (d *wordDict) find(v uint64) *int32 {
+	mask := uint64(len(d.slots) - 1)
+	at := hash(v) & mask
+	for d.slots[at] != 0 && d.words[d.slots[at]-1] != v {
+		at = (at + 1) & mask
+	}
+	return &d.slots[at]
 }
 
 // hash spreads the high bits of v, which is where doubles differ, too.
