@@ -19,7 +19,7 @@ import (
 // start of its row group, whatever the values are.
 const (
 	groupRows = 1 << 20 // rows of a row group; the last one may hold fewer
-	pageRows  = 32_768  // rows of a page
+	pageRows  = ChunkRows
 	textRows  = 8_192   // rows of a page of mostly distinct strings
 	dictBytes = 1 << 20 // a dictionary beyond it is given up at the end of the page
 	bloomBits = 10      // for each row of request_id

@@ -84,32 +84,33 @@ func (w *Writer) chunk(rows Rows) *chunk {
 	return c
 }
 
-// flagged is the runs of quality_flags: changed flags are in two batches more,
-// the given texts and NULL.
-func (c *chunk) flagged() (runs []run, changed texts, err error) {
+// flagged is the runs of quality_flags: what is changed lies in two batches
+// more. The first one is returned, the second one is NULL.
+func (c *chunk) flagged() (runs []run, changed part, err error) {
 	extra := int32(len(c.Batches))
 	keys := slices.Sorted(maps.Keys(c.Flags))
 	if first, last := keys[0], keys[len(keys)-1]; first < 0 || last >= len(c.Order) {
-		return nil, changed, fmt.Errorf("flags from row %d to row %d of %d", first, last, len(c.Order))
+		return nil, changed, fmt.Errorf("flags of rows %d to %d of %d", first, last, len(c.Order))
 	}
+	var lists []string
 	at := 0
-	changed.offsets = []uint32{0}
 	for _, r := range c.runs {
 		for len(keys) > 0 && keys[0] < at+int(r.n) {
 			before := int32(keys[0] - at)
 			if before > 0 {
 				runs = append(runs, run{r.batch, r.row, before})
 			}
-			if flags := c.Flags[keys[0]]; flags == "" {
+			if list := c.Flags[keys[0]]; list == "" {
 				runs = append(runs, run{extra + 1, 0, 1})
+			} else if !utf8.ValidString(list) {
+				return nil, changed, errors.New("not UTF-8")
 			} else {
-				runs = append(runs, run{extra, int32(changed.len()), 1})
-				changed.data = append(changed.data, flags...)
-				changed.offsets = append(changed.offsets, uint32(len(changed.data)))
+				runs = append(runs, run{extra, int32(len(lists)), 1})
+				changed.index = append(changed.index, int32(len(lists)))
+				changed.codes = append(changed.codes, -1)
+				lists = append(lists, list)
 			}
-			r.row += before + 1
-			r.n -= before + 1
-			at = keys[0] + 1
+			r.row, r.n, at = r.row+before+1, r.n-before-1, keys[0]+1
 			keys = keys[1:]
 		}
 		if r.n > 0 {
@@ -117,20 +118,17 @@ func (c *chunk) flagged() (runs []run, changed texts, err error) {
 		}
 		at += int(r.n)
 	}
-	if !validTexts(changed.data, changed.offsets) {
-		err = errors.New("not UTF-8")
-	}
-	return runs, changed, err
+	changed.some = true
+	changed.at = func(i int32) ([]byte, error) { return []byte(lists[i]), nil }
+	return runs, changed, nil
 }
 
 // job is the memory for the work on one column of a chunk.
 type job struct {
 	buf   encode.Buffers
 	parts []part // by batch
-	nulls bool   // any of them has a NULL
 
-	// By row, but words, which are those of the rows that are not NULL.
-	levels []byte
+	levels []byte // of the rows of a page; the values are those that are not NULL
 	words  []uint64
 	index  []int32
 	texts  [][]byte
@@ -141,7 +139,6 @@ var jobs = sync.Pool{New: func() any {
 		levels: make([]byte, ChunkRows),
 		words:  make([]uint64, ChunkRows),
 		index:  make([]int32, ChunkRows),
-		texts:  make([][]byte, ChunkRows),
 	}
 }}
 
@@ -168,7 +165,6 @@ func bit(b []byte, i int32) bool { return b[i>>3]&(1<<(i&7)) != 0 }
 // value.
 func (j *job) load(w *Writer, c *chunk, col schemas.Col) (some bool, err error) {
 	j.parts = slices.Grow(j.parts[:0], len(c.Batches)+2)[:len(c.Batches)+2]
-	j.nulls = false
 	var last *memo
 	for _, i := range c.used {
 		b, p := c.Batches[i], &j.parts[i]
@@ -184,7 +180,6 @@ func (j *job) load(w *Writer, c *chunk, col schemas.Col) (some bool, err error) 
 			c.memo[i][col] = last
 		}
 		some = some || p.some
-		j.nulls = j.nulls || !p.some || p.valid != nil
 	}
 	return some, nil
 }
@@ -263,46 +258,28 @@ func (j *job) column(w *Writer, c *chunk, col schemas.Col) error {
 	}
 	runs := c.runs
 	if col == schemas.QualityFlags && len(c.Flags) > 0 {
-		var changed texts
-		if runs, changed, err = c.flagged(); err != nil {
+		var p part
+		if runs, p, err = c.flagged(); err != nil {
 			return err
 		}
-		p := &j.parts[len(c.Batches)]
-		p.some = true
-		for i := range changed.len() {
-			p.index = append(p.index, int32(i))
-			p.codes = append(p.codes, -1)
-		}
-		p.at = func(i int32) ([]byte, error) { return changed.at(int(i)), nil }
-		some, j.nulls = true, true
+		j.parts[len(c.Batches)] = p
+		some = true
 	}
 	var (
-		out  = w.file.Column(int(col))
-		rows = len(c.Order)
-		kind = schemas.Columns[col].Kind
+		out   = w.file.Column(int(col))
+		nulls int
 	)
-	add := func(lo, hi int) (int, error) { return hi - lo, out.Nulls(&j.buf, hi-lo) }
 	switch {
 	case !some:
-	case kind == schemas.String && out.Dict():
-		err = j.pickCodes(out, runs)
-		add = func(lo, hi int) (int, error) { return j.addCodes(out, lo, hi) }
-	case kind == schemas.String:
-		err = j.pickTexts(runs)
-		add = func(lo, hi int) (int, error) { return j.addTexts(out, lo, hi) }
+		nulls, err = j.addNulls(out, len(c.Order), pageLen(col))
+	case schemas.Columns[col].Kind != schemas.String:
+		nulls, err = j.addWords(out, runs, len(c.Order), func(values []uint64) error { return w.facts.add(col, values) })
+	case out.Dict():
+		nulls, err = j.addCodes(out, runs, len(c.Order))
 	default:
-		n := j.pickWords(runs)
-		err = w.facts.add(col, j.words[:n])
-		add = func(lo, hi int) (int, error) { return hi - n, j.addWords(out, n, hi) }
+		nulls, err = j.addTexts(out, runs, pageLen(col))
 	}
-	for lo := 0; lo < rows && err == nil; lo += pageLen(col) {
-		var nulls int
-		nulls, err = add(lo, min(lo+pageLen(col), rows))
-		if nulls > 0 && col == schemas.EventTime {
-			err = errors.New("is NULL")
-		}
-		w.facts.Nulls[col] += int64(nulls)
-	}
+	w.facts.Nulls[col] += int64(nulls)
 	return err
 }
 
@@ -313,124 +290,37 @@ func (j *job) forget() {
 	j.texts = j.texts[:0]
 }
 
-// pickCodes sets index, -1 where NULL.
-func (j *job) pickCodes(out *encode.Column, runs []run) error {
-	i := 0
+// addNulls adds pages of NULLs.
+func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error) {
+	for lo := 0; lo < rows && err == nil; lo += page {
+		err = out.Nulls(&j.buf, min(page, rows-lo))
+	}
+	return rows, err
+}
+
+// addWords adds a page of values that are no texts, after look has seen them.
+func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uint64) error) (nulls int, err error) {
+	var at, n int
 	for _, r := range runs {
 		p := &j.parts[r.batch]
-		index := j.index[i : i+int(r.n)]
-		i += int(r.n)
-		if !p.some {
-			for k := range index {
-				index[k] = -1
-			}
-			continue
-		}
-		for k, v := range p.index[r.row : r.row+r.n] {
-			if p.null(r.row + int32(k)) {
-				index[k] = -1
-				continue
-			}
-			code := p.codes[v]
-			if code < 0 {
-				text, err := p.at(v)
-				if err != nil {
-					return err
-				}
-				code = out.Index(text)
-				p.codes[v] = code
-			}
-			index[k] = code
-		}
-	}
-	return nil
-}
-
-// addCodes adds the rows [lo, hi) as a page.
-func (j *job) addCodes(out *encode.Column, lo, hi int) (nulls int, err error) {
-	index := j.index[lo:hi]
-	if !j.nulls {
-		return 0, out.Indices(&j.buf, nil, index)
-	}
-	levels := j.levels[lo:hi]
-	n := 0
-	for i, code := range index {
-		index[n] = code
-		levels[i] = byte(^code>>31) & 1 // 0 if code is -1
-		n += int(levels[i])
-	}
-	return len(index) - n, out.Indices(&j.buf, levels, index[:n])
-}
-
-// pickTexts sets texts, nil where NULL.
-func (j *job) pickTexts(runs []run) (err error) {
-	for _, r := range runs {
-		p := &j.parts[r.batch]
-		for row := r.row; row < r.row+r.n; row++ {
-			var text []byte
-			if p.some && !p.null(row) {
-				k := row
-				if p.index != nil {
-					k = p.index[row]
-				}
-				if text, err = p.at(k); err != nil {
-					return err
-				}
-				if text == nil {
-					text = []byte{}
-				}
-			}
-			j.texts = append(j.texts, text)
-		}
-	}
-	return nil
-}
-
-// addTexts adds the rows [lo, hi) as a page.
-func (j *job) addTexts(out *encode.Column, lo, hi int) (nulls int, err error) {
-	texts := j.texts[lo:hi]
-	if !j.nulls {
-		return 0, out.Texts(&j.buf, nil, texts)
-	}
-	levels := j.levels[lo:hi]
-	n := 0
-	for i, text := range texts {
-		levels[i] = 0
-		if text != nil {
-			levels[i] = 1
-			texts[n] = text
-			n++
-		}
-	}
-	return len(texts) - n, out.Texts(&j.buf, levels, texts[:n])
-}
-
-// pickWords sets words, and levels if there are NULLs. It returns the count of
-// words.
-func (j *job) pickWords(runs []run) (n int) {
-	i := 0
-	for _, r := range runs {
-		p := &j.parts[r.batch]
-		levels := j.levels[i : i+int(r.n)]
-		i += int(r.n)
+		levels := j.levels[at : at+int(r.n)]
+		at += int(r.n)
 		switch {
 		case !p.some:
 			clear(levels)
 		case p.valid == nil && p.bits == nil:
 			n += copy(j.words[n:], p.words[r.row:r.row+r.n])
-			if j.nulls {
-				for k := range levels {
-					levels[k] = 1
-				}
+			for i := range levels {
+				levels[i] = 1
 			}
 		default:
-			for k := range levels {
-				row := r.row + int32(k)
-				levels[k] = 0
+			for i := range levels {
+				row := r.row + int32(i)
+				levels[i] = 0
 				if p.null(row) {
 					continue
 				}
-				levels[k] = 1
+				levels[i] = 1
 				if p.bits == nil {
 					j.words[n] = p.words[row]
 				} else if j.words[n] = 0; bit(p.bits, row+p.off) {
@@ -440,15 +330,82 @@ func (j *job) pickWords(runs []run) (n int) {
 			}
 		}
 	}
-	return n
+	if err := look(j.words[:n]); err != nil {
+		return 0, err
+	}
+	return rows - n, out.Words(&j.buf, j.levels[:rows], j.words[:n])
 }
 
-// addWords adds all rows as a page.
-func (j *job) addWords(out *encode.Column, n, rows int) error {
-	if n == rows {
-		return out.Words(&j.buf, nil, j.words[:n])
+// addCodes adds a page of texts by their numbers in the file's dictionary.
+func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err error) {
+	var at, n int
+	for _, r := range runs {
+		p := &j.parts[r.batch]
+		levels := j.levels[at : at+int(r.n)]
+		at += int(r.n)
+		if !p.some {
+			clear(levels)
+			continue
+		}
+		for i, v := range p.index[r.row : r.row+r.n] {
+			levels[i] = 0
+			if p.null(r.row + int32(i)) {
+				continue
+			}
+			levels[i] = 1
+			code := p.codes[v]
+			if code < 0 {
+				text, err := p.at(v)
+				if err != nil {
+					return 0, err
+				}
+				code = out.Index(text)
+				p.codes[v] = code
+			}
+			j.index[n] = code
+			n++
+		}
 	}
-	return out.Words(&j.buf, j.levels[:rows], j.words[:n])
+	return rows - n, out.Indices(&j.buf, j.levels[:rows], j.index[:n])
+}
+
+// addTexts adds pages of texts as they are.
+func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err error) {
+	flush := func(n int) error {
+		nulls += n - len(j.texts)
+		err := out.Texts(&j.buf, j.levels[:n], j.texts)
+		clear(j.texts)
+		j.texts = j.texts[:0]
+		return err
+	}
+	n := 0 // rows in levels
+	for _, r := range runs {
+		p := &j.parts[r.batch]
+		for row := r.row; row < r.row+r.n; row++ {
+			if n == page {
+				if err := flush(n); err != nil {
+					return 0, err
+				}
+				n = 0
+			}
+			j.levels[n] = 0
+			if p.some && !p.null(row) {
+				i := row
+				if p.index != nil {
+					i = p.index[row]
+				}
+				text, err := p.at(i)
+				if err != nil {
+					return 0, err
+				}
+				j.levels[n] = 1
+				j.texts = append(j.texts, text)
+			}
+			n++
+		}
+	}
+	err = flush(n)
+	return nulls, err
 }
 
 // add adds values of column c, doubles by their bits. It makes -0 to 0: readers

@@ -102,7 +102,11 @@ func (w *Writer) Close() (facts Facts, err error) {
 	if w.err != nil {
 		return facts, w.err
 	}
-	defer func() { err = w.fail(err) }()
+	defer func() {
+		if err = w.fail(err); err == nil {
+			w.err = errors.New("write to a closed file")
+		}
+	}()
 	w.batches = nil
 	if w.facts.Rows == 0 {
 		return facts, errors.New("no rows")

@@ -31,8 +31,8 @@ type Buffers struct {
 
 // Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
 // page. levels has a byte for each row of the page, 0 if it is NULL and 1 if
-// not, or is nil if none is; the values are those of the rows that are not NULL.
-// Nothing that is handed over is kept.
+// not; the values are those of the rows that are not NULL. Nothing that is
+// handed over is kept.
 type Column struct {
 	name     string
 	typ      parquet.Type
@@ -49,12 +49,14 @@ type Column struct {
 	size, raw    int64 // bytes of all pages, compressed and not
 	plain, coded int32 // count of data pages without and with a dictionary
 	least, most  parquet.Value
-	blank        []int // rows of the first pages that hold only NULLs; see Nulls
-	words        wordDict
-	texts        textDict
-	full         bool // the dictionary was given up
-	hashes       []uint64
-	blocks       bloom.SplitBlockFilter
+	// blank is the rows of the first pages, as long as they are all NULL:
+	// whether they have a dictionary shows with the first value.
+	blank  []int
+	words  wordDict
+	texts  textDict
+	full   bool // the dictionary was given up
+	hashes []uint64
+	blocks bloom.SplitBlockFilter
 }
 
 func newColumn(leaf parquet.Field, spec Spec) *Column {
@@ -77,7 +79,9 @@ func (c *Column) Dict() bool { return c.spec.Dict > 0 && !c.full }
 
 // Nulls adds a page of NULLs.
 func (c *Column) Nulls(b *Buffers, rows int) error {
-	// Whether they have a dictionary is not known before the first value.
+	if !c.optional {
+		return fmt.Errorf("%d NULLs", rows)
+	}
 	if c.rows == 0 || len(c.blank) > 0 {
 		c.blank = append(c.blank, rows)
 		c.rows += int64(rows)
@@ -105,7 +109,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	if err := c.begin(b); err != nil {
 		return err
 	}
-	p := page{rows: max(len(levels), len(values)), levels: levels}
+	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(values)
 	p.lo, p.hi = c.bounds(values)
 	b.body = b.body[:0]
@@ -138,7 +142,7 @@ func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
 	if err := c.begin(b); err != nil {
 		return err
 	}
-	p := page{rows: max(len(levels), len(index)), levels: levels, enc: format.RLEDictionary}
+	p := page{rows: len(levels), levels: levels, enc: format.RLEDictionary}
 	p.nulls = p.rows - len(index)
 	lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
 	p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
@@ -157,7 +161,7 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	if err := c.begin(b); err != nil {
 		return err
 	}
-	p := page{rows: max(len(levels), len(texts)), levels: levels}
+	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(texts)
 	lo, hi := texts[0], texts[0]
 	b.body = b.body[:0]
@@ -336,11 +340,10 @@ func (c *Column) pack(b *Buffers, head *format.PageHeader) (err error) {
 }
 
 // end writes the column chunk.
-func (c *Column) end(out *output, m *format.ColumnMetaData, index *format.ColumnIndex, offsets *format.OffsetIndex) error {
-	var b Buffers
+func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *format.ColumnIndex, offsets *format.OffsetIndex) error {
 	if len(c.blank) > 0 {
 		c.full = true // no dictionary without a value
-		if err := c.begin(&b); err != nil {
+		if err := c.begin(b); err != nil {
 			return err
 		}
 	}
@@ -370,7 +373,7 @@ func (c *Column) end(out *output, m *format.ColumnMetaData, index *format.Column
 		stat(format.DataPage, format.RLEDictionary, c.coded)
 		stat(format.DictionaryPage, format.Plain, 1)
 		m.DictionaryPageOffset = out.n
-		if err := c.dictionary(out, &b); err != nil {
+		if err := c.dictionary(b, out); err != nil {
 			return err
 		}
 	}
@@ -386,7 +389,7 @@ func (c *Column) end(out *output, m *format.ColumnMetaData, index *format.Column
 	return out.err
 }
 
-func (c *Column) dictionary(out *output, b *Buffers) error {
+func (c *Column) dictionary(b *Buffers, out *output) error {
 	head := format.PageHeader{Type: format.DictionaryPage}
 	n := len(c.words.words)
 	if c.kind == parquet.ByteArray {

@@ -77,6 +77,7 @@ type File struct {
 	indexes [][]format.ColumnIndex
 	offsets [][]format.OffsetIndex
 	rows    int64
+	buf     Buffers
 }
 
 // NewFile begins a file. Nothing is written before the first row group ends.
@@ -112,7 +113,7 @@ func (f *File) EndGroup() error {
 			return fmt.Errorf("%s: %d rows, want %d", c.name, c.rows, group.NumRows)
 		}
 		meta := &group.Columns[i].MetaData
-		if err := c.end(&f.out, meta, &indexes[i], &offsets[i]); err != nil {
+		if err := c.end(&f.buf, &f.out, meta, &indexes[i], &offsets[i]); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		group.TotalByteSize += meta.TotalUncompressedSize
