@@ -290,6 +290,24 @@ func TestListsOfBatches(t *testing.T) {
 	mem.AssertSize(t, 0)
 }
 
+// Batches may be parts of longer ones.
+func TestSlicedBatches(t *testing.T) {
+	in := motley(9000, 9000)
+	want := in.write(t, WriteOptions{})
+	whole := in.Batches[0]
+	in.Batches = nil
+	for lo := 0; lo < 9000; lo += 999 {
+		hi := min(lo+999, 9000)
+		for i := lo; i < hi; i++ {
+			in.Order[i] = Ref{int32(len(in.Batches)), int32(i - lo)}
+		}
+		in.Batches = append(in.Batches, schemas.NewBatch(whole.Rec.NewSlice(int64(lo), int64(hi))))
+	}
+	if got := in.write(t, WriteOptions{}); !bytes.Equal(got, want) {
+		t.Error("other bytes")
+	}
+}
+
 // What a batch's dictionary means does not outlive the row group.
 func TestBatchInTwoRowGroups(t *testing.T) {
 	if testing.Short() {
