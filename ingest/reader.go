@@ -3,6 +3,8 @@ package ingest
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -161,7 +163,7 @@ func (r *Reader) nextLines() (*Block, error) {
 			return r.takeLong(), nil
 		case r.err == nil:
 			r.more()
-		case len(r.buf) > 0 && r.whole(r.buf):
+		case len(r.buf) > 0 && !canceled(r.err) && r.whole(r.buf):
 			return r.take(len(r.buf)), nil
 		default:
 			return nil, r.stop()
@@ -319,4 +321,10 @@ func (r *Reader) fill(n int) {
 			r.err = io.ErrNoProgress
 		}
 	}
+}
+
+// canceled reports whether a stream was broken off because a context ended: then
+// nothing more is to be had from it soon.
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

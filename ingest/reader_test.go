@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func (d Doc) String() string {
 	return s
 }
 
-func readAll(t testing.TB, src io.Reader, opt ReaderOptions) reading {
+func readAll(t tester, src io.Reader, opt ReaderOptions) reading {
 	t.Helper()
 	var out reading
 	r := NewReader(src, opt)
@@ -58,12 +59,12 @@ func readAll(t testing.TB, src io.Reader, opt ReaderOptions) reading {
 			t.Fatalf("block at %d, line %d: want behind %v", b.Offset, b.Line, next)
 		}
 		if cap(b.Data)-len(b.Data) < blockPad {
-			t.Fatal("no room behind the block")
+			t.Fatalf("no room behind the block")
 		}
 		next = r.End()
 		out.Blank += b.Each(func(d Doc) {
 			if cap(d.Data)-len(d.Data) < blockPad {
-				t.Fatal("no room behind the document")
+				t.Fatalf("no room behind the document")
 			}
 			if d.Reason != schemas.LineTooLong && d.Length != int64(len(d.Data)) || d.Length < int64(len(d.Data)) {
 				t.Fatalf("%v: length %d", d, d.Length)
@@ -258,6 +259,11 @@ func TestReaderError(t *testing.T) {
 		if got.End.Offset+got.Pending != int64(len(in)) {
 			t.Errorf("%q: end %v, pending %d", in, got.End, got.Pending)
 		}
+	}
+	// A context that has ended leaves no time to look at the last line.
+	got := readAll(t, io.MultiReader(strings.NewReader("{}\n{}"), iotest.ErrReader(context.DeadlineExceeded)), ReaderOptions{})
+	if len(got.Docs) != 1 || got.Pending != 2 {
+		t.Errorf("%q, pending %d", got.Docs, got.Pending)
 	}
 	r := NewReader(strings.NewReader("{}\n"), ReaderOptions{Start: Position{9, 3}})
 	if _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -550,7 +556,7 @@ func BenchmarkReader(b *testing.B) {
 			b.SetBytes(bb.in.Size)
 			b.ReportAllocs()
 			for b.Loop() {
-				s, err := Open(bb.in)
+				s, err := Open(b.Context(), bb.in)
 				if err != nil {
 					b.Fatal(err)
 				}
