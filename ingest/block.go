@@ -2,19 +2,12 @@ package ingest
 
 import (
 	"bytes"
-	"sync"
 
 	"usagelake/schemas"
 )
 
-const (
-	// blockPad is how many bytes may be read behind every document.
-	blockPad = 64
-	// keepBuffer is the largest buffer, in bytes, that is used again.
-	keepBuffer = 8 << 20
-	// headLen is how much is kept of a line or value over MaxLine.
-	headLen = 64 << 10
-)
+// headLen is how much is kept of a line or value over MaxLine.
+const headLen = 64 << 10
 
 // Doc is one record as it stands in the source.
 type Doc struct {
@@ -57,11 +50,18 @@ type Block struct {
 	torn   bool   // values framing: the stream ends inside the last value
 	lead   lead   // line framing: what stands before Data on its line
 	max    int64  // MaxLine
+	large  *large // whose memory Data is in; nil: the heap's
 }
 
-// Free gives the buffer back. Data and the documents are invalid then.
+// Free gives the buffer back, and with a large record ReaderOptions.Large.
+// Data and the documents are invalid then: to read them may be a fault. To
+// free a block again does nothing.
 func (b *Block) Free() {
-	recycle(b.Data)
+	if b.large != nil {
+		b.large.free()
+	} else {
+		recycle(b.Data)
+	}
 	*b = Block{}
 }
 
@@ -113,22 +113,5 @@ func (b *Block) eachValue(fn func(Doc)) {
 			c.end() // the byte that ends it begins the next block
 		}
 		fn(c.doc.in(b.Data, b.Offset))
-	}
-}
-
-// buffers holds *[]byte of any capacity.
-var buffers sync.Pool
-
-// buffer returns an empty buffer for n bytes and the padding.
-func buffer(n int) []byte {
-	if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n+blockPad {
-		return (*b)[:0]
-	}
-	return make([]byte, 0, n+blockPad)
-}
-
-func recycle(b []byte) {
-	if cap(b) > blockPad && cap(b) <= keepBuffer {
-		buffers.Put(&b)
 	}
 }
