@@ -6,8 +6,10 @@ import (
 	"usagelake/schemas"
 )
 
-// headLen is how much is kept of a line or value over MaxLine.
-const headLen = 64 << 10
+const (
+	headLen = 64 << 10 // how much is kept of a line or value over MaxLine
+	nulLen  = 16       // and of a run of NUL bytes
+)
 
 // Doc is one record as it stands in the source.
 type Doc struct {
@@ -16,20 +18,32 @@ type Doc struct {
 	Data   []byte
 	Offset int64 // of Data[0] in the stream
 	Line   int64 // from 1
-	// Ord counts the documents that begin on the line, from 0. What a line
-	// grew by after it was handed out has 1.
+	// Ord counts the documents that begin on the line, from 0; runs of NUL
+	// bytes do not count. What a line grew by after it was handed out has 1.
 	Ord int
 	// Length is the true length in bytes. It is len(Data) unless Reason is
-	// LineTooLong: then Data is at most the first 64 KiB.
+	// LineTooLong: then Data is at most the first 64 KiB. Of a run of NUL
+	// bytes Data is at most 16.
 	Length int64
-	// Reason is "", LineTooLong, or NotJSON where framing is broken.
+	// Reason is "", LineTooLong, or NotJSON where framing is broken and for a
+	// run of NUL bytes, as a crash leaves them.
 	Reason schemas.Reason
+
+	nuls bool // a run of NUL bytes
+}
+
+// nulDoc is a run of NUL bytes, without its Data.
+func nulDoc(at Position, length int64) Doc {
+	return Doc{Offset: at.Offset, Line: at.Line, Length: length, Reason: schemas.NotJSON, nuls: true}
 }
 
 // in is d with the Data that stands in b, whose first byte has the offset.
 func (d Doc) in(b []byte, offset int64) Doc {
 	d.Data = b[d.Offset-offset:]
-	if d.Reason == schemas.LineTooLong {
+	switch {
+	case d.nuls:
+		d.Data = d.Data[:min(len(d.Data), nulLen)]
+	case d.Reason == schemas.LineTooLong:
 		d.Data = d.Data[:min(len(d.Data), headLen)]
 	}
 	d.Data = d.Data[:min(int64(len(d.Data)), d.Length)]
@@ -39,8 +53,9 @@ func (d Doc) in(b []byte, offset int64) Doc {
 // Block is a run of whole records. It belongs to whoever got it from Next
 // until Free.
 type Block struct {
-	// Data has at least 64 readable bytes behind it. A record over MaxLine may
-	// have a block of its own with no more than its beginning.
+	// Data has at least 64 readable bytes behind it. A record over MaxLine, or
+	// a run of NUL bytes, may have a block of its own with no more than its
+	// beginning.
 	Data         []byte
 	Offset, Line int64 // of Data[0]
 
@@ -82,6 +97,13 @@ func (b *Block) Each(fn func(d Doc)) (blank int64) {
 func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 	at, lead := Position{b.Offset, b.Line}, b.lead
 	for rest := b.Data; len(rest) > 0; {
+		if from, end := lead.nuls(rest, at.Offset); end > from {
+			at.Offset += int64(from)
+			fn(nulDoc(at, int64(end-from)).in(rest[from:], at.Offset))
+			rest, lead = rest[end:], behindNULs
+			at.Offset += int64(end - from)
+			continue
+		}
 		raw, n := rest, len(rest)
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
 			raw, n = rest[:i], i+1

@@ -141,6 +141,17 @@ func TestLargeNotHandedOut(t *testing.T) {
 	}
 }
 
+// A NUL run is never large, nor is what stands beside it in a block.
+func TestLargeNUL(t *testing.T) {
+	var lock counted
+	in := "{}\n" + nul(3*keepBuffer) + "{}\n[" + nul(3*keepBuffer) + "\n"
+	got := readAll(t, strings.NewReader(in), ReaderOptions{Large: &lock, MaxLine: 4 * keepBuffer})
+	lock.check(t, 1)
+	if len(got.Docs) != 4 || got.Docs[1] != fmt.Sprintf("2@3 NUL %d", 3*keepBuffer) || got.Docs[2] != fmt.Sprintf("2.0@%d {}", 3*keepBuffer+3) {
+		t.Errorf("%.100s", got.Docs)
+	}
+}
+
 // A large record grows without copies: the heap sees no more of it than small
 // buffers.
 func TestLargeMemory(t *testing.T) {

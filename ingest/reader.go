@@ -175,6 +175,8 @@ func (r *Reader) nextLines() (*Block, error) {
 		switch {
 		case i >= 0:
 			return r.take(n), nil
+		case r.atNULs():
+			return r.takeNULs(), nil
 		case int64(len(r.buf)) > r.limit:
 			return r.takeLong(), nil
 		case r.err == nil:
@@ -206,6 +208,8 @@ func (r *Reader) nextValues() (*Block, error) {
 			return r.take(n), nil
 		case n > 0:
 			r.drop(n)
+		case r.cut.open == nulRun:
+			return r.takeNULs(), nil
 		case int64(len(r.buf)) > r.limit:
 			return r.takeLong(), nil
 		case r.err == nil:
@@ -274,6 +278,41 @@ func (r *Reader) takeLong() *Block {
 		length--
 	}
 	d, _ := lineDoc(b.Data, length, at, lead, r.opt.MaxLine)
+	b.long = &d
+	return b
+}
+
+// atNULs reports whether the line that the buffer begins with begins with NUL
+// bytes. The buffer then begins with them.
+func (r *Reader) atNULs() bool {
+	from, end := r.lead.nuls(r.buf, r.end.Offset)
+	if end == from {
+		return false
+	}
+	r.drop(from)
+	return true
+}
+
+// takeNULs hands out the run of NUL bytes that the buffer begins with, however
+// long it is.
+func (r *Reader) takeNULs() *Block {
+	at := r.end
+	if r.values {
+		r.drop(len(r.buf))
+		if !r.skip(r.cut.next) {
+			r.cut.tear()
+		}
+	} else {
+		r.skip(func(p []byte) (int, bool) {
+			n := nuls(p)
+			return n, n < len(p)
+		})
+		r.lead = behindNULs
+	}
+	length := r.end.Offset - at.Offset
+	b := &Block{Offset: at.Offset, Line: at.Line}
+	b.Data = append(buffer(nulLen), zeros[:min(length, nulLen)]...)
+	d := nulDoc(at, length).in(b.Data, at.Offset)
 	b.long = &d
 	return b
 }

@@ -388,6 +388,7 @@ func TestContextEnds(t *testing.T) {
 		{"prefixes, zstd", zstd, prefixes},
 		{"replay", sparse, read(ReaderOptions{Start: Position{size - 1, 1}})},
 		{"replay, zstd", zstd, read(ReaderOptions{Start: Position{size - 1, 1}})},
+		{"NUL bytes", sparse, read(ReaderOptions{})},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		var ended time.Time
