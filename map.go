@@ -141,7 +141,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 // result; only the end of the whole run is an error.
 func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks chan<- work, bytesRead *atomic.Int64) error {
 	res := &m.reads[i]
-	stream, err := ingest.Open(t.input)
+	stream, err := ingest.Open(ctx, t.input)
 	if err != nil {
 		res.err = err
 		return nil

@@ -82,8 +82,8 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			recognise(t, &lake.State)
-			return nil
+			recognise(ctx, t, &lake.State)
+			return ctx.Err()
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -107,7 +107,7 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 }
 
 // recognise looks an input up among the known sources.
-func recognise(t *task, known *ledger.State) {
+func recognise(ctx context.Context, t *task, known *ledger.State) {
 	if t.err != nil {
 		t.state = Failed
 		return
@@ -116,7 +116,7 @@ func recognise(t *task, known *ledger.State) {
 		t.state, t.known = Known, src
 		return
 	}
-	if t.head, t.err = ingest.Head(t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	if t.head, t.err = ingest.Head(ctx, t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		t.state = Failed
 		return
 	}
@@ -139,7 +139,7 @@ func recognise(t *task, known *ledger.State) {
 		lengths = append(lengths, c.Offset)
 	}
 	slices.Sort(lengths)
-	sums, _, err := ingest.Prefixes(t.input, slices.Compact(lengths))
+	sums, _, err := ingest.Prefixes(ctx, t.input, slices.Compact(lengths))
 	if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 		t.state, t.err = Failed, err
 		return
@@ -236,10 +236,10 @@ func sameHead(ctx context.Context, group []*task) error {
 	sizes := map[*task]int64{}
 	var lengths []int64
 	for _, t := range group {
+		_, size, err := ingest.Prefixes(ctx, t.input, nil)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, size, err := ingest.Prefixes(t.input, nil)
 		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 			t.state, t.err = Failed, err
 			continue
@@ -255,7 +255,10 @@ func sameHead(ctx context.Context, group []*task) error {
 		if t.state == Failed {
 			continue
 		}
-		sums, _, err := ingest.Prefixes(t.input, lengths)
+		sums, _, err := ingest.Prefixes(ctx, t.input, lengths)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 			t.state, t.err = Failed, err
 			continue
