@@ -24,6 +24,7 @@ type mapped struct {
 	books      []*schemas.Books // by task; nil where it was not read
 	quarantine []*sink.Spool
 	reasons    Counts
+	large      sync.Mutex // held while a large record is in memory
 }
 
 // readResult is how far an input was read.
@@ -147,7 +148,7 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 		return nil
 	}
 	defer stream.Close()
-	r := ingest.NewReader(stream, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final})
+	r := ingest.NewReader(stream, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final, Large: &m.large})
 	var counted int64
 	for {
 		b, err := r.Next()

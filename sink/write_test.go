@@ -260,7 +260,7 @@ func TestListsOfBatches(t *testing.T) {
 		base := len(list)
 		for i := range c.Order {
 			b.Append(in.row(lo + i)) // with the flags, so there are none to change
-			if c.Order[i] = (Ref{int32(len(list)), int32(b.Len() - 1)}); b.Len() == 10_000+lo || i == len(c.Order)-1 {
+			if c.Order[i] = (Ref{Batch: int32(len(list)), Row: int32(b.Len() - 1)}); b.Len() == 10_000+lo || i == len(c.Order)-1 {
 				list = append(list, b.Flush())
 			}
 		}
@@ -299,7 +299,7 @@ func TestSlicedBatches(t *testing.T) {
 	for lo := 0; lo < 9000; lo += 999 {
 		hi := min(lo+999, 9000)
 		for i := lo; i < hi; i++ {
-			in.Order[i] = Ref{int32(len(in.Batches)), int32(i - lo)}
+			in.Order[i] = Ref{Batch: int32(len(in.Batches)), Row: int32(i - lo)}
 		}
 		in.Batches = append(in.Batches, schemas.NewBatch(whole.Rec.NewSlice(int64(lo), int64(hi))))
 	}

@@ -71,7 +71,7 @@ func (w *Writer) chunk(rows Rows) *chunk {
 			c.runs = append(c.runs, run{batch: ref.Batch, row: ref.Row})
 		}
 		c.runs[len(c.runs)-1].n++
-		next = Ref{ref.Batch, ref.Row + 1}
+		next = Ref{Batch: ref.Batch, Row: ref.Row + 1}
 	}
 	seen := make([]bool, len(rows.Batches))
 	for _, r := range c.runs {
