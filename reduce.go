@@ -209,6 +209,15 @@ func (t *table) same(unit schemas.Unit) error {
 	return nil
 }
 
+// because says why a unit's file could not be read: where someone changed it,
+// that.
+func (t *table) because(unit schemas.Unit, err error) error {
+	if e := t.same(unit); e != nil {
+		err = e
+	}
+	return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+}
+
 // copies shows the merger all files that may hold copies of its rows, or rows
 // of the sources that are read again.
 func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool) error {
@@ -233,7 +242,7 @@ func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool
 			err = m.Old(t.file(unit, f.Rows))
 		}
 		if err != nil {
-			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+			return t.because(unit, err)
 		}
 	}
 	return nil
@@ -258,7 +267,7 @@ func (t *table) forget(ctx context.Context, m *sink.Merger, sources map[int32]bo
 			err = m.Forget(t.file(unit, t.lake.State.Files[path].Rows), sources)
 		}
 		if err != nil {
-			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+			return t.because(unit, err)
 		}
 	}
 	return nil
