@@ -36,7 +36,7 @@ func specs() map[string]Spec {
 		"copies":      with(func(s *Spec) { s.Copies = 0.1 }),
 		"envelope":    with(func(s *Spec) { s.Copies, s.Envelope, s.Interleave = 0.4, true, true }),
 		"chat":        with(func(s *Spec) { s.Workload, s.Copies = "chat", 0.01 }),
-		"image":       with(func(s *Spec) { s.Workload, s.Lines, s.Copies = "image", 15, 0.3 }),
+		"image":       with(func(s *Spec) { s.Workload, s.Lines, s.Copies = "image", 25, 0.3 }),
 		"image event": with(func(s *Spec) { s.Workload, s.Lines, s.Envelope = "image", 5, true }),
 	}
 }
