@@ -68,6 +68,23 @@ func TestMiddle(t *testing.T) {
 	}
 }
 
+func TestSettle(t *testing.T) {
+	runs, starts := []usage{{90, 80, 7}, {100, 70, 6}, {120, 90, 5}}, []usage{{30, 20, 9}, {40, 10, 9}, {10, 20, 9}}
+	var peer, own, nothing outcome
+	peer.settle(runs, starts)
+	if want := (usage{70, 60, 7}); peer.usage != want || peer.err != nil {
+		t.Errorf("%+v, want %+v without the start", peer, want)
+	}
+	own.settle(runs, nil)
+	if want := (usage{100, 80, 7}); own.usage != want || own.err != nil {
+		t.Errorf("%+v, want %+v", own, want)
+	}
+	nothing.settle(starts, runs)
+	if nothing.good() {
+		t.Errorf("%+v is no failure", nothing)
+	}
+}
+
 func TestFloors(t *testing.T) {
 	took := func(ms int) *outcome { return &outcome{usage: usage{wall: time.Duration(ms) * time.Millisecond}} }
 	failed := &outcome{usage: usage{wall: time.Millisecond}, err: errors.New("no")}

@@ -151,14 +151,19 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 		}
 	}
 	for name, o := range r {
-		o.usage, o.start = middle(runs[name]), middle(starts[name])
-		o.wall -= o.start.wall
-		o.cpu -= o.start.cpu
-		if o.err == nil && o.wall <= 0 {
-			o.err = errors.New("took no longer than its bare start; a larger -scale would tell")
-		}
+		o.settle(runs[name], starts[name])
 	}
 	return r, os.RemoveAll(out)
+}
+
+// settle makes what a trial took out of its runs and its engine's bare starts.
+func (o *outcome) settle(runs, starts []usage) {
+	o.usage, o.start = middle(runs), middle(starts)
+	o.wall -= o.start.wall
+	o.cpu -= o.start.cpu
+	if o.err == nil && o.wall <= 0 {
+		o.err = errors.New("took no longer than its bare start; a larger -scale would tell")
+	}
 }
 
 // check holds a table against the logs that were loaded into it.

@@ -37,7 +37,7 @@ func specs() map[string]Spec {
 		"envelope":    with(func(s *Spec) { s.Copies, s.Envelope, s.Interleave = 0.4, true, true }),
 		"chat":        with(func(s *Spec) { s.Workload, s.Copies = "chat", 0.01 }),
 		"image":       with(func(s *Spec) { s.Workload, s.Lines, s.Copies = "image", 25, 0.3 }),
-		"image event": with(func(s *Spec) { s.Workload, s.Lines, s.Envelope = "image", 5, true }),
+		"image event": with(func(s *Spec) { s.Workload, s.Lines, s.Envelope, s.Copies = "image", 25, true, 0.3 }),
 	}
 }
 
@@ -133,9 +133,9 @@ func TestWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := Written{Spec: s}
-			calls := make(map[string]Sums)
+			calls, made := make(map[string]Sums), make(map[string]time.Time)
 			days := make(map[string]bool)
-			lines := 0
+			lines, moved := 0, false // some copy has another time than its call
 			var before time.Time
 			names, err := os.ReadDir(dir)
 			if err != nil || len(names) != s.Files {
@@ -162,9 +162,14 @@ func TestWrite(t *testing.T) {
 						if sums.Output >= old.Output || sums.Input != old.Input {
 							t.Errorf("copy with %+v of %+v", sums, old)
 						}
+						behind := at.Sub(made[id])
+						if behind < 0 || behind >= late*time.Second || behind > 0 && (!s.Envelope || s.Workload == "image") {
+							t.Errorf("copy %s behind its call", behind)
+						}
+						moved = moved || behind > 0
 						continue
 					}
-					calls[id] = sums
+					calls[id], made[id] = sums, at
 				}
 				if s.Interleave && len(ofFile) != s.Days {
 					t.Errorf("%s: %d days", entry.Name(), len(ofFile))
@@ -179,6 +184,9 @@ func TestWrite(t *testing.T) {
 			}
 			if got != w || lines != s.Lines || len(days) != s.Days && s.Lines > 100 {
 				t.Errorf("%d lines, %d days\nread  %+v\nwrote %+v", lines, len(days), got, w)
+			}
+			if want := s.Envelope && s.Workload != "image"; moved != want {
+				t.Errorf("copies with a time of their own: %v, want %v", moved, want)
 			}
 			if copies := float64(s.Lines) - float64(w.Calls); copies < s.Copies*float64(s.Lines)/2 || copies > s.Copies*float64(s.Lines)*2 {
 				t.Errorf("%v copies, want a share of %v", copies, s.Copies)
