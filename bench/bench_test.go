@@ -170,7 +170,7 @@ func TestWorkloads(t *testing.T) {
 // TestRun measures small logs without peers, all the way from the build.
 func TestRun(t *testing.T) {
 	work := t.TempDir()
-	args := []string{"-work", work, "-peers", "", "-scale", "0.0001", "-rounds", "2", "-workloads", "image,late,start"}
+	args := []string{"-work", work, "-peers", "", "-scale", "0.0001", "-rounds", "1", "-workloads", "image,late,start"}
 	var out bytes.Buffer
 	err := run(args, &out)
 	if err == nil || !strings.Contains(err.Error(), "floors") { // no peer, so the first was not measured
