@@ -36,8 +36,8 @@ func specs() map[string]Spec {
 		"copies":      with(func(s *Spec) { s.Copies = 0.1 }),
 		"envelope":    with(func(s *Spec) { s.Copies, s.Envelope, s.Interleave = 0.4, true, true }),
 		"chat":        with(func(s *Spec) { s.Workload, s.Copies = "chat", 0.01 }),
-		"image":       with(func(s *Spec) { s.Workload, s.Lines, s.Copies = "image", 12, 0.5 }),
-		"image event": with(func(s *Spec) { s.Workload, s.Lines, s.Envelope, s.Copies = "image", 12, true, 0.5 }),
+		"image":       with(func(s *Spec) { s.Workload, s.Lines, s.Copies = "image", 20, 0.5 }),
+		"image event": with(func(s *Spec) { s.Workload, s.Lines, s.Envelope, s.Copies = "image", 20, true, 0.5 }),
 	}
 }
 
@@ -266,7 +266,7 @@ func TestSizes(t *testing.T) {
 	}{
 		{"slim", 20000, 507, 480, 540},
 		{"chat", 20000, 2600, 300, 4000},
-		{"image", 60, 824_000, 200_000, 1_401_000},
+		{"image", 150, 824_000, 200_000, 1_401_000},
 	} {
 		s := Spec{Workload: test.workload, Lines: test.lines, Files: 1, Days: 8, Start: start, Compress: "none", Seed: 1}
 		data := s.fill(piece{to: s.Lines}).data
