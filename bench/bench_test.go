@@ -177,7 +177,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
-		"| image    | usagelake  |", "| image    | duckdb     | failed |", "image, clickhouse: not asked for",
+		"| image    | usagelake  |", "| image    | duckdb     | missing |", "clickhouse is missing: not asked for",
 		"| late     | late file  |", "| start    | --version  |", "| not measured |",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -190,6 +190,9 @@ func TestRun(t *testing.T) {
 
 	if err := run([]string{"-workloads", "slimm"}, &out); err == nil || !strings.Contains(err.Error(), "slimm") {
 		t.Errorf("unknown workload: %v", err)
+	}
+	if err := run([]string{"-peers", "polars"}, &out); err == nil || !strings.Contains(err.Error(), "polars") {
+		t.Errorf("unknown peer: %v", err)
 	}
 
 	// Logs are kept while neither their spec nor the generator changes.

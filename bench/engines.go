@@ -44,6 +44,9 @@ type engines struct {
 	generator  string            // hash of the generator's program
 }
 
+// errMissing is the outcome of every trial of a peer that is not there.
+var errMissing = errors.New("missing")
+
 // prepare builds usagelake, the generator and the peers.
 func prepare(root, work string, peers []string) (*engines, error) {
 	e := &engines{root: root, work: work, version: make(map[string]string), missing: make(map[string]error)}
@@ -60,12 +63,17 @@ func prepare(root, work string, peers []string) (*engines, error) {
 	}
 	hash := sha256.Sum256(program)
 	e.generator = hex.EncodeToString(hash[:])
+	for _, peer := range peerNames {
+		e.missing[peer] = errors.New("not asked for")
+	}
 	for _, peer := range peers {
 		slog.Info("prepare", "peer", peer)
 		if err := e.prepare(peer); err != nil {
-			e.missing[peer] = err
 			slog.Warn("peer is missing", "peer", peer, "error", err)
+			e.missing[peer] = err
+			continue
 		}
+		delete(e.missing, peer)
 	}
 	return e, nil
 }
@@ -84,7 +92,7 @@ func (e *engines) prepare(peer string) error {
 	switch peer {
 	case "duckdb":
 		if err := e.build(filepath.Join("peers", "duckdb"), "duckdb", "."); err != nil {
-			return fmt.Errorf("%w; it needs a C++ compiler and the Go module proxy", err)
+			return fmt.Errorf("needs a C++ compiler and the Go module proxy: %w", err)
 		}
 	case "clickhouse":
 		if _, err := e.query(peer, question); err == nil {
@@ -96,14 +104,12 @@ func (e *engines) prepare(peer string) error {
 			return err
 		}
 		if _, _, err := measure(exec.Command("python3", "-m", "venv", venv)); err != nil {
-			return fmt.Errorf("%w; it needs python3 with venv (Debian: apt-get install python3-venv)", err)
+			return fmt.Errorf("needs python3 with venv (Debian: apt-get install python3-venv): %w", err)
 		}
 		pip := exec.Command(filepath.Join(venv, "bin", "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", chdb)
 		if _, _, err := measure(pip); err != nil {
-			return fmt.Errorf("%w; it needs %s from PyPI", err, chdb)
+			return fmt.Errorf("needs %s from PyPI: %w", chdb, err)
 		}
-	default:
-		return fmt.Errorf("peer %q: want %s", peer, strings.Join(peerNames, " or "))
 	}
 	version, err := e.query(peer, question)
 	if err != nil {

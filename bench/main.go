@@ -63,7 +63,13 @@ func run(args []string, out io.Writer) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	e, err := prepare(*root, dir, strings.FieldsFunc(*peers, func(r rune) bool { return r == ',' }))
+	asked := strings.FieldsFunc(*peers, func(r rune) bool { return r == ',' })
+	for _, peer := range asked {
+		if !slices.Contains(peerNames, peer) {
+			return fmt.Errorf("peer %q: want %s", peer, strings.Join(peerNames, " or "))
+		}
+	}
+	e, err := prepare(*root, dir, asked)
 	if err != nil {
 		return err
 	}
@@ -91,9 +97,9 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 	out := filepath.Join(e.work, "out")
 	r, runs, starts := make(results), make(map[string][]usage), make(map[string][]usage)
 	for _, t := range w.trials {
-		r[t.name] = &outcome{err: e.missing[t.engine]}
-		if t.engine != "usagelake" && e.version[t.engine] == "" && r[t.name].err == nil {
-			r[t.name].err = errors.New("not asked for")
+		r[t.name] = &outcome{}
+		if e.missing[t.engine] != nil {
+			r[t.name].err = errMissing
 		}
 	}
 	for round := range rounds * max(1, w.times) {

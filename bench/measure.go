@@ -35,7 +35,7 @@ func measure(cmd *exec.Cmd) (usage, string, error) {
 	err := cmd.Run()
 	u := usage{wall: time.Since(start)}
 	if err != nil {
-		text := strings.TrimSpace(failure.String())
+		text := strings.Join(strings.Fields(failure.String()), " ")
 		return u, "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, text[max(0, len(text)-600):])
 	}
 	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()

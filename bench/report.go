@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,6 +18,10 @@ func report(out io.Writer, all []workload, of []results) error {
 	for i, w := range all {
 		for _, t := range w.trials {
 			o := of[i][t.name]
+			if errors.Is(o.err, errMissing) {
+				table.row(w.name, t.name, "missing")
+				continue
+			}
 			if !o.good() {
 				table.row(w.name, t.name, "failed")
 				failures = append(failures, fmt.Sprintf("%s, %s: %v", w.name, t.name, o.err))
