@@ -343,7 +343,7 @@ func TestWordDict(t *testing.T) {
 // A file from the pool has nothing of the one before.
 func TestReuse(t *testing.T) {
 	layout := newTestLayout()
-	make := func(n int) []byte {
+	write := func(n int) []byte {
 		var buf bytes.Buffer
 		var b Buffers
 		f := layout.NewFile(&buf, &snappy.Codec{})
@@ -359,9 +359,9 @@ func TestReuse(t *testing.T) {
 		}
 		return buf.Bytes()
 	}
-	want := make(3)
-	make(1000)
-	if !bytes.Equal(make(3), want) {
+	want := write(3)
+	write(1000)
+	if !bytes.Equal(write(3), want) {
 		t.Error("other bytes")
 	}
 }
