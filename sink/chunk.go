@@ -51,10 +51,11 @@ func (m *memo) in(group, n int) []int32 {
 	return m.codes
 }
 
-// chunk looks through the rows of a call. It drops what is kept of batches
-// that are not in their list.
-func (w *Writer) chunk(rows Rows) *chunk {
-	c := &chunk{Rows: rows, memo: make([]*memos, len(rows.Batches))}
+// look goes through the rows of a call. It drops what is kept of batches that
+// are not in their list.
+func (w *Writer) look(rows Rows) *chunk {
+	c := &w.chunk
+	*c = chunk{Rows: rows, memo: make([]*memos, len(rows.Batches)), runs: c.runs[:0], used: c.used[:0]}
 	batches := make(map[*schemas.Batch]*memos, len(rows.Batches))
 	for i, b := range rows.Batches {
 		m := w.batches[b]
@@ -128,7 +129,9 @@ type job struct {
 	buf   encode.Buffers
 	parts []part // by batch
 
-	levels []byte // of the rows of a page; the values are those that are not NULL
+	// levels are those of the rows of a page, 1 or, if NULL, 0; the values are
+	// those that are not NULL.
+	levels []byte
 	words  []uint64
 	index  []int32
 	texts  [][]byte
@@ -208,8 +211,8 @@ func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
 		p.valid, p.off = a.NullBitmapBytes(), int32(a.Data().Offset())
 	}
 	var (
-		words *array.String
-		dict  arrow.ArrayData
+		strs *array.String
+		dict arrow.ArrayData
 	)
 	switch a := a.(type) {
 	case *array.Float64:
@@ -221,15 +224,15 @@ func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
 	case *array.Boolean:
 		p.bits, p.off = a.Data().Buffers()[1].Bytes(), int32(a.Data().Offset())
 	case *array.String:
-		words = a
+		strs = a
 	case *array.Dictionary:
-		words, dict = a.Dictionary().(*array.String), a.Data().Dictionary()
+		strs, dict = a.Dictionary().(*array.String), a.Data().Dictionary()
 		p.index = a.Indices().(*array.Int32).Int32Values()
 	}
-	if words == nil {
+	if strs == nil {
 		return nil, nil
 	}
-	data, offsets := words.ValueBytes(), words.ValueOffsets()
+	data, offsets := strs.ValueBytes(), strs.ValueOffsets()
 	p.at = func(i int32) ([]byte, error) {
 		return data[offsets[i]-offsets[0] : offsets[i+1]-offsets[0]], nil
 	}
@@ -243,7 +246,7 @@ func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
 		kept = &memo{dict: dict}
 	}
 	if dict != nil {
-		p.codes = kept.in(group, words.Len())
+		p.codes = kept.in(group, strs.Len())
 	}
 	return kept, nil
 }
@@ -290,6 +293,13 @@ func (j *job) forget() {
 	j.texts = j.texts[:0]
 }
 
+// set makes all levels 1.
+func (j *job) set() {
+	for i := range j.levels {
+		j.levels[i] = 1
+	}
+}
+
 // addNulls adds pages of NULLs.
 func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error) {
 	for lo := 0; lo < rows && err == nil; lo += page {
@@ -300,6 +310,7 @@ func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error
 
 // addWords adds a page of values that are no texts, after look has seen them.
 func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uint64) error) (nulls int, err error) {
+	j.set()
 	var at, n int
 	for _, r := range runs {
 		p := &j.parts[r.batch]
@@ -310,17 +321,13 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 			clear(levels)
 		case p.valid == nil && p.bits == nil:
 			n += copy(j.words[n:], p.words[r.row:r.row+r.n])
-			for i := range levels {
-				levels[i] = 1
-			}
 		default:
 			for i := range levels {
 				row := r.row + int32(i)
-				levels[i] = 0
 				if p.null(row) {
+					levels[i] = 0
 					continue
 				}
-				levels[i] = 1
 				if p.bits == nil {
 					j.words[n] = p.words[row]
 				} else if j.words[n] = 0; bit(p.bits, row+p.off) {
@@ -338,6 +345,7 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 
 // addCodes adds a page of texts by their numbers in the file's dictionary.
 func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err error) {
+	j.set()
 	var at, n int
 	for _, r := range runs {
 		p := &j.parts[r.batch]
@@ -348,11 +356,10 @@ func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err
 			continue
 		}
 		for i, v := range p.index[r.row : r.row+r.n] {
-			levels[i] = 0
 			if p.null(r.row + int32(i)) {
+				levels[i] = 0
 				continue
 			}
-			levels[i] = 1
 			code := p.codes[v]
 			if code < 0 {
 				text, err := p.at(v)

@@ -48,6 +48,7 @@ type Writer struct {
 	jobs    int
 	batches map[*schemas.Batch]*memos // those of the last call
 	named   [2]memo                   // of source_file and source_id, by index in sources
+	chunk   chunk                     // of the call
 	group   int                       // number of the row group, from 1
 	short   bool                      // the last chunk has come
 	facts   Facts
@@ -86,7 +87,9 @@ func (w *Writer) Write(rows Rows) (err error) {
 	default:
 		w.short = n < ChunkRows
 	}
-	if err := w.encode(w.chunk(rows)); err != nil {
+	err = w.encode(w.look(rows))
+	w.chunk.Rows = Rows{}
+	if err != nil {
 		return err
 	}
 	w.facts.Rows += int64(len(rows.Order))

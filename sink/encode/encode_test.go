@@ -298,6 +298,22 @@ func checkGroup(t *rapid.T, f *parquet.File, g int, rows []row, pages [][]row) {
 	if !slices.Equal(m.EncodingStats, want) {
 		t.Fatalf("name: %v, want %v", m.EncodingStats, want)
 	}
+	var costs []float64
+	var counts []int64
+	for _, r := range rows {
+		if r.Cost != nil {
+			costs = append(costs, *r.Cost)
+		}
+		if r.Count != nil {
+			counts = append(counts, *r.Count)
+		}
+	}
+	if len(costs) > 0 {
+		checkBounds(t, &meta.Columns[costCol].MetaData, parquet.DoubleValue(slices.Min(costs)), parquet.DoubleValue(slices.Max(costs)))
+	}
+	if len(counts) > 0 {
+		checkBounds(t, &meta.Columns[countCol].MetaData, parquet.Int64Value(slices.Min(counts)), parquet.Int64Value(slices.Max(counts)))
+	}
 	filter := f.RowGroups()[g].ColumnChunks()[idCol].BloomFilter()
 	for _, r := range rows {
 		if r.ID == nil {
@@ -306,6 +322,12 @@ func checkGroup(t *rapid.T, f *parquet.File, g int, rows []row, pages [][]row) {
 		if ok, err := filter.Check(parquet.ByteArrayValue([]byte(*r.ID))); !ok || err != nil {
 			t.Fatalf("bloom filter misses %q: %v", *r.ID, err)
 		}
+	}
+}
+
+func checkBounds(t *rapid.T, m *format.ColumnMetaData, lo, hi parquet.Value) {
+	if s := m.Statistics; !bytes.Equal(s.MinValue, lo.Bytes()) || !bytes.Equal(s.MaxValue, hi.Bytes()) {
+		t.Fatalf("%v: %x to %x, want %v to %v", m.PathInSchema, s.MinValue, s.MaxValue, lo, hi)
 	}
 }
 
@@ -343,7 +365,7 @@ func TestWordDict(t *testing.T) {
 // A file from the pool has nothing of the one before.
 func TestReuse(t *testing.T) {
 	layout := newTestLayout()
-	make := func(n int) []byte {
+	write := func(n int) []byte {
 		var buf bytes.Buffer
 		var b Buffers
 		f := layout.NewFile(&buf, &snappy.Codec{})
@@ -359,9 +381,9 @@ func TestReuse(t *testing.T) {
 		}
 		return buf.Bytes()
 	}
-	want := make(3)
-	make(1000)
-	if !bytes.Equal(make(3), want) {
+	want := write(3)
+	write(1000)
+	if !bytes.Equal(write(3), want) {
 		t.Error("other bytes")
 	}
 }
