@@ -141,10 +141,11 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 }
 
 // seenFile is the file a task's source was found in; false where it was known
-// or must be looked at again.
+// or must be looked at again, as one of which only some records were read: it
+// may have grown.
 func seenFile(lake *ledger.Lake, p *planned, t *task, res *readResult) (ledger.Seen, bool) {
 	id, ok := t.id(p)
-	if !ok || t.final || t.apart || t.state == Known || t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	if !ok || t.final || t.apart || t.only != nil || t.state == Known || t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		return ledger.Seen{}, false
 	}
 	if t.read() && res.end.Offset == 0 {

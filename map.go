@@ -298,7 +298,8 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 		return
 	}
 	q := sink.Quarantined{Reason: reason, Line: d.Line, Ord: d.Ord, Offset: d.Offset, Length: d.Length}
-	q.Fill(d.Data, w.s.QuarantineRaw)
+	// what is replayed and was kept whole stays whole: its file may be gone
+	q.Fill(d.Data, w.s.QuarantineRaw || t.only != nil && !t.only.want[d.Offset])
 	if err := w.spool.Add(t.source.Index, &q); w.err == nil {
 		w.err = err
 	}

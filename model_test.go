@@ -16,6 +16,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"usagelake"
+	"usagelake/schemas"
 )
 
 // event is a logged call, as the model sees it.
@@ -120,4 +121,145 @@ func TestCopiesLikeTheModel(t *testing.T) {
 			rt.Fatalf("-model +table\n%s", d)
 		}
 	})
+}
+
+// randomLines draws log lines of two days: calls with a body's time, an
+// envelope's or none of their own, with few ids and without, records without
+// usage, and broken ones. Two lines with one id differ in what decides between
+// them, or in nothing; lines without an id are all different. n tells the
+// lines of several draws apart.
+func randomLines(rt *rapid.T, n *int, most int) []string {
+	var lines []string
+	for range rapid.IntRange(0, most).Draw(rt, "lines") {
+		*n++
+		second := 43_200 * rapid.Int64Range(0, 3).Draw(rt, "time")
+		who := fmt.Sprintf(`"user":"u%d"`, *n)
+		if id := rapid.IntRange(0, 4).Draw(rt, "id"); id > 0 {
+			who = fmt.Sprintf(`"id":"call-%d"`, id)
+		}
+		usage := fmt.Sprintf(`"model":"m","usage":{"prompt_tokens":%d,"completion_tokens":%d}`,
+			rapid.IntRange(0, 2).Draw(rt, "in"), rapid.IntRange(0, 2).Draw(rt, "out"))
+		switch rapid.IntRange(0, 9).Draw(rt, "kind") {
+		case 0:
+			lines = append(lines, fmt.Sprintf(`{"message":%d}`, *n))
+		case 1:
+			lines = append(lines, fmt.Sprintf(`{"broken":%d,"text":"<a & b>"`, *n))
+		case 2, 3, 4:
+			lines = append(lines, fmt.Sprintf(`{%s,%s}`, who, usage))
+		case 5, 6:
+			lines = append(lines, fmt.Sprintf(`{"timestamp":%q,%s,%s}`, day.Add(time.Duration(second)*time.Second).Format(time.RFC3339), who, usage))
+		default:
+			lines = append(lines, fmt.Sprintf(`{"created":%d,%s,%s}`, day.Unix()+second, who, usage))
+		}
+	}
+	return lines
+}
+
+// sourceless are the rows of a lake without what says where they come from,
+// sorted.
+func sourceless(t *testing.T, lake string) []string {
+	var out []string
+	for _, r := range rows(t, lake) {
+		for _, c := range []schemas.Col{schemas.SourceFile, schemas.SourceID, schemas.SourceLine} {
+			delete(r, c.String())
+		}
+		out = append(out, fmt.Sprint(r))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// clean fails if a lake is not what its ledger says.
+func clean(rt *rapid.T, t *testing.T, lake string) {
+	if p := problems(t, lake); len(p) > 0 {
+		rt.Fatalf("verify: %q", p)
+	}
+}
+
+// Lines may come in one file or in many, in any order and in any number of
+// runs, packed or not, twice or once, with any number of workers and any
+// budget: the rows are the same, and so are the bytes where the sources are.
+func TestTheWayDoesNotMatter(t *testing.T) {
+	root := t.TempDir()
+	checks, loads := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		checks++
+		dir := filepath.Join(root, fmt.Sprint(checks))
+		defer os.RemoveAll(dir)
+		n := 0
+		lines := randomLines(rt, &n, 30)
+		whole := filepath.Join(dir, "whole")
+		load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "in", "all.jsonl"), joined(lines))}, Lake: whole})
+		want := sourceless(t, whole)
+
+		// pieces of the lines, in any order
+		lines = rapid.Permutation(lines).Draw(rt, "order of lines")
+		var pieces []string
+		for len(lines) > 0 {
+			k := rapid.IntRange(1, len(lines)).Draw(rt, "piece")
+			pieces, lines = append(pieces, joined(lines[:k])), lines[k:]
+		}
+		// in loads them in some way. Where marked, no piece is the beginning of
+		// another; else some come twice, too.
+		in := func(name string, marked bool) string {
+			lake := filepath.Join(dir, name)
+			type file struct {
+				path string
+				run  int
+			}
+			var files []file
+			runs := rapid.IntRange(1, 10).Draw(rt, "runs")
+			for i, text := range pieces {
+				if marked {
+					text = fmt.Sprintf(`{"piece":%d}`+"\n", i) + text
+				}
+				names := []string{fmt.Sprintf("p%d.jsonl", i)}
+				if !marked && rapid.IntRange(0, 3).Draw(rt, "twice") == 0 {
+					names = append(names, fmt.Sprintf("again-%d.jsonl", i))
+				}
+				for _, base := range names {
+					suffix := rapid.SampledFrom([]string{"", "", ".gz", ".zst"}).Draw(rt, "packed")
+					path := write(t, filepath.Join(dir, name+"-in", base+suffix), packed(t, suffix, text))
+					files = append(files, file{path, rapid.IntRange(1, runs).Draw(rt, "run")})
+				}
+			}
+			files = rapid.Permutation(files).Draw(rt, "arguments")
+			for run := range runs {
+				cfg := usagelake.Config{
+					Lake: lake, Jobs: rapid.SampledFrom([]int{1, 2, 7}).Draw(rt, "jobs"),
+					Memory: rapid.SampledFrom([]int64{0, 1, 60_000}).Draw(rt, "memory"),
+				}
+				for _, f := range files {
+					if f.run == run+1 {
+						cfg.Inputs = append(cfg.Inputs, f.path)
+					}
+				}
+				if len(cfg.Inputs) > 0 {
+					load(t, cfg)
+					loads++
+				}
+			}
+			if len(files) == 0 {
+				return whole
+			}
+			clean(rt, t, lake)
+			if d := gocmp.Diff(want, sourceless(t, lake)); d != "" {
+				rt.Fatalf("-one file +%s\n%s", name, d)
+			}
+			return lake
+		}
+		in("any", false)
+		if d := gocmp.Diff(hashes(t, in("marked", true)), hashes(t, in("again", true))); d != "" {
+			rt.Fatalf("other bytes\n%s", d)
+		}
+	})
+	t.Logf("%d checks, %d loads", checks, loads)
+}
+
+func joined(lines []string) string {
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString(l + "\n")
+	}
+	return b.String()
 }

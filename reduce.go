@@ -197,7 +197,7 @@ func (o *opened) Close() error {
 }
 
 // same fails if a unit's file is not the very one that the ledger knows: what
-// someone else made of it must not be merged as ours.
+// someone else made of it must not be merged as ours, nor make new rows copies.
 func (t *table) same(unit schemas.Unit) error {
 	sum, err := t.lake.FileSum(t.path(unit))
 	if err != nil {
@@ -239,6 +239,9 @@ func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool
 			may, err = t.comesFrom(unit, ids)
 		}
 		if err == nil && may {
+			err = t.same(unit)
+		}
+		if err == nil && may {
 			err = m.Old(t.file(unit, f.Rows))
 		}
 		if err != nil {
@@ -263,6 +266,9 @@ func (t *table) forget(ctx context.Context, m *sink.Merger, sources map[int32]bo
 			return err
 		}
 		comes, err := t.comesFrom(unit, ids)
+		if err == nil && comes {
+			err = t.same(unit)
+		}
 		if err == nil && comes {
 			err = m.Forget(t.file(unit, t.lake.State.Files[path].Rows), sources)
 		}
