@@ -28,7 +28,6 @@ const (
 type Intake struct {
 	m      *Merger
 	mem    *meter
-	number int // of runs
 	units  map[schemas.Unit]*held
 	calls  callLog
 	places callLog

@@ -423,7 +423,7 @@ func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
 	src := b.Source.Int32Values()
 	rows := make([]*Tally, len(src)) // nil: it was in the table and stays
 	last, lastTo := int32(-1), (*Tally)(nil)
-	any := false
+	some := false
 	for i, s := range src {
 		isLost := p.marks.at(base+int64(i)) == lost
 		switch {
@@ -440,9 +440,9 @@ func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
 			rows[i] = lastTo
 		}
 		rows[i].Rows++
-		any = true
+		some = true
 	}
-	if !any {
+	if !some {
 		return
 	}
 	for c := range schemas.NumColumns {

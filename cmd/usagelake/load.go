@@ -204,7 +204,7 @@ func (out *output) flags(f *pflag.FlagSet) {
 }
 
 // run makes a change of a lake and prints what it did.
-func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), print func(io.Writer, *usagelake.Report)) error {
+func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), show func(io.Writer, *usagelake.Report)) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	switch out.format {
 	case "text":
@@ -227,7 +227,7 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 			err = e
 		}
 	} else if err == nil && (out.verbose || isTerminal(stdout)) {
-		print(stdout, report)
+		show(stdout, report)
 	}
 	for _, p := range report.Problems {
 		if out.format == "json" {
