@@ -815,3 +815,31 @@ type full struct {
 }
 
 func (f *full) Free(string) (uint64, error) { return f.free, nil }
+
+// A file that is overwritten while a load is under way is not taken for what it
+// was.
+func TestOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	lake, path := filepath.Join(dir, "lake"), filepath.Join(dir, "a.jsonl")
+	one, two := call("a", day.Unix(), 1, 1), call("b", day.Unix(), 2, 2)
+	write(t, path, one)
+	load(t, usagelake.Config{Inputs: []string{path}, Lake: lake})
+	write(t, path, one+two)
+	other := strings.ReplaceAll(one+two, `"id":"`, `"id":"x`)[:len(one+two)]
+	before := hashes(t, lake)
+	r, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{path}, Lake: lake, Jobs: 1, Progress: func(p usagelake.Progress) {
+		if p.Step == "map" && p.Records == 0 && p.Bytes == 0 {
+			write(t, path, other)
+		}
+	}})
+	if err == nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "changed while it was read") {
+		t.Errorf("%v %q", err, r.Problems)
+	}
+	if d := cmp.Diff(before, hashes(t, lake)); d != "" {
+		t.Errorf("the table changed\n%s", d)
+	}
+	write(t, path, other+call("c", day.Unix(), 3, 3))
+	if r := load(t, usagelake.Config{Inputs: []string{path}, Lake: lake}); r.Inputs[0].State != usagelake.Loaded {
+		t.Errorf("%+v", r.Inputs)
+	}
+}

@@ -66,6 +66,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 			return nil, err
 		}
 	}
+	s.Progress(Progress{Step: "map", TotalBytes: p.bytes})
 	var next, records, bytesRead atomic.Int64
 	blocks := make(chan work, s.Jobs)
 	g, ctx := errgroup.WithContext(ctx)
@@ -148,7 +149,9 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 		return nil
 	}
 	defer stream.Close()
-	r := ingest.NewReader(stream, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final, Large: &m.large})
+	r := ingest.NewReader(stream, ingest.ReaderOptions{
+		MaxLine: s.MaxLine, Start: t.start, Prefix: t.prefix(), Final: t.final, Large: &m.large,
+	})
 	var counted int64
 	for {
 		b, err := r.Next()
