@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 	"pgregory.net/rapid"
 )
@@ -201,6 +203,7 @@ func TestRoundTrip(t *testing.T) {
 				n += len(rows)
 			}
 			checkGroup(rt, file, g, want[from:from+n], pages)
+			checkSizes(rt, buf.Bytes(), &file.Metadata().RowGroups[g])
 			from += n
 		}
 	})
@@ -322,6 +325,55 @@ func checkGroup(t *rapid.T, f *parquet.File, g int, rows []row, pages [][]row) {
 		if ok, err := filter.Check(parquet.ByteArrayValue([]byte(*r.ID))); !ok || err != nil {
 			t.Fatalf("bloom filter misses %q: %v", *r.ID, err)
 		}
+	}
+}
+
+// checkSizes holds the sizes of row group g against the headers of its pages.
+func checkSizes(t *rapid.T, data []byte, g *format.RowGroup) {
+	var sum, packedSum int64
+	for i := range g.Columns {
+		m := &g.Columns[i].MetaData
+		start := m.DataPageOffset
+		if m.DictionaryPageOffset > 0 {
+			start = m.DictionaryPageOffset
+		}
+		var size, values, nulls int64
+		for rest := data[start : start+m.TotalCompressedSize]; len(rest) > 0; {
+			var head format.PageHeader
+			r := bytes.NewReader(rest)
+			if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(&head); err != nil {
+				t.Fatal(err)
+			}
+			size += int64(len(rest)-r.Len()) + int64(head.UncompressedPageSize)
+			rest = rest[len(rest)-r.Len():]
+			if sum := int32(crc32.ChecksumIEEE(rest[:head.CompressedPageSize])); sum != head.CRC {
+				t.Fatalf("%v: checksum %x, want %x", m.PathInSchema, head.CRC, sum)
+			}
+			rest = rest[head.CompressedPageSize:]
+			if head.Type == format.DataPage {
+				values += int64(head.DataPageHeader.V.NumValues)
+				nulls += head.DataPageHeader.V.Statistics.NullCount
+			}
+		}
+		if size != m.TotalUncompressedSize || values != m.NumValues || nulls != m.Statistics.NullCount {
+			t.Fatalf("%v: %d bytes, %d values, %d NULLs in pages; %d, %d, %d in the footer",
+				m.PathInSchema, size, values, nulls, m.TotalUncompressedSize, m.NumValues, m.Statistics.NullCount)
+		}
+		sum += size
+		packedSum += m.TotalCompressedSize
+	}
+	if sum != g.TotalByteSize || packedSum != g.TotalCompressedSize {
+		t.Fatalf("%d and %d bytes in columns; %d and %d in the row group", sum, packedSum, g.TotalByteSize, g.TotalCompressedSize)
+	}
+	m := &g.Columns[idCol].MetaData
+	end := m.BloomFilterOffset + int64(m.BloomFilterLength)
+	var head format.BloomFilterHeader
+	r := bytes.NewReader(data[m.BloomFilterOffset:end])
+	if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(r)).Decode(&head); err != nil {
+		t.Fatal(err)
+	}
+	if r.Len() != int(head.NumBytes) || head.NumBytes != int32(32*((g.NumRows*10+255)/256)) {
+		t.Fatalf("bloom filter: %d bytes behind a header of %d", r.Len(), head.NumBytes)
 	}
 }
 
