@@ -74,6 +74,7 @@ func TestFaults(t *testing.T) {
 		{"killed", errors.New("killed"), false},
 		{"disk full", syscall.ENOSPC, true},
 		{"broken disk", syscall.EIO, true},
+		{"short write", faults.ErrShort, true},
 	} {
 		for n := 0; ; n++ {
 			if (n+m)%stride != 0 {

@@ -121,7 +121,11 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 				continue
 			}
 			// a partition's directory goes with its last file
-			if entries, err := l.fs.ReadDir(parent); err == nil && len(entries) == 0 {
+			entries, err := l.fs.ReadDir(parent)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if len(entries) == 0 {
 				if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
