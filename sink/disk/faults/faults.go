@@ -30,10 +30,10 @@ type FS struct {
 
 	mu   sync.Mutex
 	n    int
-	held int // files that are open
+	held int // files and locks
 }
 
-// Held is the number of files that were opened and not closed.
+// Held is the number of files that are open and of locks that are taken.
 func (f *FS) Held() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -127,7 +127,12 @@ func (f *FS) Lock(path string) (io.Closer, error) {
 	if err := f.fail("lock", path); err != nil {
 		return nil, err
 	}
-	return f.FS.Lock(path)
+	l, err := f.FS.Lock(path)
+	if err != nil {
+		return nil, err
+	}
+	f.hold(1)
+	return &lock{l, f, path}, nil
 }
 
 func (f *FS) RLock(path string) (io.Closer, error) {
@@ -175,6 +180,22 @@ func (w *writer) Close() error {
 	w.fs.hold(-1)
 	err := w.fs.fail("close", w.path)
 	if e := w.Writer.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// lock is free once Close was called, whatever that returns.
+type lock struct {
+	io.Closer
+	fs   *FS
+	path string
+}
+
+func (l *lock) Close() error {
+	l.fs.hold(-1)
+	err := l.fs.fail("unlock", l.path)
+	if e := l.Closer.Close(); err == nil {
 		err = e
 	}
 	return err
