@@ -254,7 +254,11 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	start := s.Now()
 	defer func() { report.Seconds = s.Now().Sub(start).Seconds() }()
 	undo := func(f func() error) {
-		if e := f(); err == nil {
+		switch e := f(); {
+		case e == nil || err != nil:
+		case report.Seq > 0: // it is published, so it did not fail
+			report.problem("%v", e)
+		default:
 			err = e
 		}
 	}
