@@ -2,6 +2,7 @@ package usagelake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -124,7 +125,10 @@ func find(ctx context.Context, lake *ledger.Lake, src *ledger.Source) (ingest.In
 		if ctx.Err() != nil {
 			return ingest.Input{}, ctx.Err()
 		}
-		if sum, ok := sums[src.Offset]; ok && err == nil && hexID(sum) == src.Sum {
+		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
+			continue
+		}
+		if sum, ok := sums[src.Offset]; ok && hexID(sum) == src.Sum {
 			return inputs[0], nil
 		}
 	}

@@ -228,6 +228,32 @@ func TestReplayOfAGrownFile(t *testing.T) {
 	}
 }
 
+// What was read of a damaged file up to the damage can be read again, too.
+func TestReplayOfADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	var text strings.Builder
+	for i := range 2000 {
+		text.WriteString(timeless(fmt.Sprint("x", i*7919%10_007), i, 1, 100))
+	}
+	whole := packed(t, ".gz", text.String())
+	in := write(t, filepath.Join(dir, "in.jsonl.gz"), whole[:len(whole)-200])
+	cfg := usagelake.Config{Lake: filepath.Join(dir, "lake"), Inputs: []string{in}, StrictTime: true}
+	aside := load(t, cfg).Books.Quarantined
+	r := replay(t, usagelake.Config{Lake: cfg.Lake})
+	if r.Books.Rows != aside || aside < 1000 || len(asidePlaces(t, cfg.Lake)) > 0 {
+		t.Errorf("%d of %d rows gained; %q", r.Books.Rows, aside, r.Problems)
+	}
+	if p := problems(t, cfg.Lake); len(p) > 0 {
+		t.Errorf("verify: %q", p)
+	}
+	write(t, in, whole)
+	cfg.StrictTime = false
+	load(t, cfg)
+	if n := len(rows(t, cfg.Lake)); n != 2000 {
+		t.Errorf("%d rows in the end", n)
+	}
+}
+
 // What fails again stays as it was, also if this run would have shortened it:
 // its file may be gone.
 func TestReplayKeepsWhatIsWhole(t *testing.T) {

@@ -825,3 +825,73 @@ func TestMergerFails(t *testing.T) {
 		t.Error("not all that can fail did")
 	}
 }
+
+// More rows than a chunk, a batch and a list of ids hold, taken in and merged
+// in narrow and in wide memory: the model's rows, and the same bytes. Every
+// row has a copy on the day beside it, in the table or among the new ones.
+func TestMergerOfManyRows(t *testing.T) {
+	n := askedMost + 2*ChunkRows/3
+	if testing.Short() {
+		n = 2*ChunkRows + 17
+	}
+	src := []Source{{"f", "a"}, {"f", "b"}, {"g", "c"}}
+	rows := func(from, to int, day schemas.Day, src Source, out int64) (list []*modelRow) {
+		for i := from; i < to; i++ {
+			list = append(list, &modelRow{
+				source: src, line: int64(i + 1), time: day.Start() + int64(i/3), from: schemas.FromEnvelope,
+				id: fmt.Sprint("id-", i), dialect: "c.model", out: out, in: -1, label: fmt.Sprint(i % 7),
+			})
+		}
+		return list
+	}
+	table := newMergeTable()
+	wide := way{share: 1 << 40, reading: 1 << 40, intakes: 1, jobs: 2}
+	first, err := table.merge(t.Context(), wide, rows(0, n/2, worldDay, src[0], 1), nil, nil, 1, memory.DefaultAllocator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.take(first); err != nil {
+		t.Fatal(err)
+	}
+	// of the table's rows every one gives way; of the new ones the later half
+	fresh := append(rows(0, n, worldDay+1, src[1], 3), rows(n/2, n, worldDay, src[2], 2)...)
+	var want map[schemas.Unit][]byte
+	for _, w := range []way{
+		wide,
+		{share: 3 << 20, reading: 1 << 20, intakes: 2, jobs: 2, shuffle: 1},
+	} {
+		mem := memory.NewCheckedAllocator(memory.NewGoAllocator())
+		got, err := table.merge(t.Context(), w, fresh, nil, nil, 1, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mem.AssertSize(t, 0)
+		beaten := map[[2]Source]int64{{src[0], src[1]}: int64(n / 2), {src[2], src[1]}: int64(n - n/2)}
+		if d := gocmp.Diff(beaten, got.beaten); d != "" {
+			t.Errorf("%+v: beaten -want +got\n%s", w, d)
+		}
+		if len(got.files) != 2 || got.files[schemas.Unit{Day: worldDay}] != nil {
+			t.Fatalf("%+v: %d units changed", w, len(got.files))
+		}
+		if want == nil {
+			want = got.files
+			after := newMergeTable()
+			if err := after.take(got); err != nil {
+				t.Fatal(err)
+			}
+			lines, err := after.lines()
+			if err != nil {
+				t.Fatal(err)
+			}
+			model := modelTable{rows: fresh[:n]}
+			if d := gocmp.Diff(model.lines(1), lines); d != "" {
+				t.Errorf("-model +table\n%s", d)
+			}
+		}
+		for u, data := range want {
+			if !bytes.Equal(data, got.files[u]) {
+				t.Errorf("%+v: other bytes of %s", w, u.Path())
+			}
+		}
+	}
+}
