@@ -244,7 +244,7 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 
 // besides is the memory that a run takes beside its budget, in bytes: blocks,
 // tables, encoders.
-const besides = 96 << 20
+const besides = 48 << 20
 
 // limitMemory lets the garbage collector keep the process near its budget. A
 // limit from outside (GOMEMLIMIT) stays.
