@@ -63,15 +63,15 @@ func motley(n, per int) *input {
 		set(schemas.RequestID, 1, fmt.Sprintf("%016x", rng.Uint64()))
 		set(schemas.TransportID, 5, fmt.Sprintf("%016x", rng.Uint64()))
 		set(schemas.QualityFlags, 11, "total_derived")
-		if i > 40_000 { // NULLs before the first value
+		if i > n*4/7 { // NULLs before the first value
 			set(schemas.ErrorCode, 2, "rate_limit")
 			r.SetDouble(schemas.AudioSeconds, float64(rng.IntN(50))/4)
 			r.SetInt(schemas.ImageCount, int64(rng.IntN(4)))
 		}
-		if i < 30_000 { // and behind the last one
+		if i < n*3/7 { // and behind the last one
 			set(schemas.Status, 1, "ok")
 		}
-		if i == 66_000 {
+		if i == n-10 {
 			set(schemas.ImageSize, 1, "1024x1024")
 		}
 		r.SetDouble(schemas.InputTokens, float64(rng.IntN(20_000)))
@@ -82,7 +82,7 @@ func motley(n, per int) *input {
 		}
 		r.SetInt(schemas.CostUSD, rng.Int64N(1e9))
 		r.SetInt(schemas.ReportedCostUSD, rng.Int64N(2000)-1000)
-		r.SetInt(schemas.IsBatch, int64(i/50_000))
+		r.SetInt(schemas.IsBatch, int64(2*i/n))
 		if i%3 > 0 {
 			r.SetInt(schemas.CacheHit, int64(rng.IntN(2)))
 		}
@@ -151,9 +151,13 @@ func (in *input) parquetGo(t *testing.T) []byte {
 // The file holds what parquet-go makes of the same rows: values, pages,
 // statistics, page index and bloom filter.
 func TestLikeParquetGo(t *testing.T) {
-	in := motley(70_000, 7000)
+	n := 70_000
+	if testing.Short() {
+		n = 33_000
+	}
+	in := motley(n, 7000)
 	data := in.write(t, WriteOptions{Jobs: 2})
-	in.compareRead(t, data, 1)
+	in.compareRead(t, data, 7)
 	got, want := openTest(t, data), openTest(t, in.parquetGo(t))
 	for c := range schemas.NumColumns {
 		g, w := &got.Metadata().RowGroups[0].Columns[c].MetaData, &want.Metadata().RowGroups[0].Columns[c].MetaData
@@ -241,7 +245,7 @@ func (s spoiler) Free(b []byte) {
 // Any list of batches will do, as long as the rows are the same: the same
 // bytes come out, and released batches are not looked at again.
 func TestListsOfBatches(t *testing.T) {
-	in := motley(3*ChunkRows+99, 7000)
+	in := motley(2*ChunkRows+99, 7000)
 	want := in.write(t, WriteOptions{})
 	var buf bytes.Buffer
 	out, err := NewWriter(&buf, testUnit, in.Sources, WriteOptions{Jobs: 2})
@@ -391,9 +395,9 @@ func (f *full) Write(b []byte) (int, error) {
 }
 
 func TestFullDisk(t *testing.T) {
-	in := motley(9000, 1000)
+	in := motley(900, 100)
 	size := len(in.write(t, WriteOptions{}))
-	for room := 0; room < size; room += 1 + size/50 {
+	for room := 0; room < size; room += 1 + size/30 {
 		disk := full(room)
 		if _, err := Write(&disk, testUnit, in.Rows, WriteOptions{}); !errors.Is(err, errFull) {
 			t.Errorf("room for %d of %d bytes: %v", room, size, err)
