@@ -40,7 +40,7 @@ type reduced struct {
 // change.
 func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped) (*reduced, error) {
 	p.identify(m)
-	t := &table{lake: lake, sources: p.sources, mem: s.Allocator}
+	t := &table{ctx: ctx, lake: lake, sources: p.sources, mem: s.Allocator}
 	if err := t.forget(ctx, m.merger, p.forget); err != nil {
 		return nil, err
 	}
@@ -142,8 +142,9 @@ func (t *table) staged(units []sink.Change) (n int64) {
 	return n
 }
 
-// table reads the files of the table.
+// table reads the files of the table, until ctx ends.
 type table struct {
+	ctx     context.Context
 	lake    *ledger.Lake
 	sources *sink.Sources
 	mem     memory.Allocator
@@ -153,6 +154,7 @@ func (t *table) path(unit schemas.Unit) string {
 	return filepath.Join(t.lake.Table(), filepath.FromSlash(unit.Path()))
 }
 
+// open opens a unit's file. Reading it fails when the run is to end.
 func (t *table) open(unit schemas.Unit) (disk.Reader, int64, error) {
 	f, err := t.lake.FS().Open(t.path(unit))
 	if err != nil {
@@ -163,7 +165,28 @@ func (t *table) open(unit schemas.Unit) (disk.Reader, int64, error) {
 		f.Close()
 		return nil, 0, err
 	}
-	return f, info.Size(), nil
+	return &stoppable{f, t.ctx}, info.Size(), nil
+}
+
+// stoppable is a file that cannot be read any more when ctx has ended: a big
+// one takes longer than a signal may.
+type stoppable struct {
+	disk.Reader
+	ctx context.Context
+}
+
+func (s *stoppable) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(b)
+}
+
+func (s *stoppable) ReadAt(b []byte, at int64) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.ReadAt(b, at)
 }
 
 // file is a unit's file, to be merged from.
@@ -199,11 +222,16 @@ func (o *opened) Close() error {
 // same fails if a unit's file is not the very one that the ledger knows: what
 // someone else made of it must not be merged as ours, nor make new rows copies.
 func (t *table) same(unit schemas.Unit) error {
-	sum, err := t.lake.FileSum(t.path(unit))
-	if err != nil {
+	h := sha256.New()
+	f, _, err := t.open(unit)
+	if err == nil {
+		_, err = io.Copy(h, f)
+		f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if sum != t.lake.State.Files[unit.Path()].SHA256 {
+	if hex.EncodeToString(h.Sum(nil)) != t.lake.State.Files[unit.Path()].SHA256 {
 		return fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
 	}
 	return nil
@@ -394,7 +422,7 @@ func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Fac
 		return err
 	}
 	defer f.Close()
-	back, err := sink.Verify(f, size, unit)
+	back, err := sink.Verify(&stoppable{f, t.ctx}, size, unit)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}

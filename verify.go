@@ -56,7 +56,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	defer lake.Close()
 	v.lake = lake
 	v.Records = lake.State.Seq
-	v.table = &table{lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
+	v.table = &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
 	if err := v.rows(ctx); err != nil {
 		return &v.Verification, err
 	}

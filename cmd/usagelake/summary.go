@@ -97,6 +97,9 @@ func summary(w io.Writer, r *usagelake.Report) {
 	}
 	line("no usage", number(b.NoUsage))
 	line("quarantined", number(b.Quarantined), counts(r.Reasons)...)
+	if len(r.Flags) > 0 {
+		line("flags", strings.Join(counts(r.Flags), ", "))
+	}
 	line("partitions", number(int64(len(r.Partitions))), span(r.Partitions))
 	line("tokens in", grouped(b.RowSums.Text(schemas.InputTokens)))
 	line("tokens out", grouped(b.RowSums.Text(schemas.OutputTokens)))
