@@ -121,7 +121,7 @@ func find(ctx context.Context, lake *ledger.Lake, src *ledger.Source) (ingest.In
 		if err != nil || len(inputs) != 1 || inputs[0].Err != nil {
 			continue
 		}
-		sums, _, err := ingest.Prefixes(inputs[0], []int64{src.Offset})
+		sums, _, err := ingest.Prefixes(ctx, inputs[0], []int64{src.Offset})
 		if ctx.Err() != nil {
 			return ingest.Input{}, ctx.Err()
 		}

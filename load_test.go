@@ -28,6 +28,7 @@ import (
 	"usagelake"
 	"usagelake/schemas"
 	"usagelake/sink"
+	"usagelake/sink/disk"
 )
 
 var (
@@ -782,5 +783,63 @@ func TestCancelled(t *testing.T) {
 	load(t, cfg)
 	if entries, err := os.ReadDir(filepath.Join(lake, "state", "staging")); err != nil || len(entries) != 0 {
 		t.Errorf("staging holds %v, %v", entries, err)
+	}
+}
+
+// A load that does not fit stops before it writes, and leaves nothing behind.
+func TestSpace(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	in := corpus(t, filepath.Join(dir, "in"), "")
+	fsys := &full{FS: disk.OS{}, free: 16<<20 + 10_000}
+	_, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{in}, Lake: lake, FS: fsys})
+	if !errors.Is(err, usagelake.ErrSpace) {
+		t.Fatal(err)
+	}
+	if len(hashes(t, lake)) > 0 {
+		t.Error("something was published")
+	}
+	if entries, err := os.ReadDir(filepath.Join(lake, "state", "staging")); err != nil || len(entries) > 0 {
+		t.Errorf("left behind: %v %v", entries, err)
+	}
+	fsys.free = 1 << 30
+	if _, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{in}, Lake: lake, FS: fsys}); err != nil {
+		t.Error(err)
+	}
+}
+
+// full is a file system with so much space left.
+type full struct {
+	disk.FS
+	free uint64
+}
+
+func (f *full) Free(string) (uint64, error) { return f.free, nil }
+
+// A file that is overwritten while a load is under way is not taken for what it
+// was.
+func TestOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	lake, path := filepath.Join(dir, "lake"), filepath.Join(dir, "a.jsonl")
+	one, two := call("a", day.Unix(), 1, 1), call("b", day.Unix(), 2, 2)
+	write(t, path, one)
+	load(t, usagelake.Config{Inputs: []string{path}, Lake: lake})
+	write(t, path, one+two)
+	other := strings.ReplaceAll(one+two, `"id":"`, `"id":"x`)[:len(one+two)]
+	before := hashes(t, lake)
+	r, err := usagelake.Load(context.Background(), usagelake.Config{Inputs: []string{path}, Lake: lake, Jobs: 1, Progress: func(p usagelake.Progress) {
+		if p.Step == "map" && p.Records == 0 && p.Bytes == 0 {
+			write(t, path, other)
+		}
+	}})
+	if err == nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "changed while it was read") {
+		t.Errorf("%v %q", err, r.Problems)
+	}
+	if d := cmp.Diff(before, hashes(t, lake)); d != "" {
+		t.Errorf("the table changed\n%s", d)
+	}
+	write(t, path, other+call("c", day.Unix(), 3, 3))
+	if r := load(t, usagelake.Config{Inputs: []string{path}, Lake: lake}); r.Inputs[0].State != usagelake.Loaded {
+		t.Errorf("%+v", r.Inputs)
 	}
 }

@@ -24,6 +24,7 @@ type mapped struct {
 	books      []*schemas.Books // by task; nil where it was not read
 	quarantine []*sink.Spool
 	reasons    Counts
+	large      sync.Mutex // held while a large record is in memory
 }
 
 // readResult is how far an input was read.
@@ -65,6 +66,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 			return nil, err
 		}
 	}
+	s.Progress(Progress{Step: "map", TotalBytes: p.bytes})
 	var next, records, bytesRead atomic.Int64
 	blocks := make(chan work, s.Jobs)
 	g, ctx := errgroup.WithContext(ctx)
@@ -141,13 +143,15 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 // result; only the end of the whole run is an error.
 func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks chan<- work, bytesRead *atomic.Int64) error {
 	res := &m.reads[i]
-	stream, err := ingest.Open(t.input)
+	stream, err := ingest.Open(ctx, t.input)
 	if err != nil {
 		res.err = err
 		return nil
 	}
 	defer stream.Close()
-	r := ingest.NewReader(stream, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final})
+	r := ingest.NewReader(stream, ingest.ReaderOptions{
+		MaxLine: s.MaxLine, Start: t.start, Prefix: t.prefix(), Final: t.final, Large: &m.large,
+	})
 	var counted int64
 	for {
 		b, err := r.Next()

@@ -43,6 +43,19 @@ type task struct {
 // read reports whether the map step reads the task.
 func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 
+// prefix is the sum of the bytes before start; nil where reading begins at the
+// beginning.
+func (t *task) prefix() *[16]byte {
+	if t.known == nil || t.start.Offset == 0 {
+		return nil
+	}
+	var sum [16]byte
+	if _, err := hex.Decode(sum[:], []byte(t.known.Sum)); err != nil {
+		return nil // no sum of ours; nothing equals it
+	}
+	return &sum
+}
+
 // planned is the outcome of the plan step.
 type planned struct {
 	kind    string
@@ -82,8 +95,8 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			recognise(t, &lake.State)
-			return nil
+			recognise(ctx, t, &lake.State)
+			return ctx.Err()
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -107,7 +120,7 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 }
 
 // recognise looks an input up among the known sources.
-func recognise(t *task, known *ledger.State) {
+func recognise(ctx context.Context, t *task, known *ledger.State) {
 	if t.err != nil {
 		t.state = Failed
 		return
@@ -116,7 +129,7 @@ func recognise(t *task, known *ledger.State) {
 		t.state, t.known = Known, src
 		return
 	}
-	if t.head, t.err = ingest.Head(t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	if t.head, t.err = ingest.Head(ctx, t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		t.state = Failed
 		return
 	}
@@ -139,7 +152,7 @@ func recognise(t *task, known *ledger.State) {
 		lengths = append(lengths, c.Offset)
 	}
 	slices.Sort(lengths)
-	sums, _, err := ingest.Prefixes(t.input, slices.Compact(lengths))
+	sums, _, err := ingest.Prefixes(ctx, t.input, slices.Compact(lengths))
 	if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 		t.state, t.err = Failed, err
 		return
@@ -236,10 +249,10 @@ func sameHead(ctx context.Context, group []*task) error {
 	sizes := map[*task]int64{}
 	var lengths []int64
 	for _, t := range group {
+		_, size, err := ingest.Prefixes(ctx, t.input, nil)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, size, err := ingest.Prefixes(t.input, nil)
 		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 			t.state, t.err = Failed, err
 			continue
@@ -255,7 +268,10 @@ func sameHead(ctx context.Context, group []*task) error {
 		if t.state == Failed {
 			continue
 		}
-		sums, _, err := ingest.Prefixes(t.input, lengths)
+		sums, _, err := ingest.Prefixes(ctx, t.input, lengths)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
 			t.state, t.err = Failed, err
 			continue

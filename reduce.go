@@ -40,7 +40,7 @@ type reduced struct {
 // change.
 func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *mapped) (*reduced, error) {
 	p.identify(m)
-	t := &table{lake: lake, sources: p.sources, mem: s.Allocator}
+	t := &table{ctx: ctx, lake: lake, sources: p.sources, mem: s.Allocator}
 	if err := t.forget(ctx, m.merger, p.forget); err != nil {
 		return nil, err
 	}
@@ -52,6 +52,9 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	}
 	units := m.merger.Units()
 	if err := s.allowed(lake, units); err != nil {
+		return nil, err
+	}
+	if err := s.hasRoom(t.staged(units)); err != nil {
 		return nil, err
 	}
 	r := &reduced{rows: sink.NewOutcome()}
@@ -126,8 +129,22 @@ func (s *settings) allowed(lake *ledger.Lake, units []sink.Change) error {
 		ErrPartitions, len(days), days[0], days[len(days)-1], s.MaxPartitions, len(days))
 }
 
-// table reads the files of the table.
+// rowBytes is what a new row takes in a file, at least as a rule.
+const rowBytes = 40
+
+// staged is how many bytes, about, the files take that units are staged in.
+func (t *table) staged(units []sink.Change) (n int64) {
+	for _, u := range units {
+		if u.Write {
+			n += t.lake.State.Files[u.Unit.Path()].Bytes + u.Rows*rowBytes
+		}
+	}
+	return n
+}
+
+// table reads the files of the table, until ctx ends.
 type table struct {
+	ctx     context.Context
 	lake    *ledger.Lake
 	sources *sink.Sources
 	mem     memory.Allocator
@@ -137,6 +154,7 @@ func (t *table) path(unit schemas.Unit) string {
 	return filepath.Join(t.lake.Table(), filepath.FromSlash(unit.Path()))
 }
 
+// open opens a unit's file. Reading it fails when the run is to end.
 func (t *table) open(unit schemas.Unit) (disk.Reader, int64, error) {
 	f, err := t.lake.FS().Open(t.path(unit))
 	if err != nil {
@@ -147,7 +165,28 @@ func (t *table) open(unit schemas.Unit) (disk.Reader, int64, error) {
 		f.Close()
 		return nil, 0, err
 	}
-	return f, info.Size(), nil
+	return &stoppable{f, t.ctx}, info.Size(), nil
+}
+
+// stoppable is a file that cannot be read any more when ctx has ended: a big
+// one takes longer than a signal may.
+type stoppable struct {
+	disk.Reader
+	ctx context.Context
+}
+
+func (s *stoppable) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.Read(b)
+}
+
+func (s *stoppable) ReadAt(b []byte, at int64) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.Reader.ReadAt(b, at)
 }
 
 // file is a unit's file, to be merged from.
@@ -183,14 +222,28 @@ func (o *opened) Close() error {
 // same fails if a unit's file is not the very one that the ledger knows: what
 // someone else made of it must not be merged as ours, nor make new rows copies.
 func (t *table) same(unit schemas.Unit) error {
-	sum, err := t.lake.FileSum(t.path(unit))
-	if err != nil {
+	h := sha256.New()
+	f, _, err := t.open(unit)
+	if err == nil {
+		_, err = io.Copy(h, f)
+		f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if sum != t.lake.State.Files[unit.Path()].SHA256 {
+	if hex.EncodeToString(h.Sum(nil)) != t.lake.State.Files[unit.Path()].SHA256 {
 		return fmt.Errorf("%s is not the file that usagelake wrote: restore it, then load again", unit.Path())
 	}
 	return nil
+}
+
+// because says why a unit's file could not be read: where someone changed it,
+// that.
+func (t *table) because(unit schemas.Unit, err error) error {
+	if e := t.same(unit); e != nil {
+		err = e
+	}
+	return fmt.Errorf("partition %s: %w", unit.Dir(), err)
 }
 
 // copies shows the merger all files that may hold copies of its rows, or rows
@@ -220,7 +273,7 @@ func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool
 			err = m.Old(t.file(unit, f.Rows))
 		}
 		if err != nil {
-			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+			return t.because(unit, err)
 		}
 	}
 	return nil
@@ -248,7 +301,7 @@ func (t *table) forget(ctx context.Context, m *sink.Merger, sources map[int32]bo
 			err = m.Forget(t.file(unit, t.lake.State.Files[path].Rows), sources)
 		}
 		if err != nil {
-			return fmt.Errorf("partition %s: %w", unit.Dir(), err)
+			return t.because(unit, err)
 		}
 	}
 	return nil
@@ -369,7 +422,7 @@ func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Fac
 		return err
 	}
 	defer f.Close()
-	back, err := sink.Verify(f, size, unit)
+	back, err := sink.Verify(&stoppable{f, t.ctx}, size, unit)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
@@ -412,5 +465,8 @@ func (h *hashed) Write(b []byte) (int, error) {
 	n, err := h.w.Write(b)
 	h.sum.Write(b[:n])
 	h.n += int64(n)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
 	return n, err
 }

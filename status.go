@@ -19,6 +19,7 @@ type Status struct {
 	Rows       int64            `json:"rows"`
 	Bytes      int64            `json:"bytes"`
 	Sums       schemas.SumsJSON `json:"sums"`
+	Quarantine int64            `json:"quarantined"` // records that are set aside now
 	Runs       []ledger.Run     `json:"runs"`
 }
 
@@ -50,6 +51,9 @@ func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
 	state := &lake.State
 	s := &Status{Lake: dir, Sources: []SourceStatus{}, Rows: state.Rows, Runs: state.Runs}
 	s.Sums.Sums = state.Sums
+	for _, q := range state.Quarantine {
+		s.Quarantine += q.Records
+	}
 	days := map[string]bool{}
 	for name, f := range state.Files {
 		s.Bytes += f.Bytes

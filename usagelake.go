@@ -94,6 +94,8 @@ var (
 	ErrLocked = disk.ErrLocked
 	// ErrBooks: the books do not balance. Nothing was published.
 	ErrBooks = errors.New("the books do not balance; nothing was published")
+	// ErrSpace: the disk has not enough room. Nothing was published.
+	ErrSpace = errors.New("not enough space; nothing was published")
 	// ErrPartitions: more new partitions than allowed. Nothing was published.
 	ErrPartitions = errors.New("too many new partitions; nothing was published")
 )
@@ -252,7 +254,11 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	start := s.Now()
 	defer func() { report.Seconds = s.Now().Sub(start).Seconds() }()
 	undo := func(f func() error) {
-		if e := f(); err == nil {
+		switch e := f(); {
+		case e == nil || err != nil:
+		case report.Seq > 0: // it is published, so it did not fail
+			report.problem("%v", e)
+		default:
 			err = e
 		}
 	}
@@ -281,6 +287,9 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	if err != nil {
 		return report, err
 	}
+	if err := s.hasRoom(0); err != nil {
+		return report, err
+	}
 	merger := sink.NewMerger(sink.MergerOptions{
 		Rule: transform.KeyRule, Sources: p.sources, Mem: s.Allocator, Scratch: scratch,
 		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
@@ -296,6 +305,24 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 		return report, err
 	}
 	return report, commit(ctx, s, lake, scratch, p, m, r, report)
+}
+
+// spare is space that must be left for the ledger, in bytes.
+const spare = 16 << 20
+
+// hasRoom fails if what is to be written does not fit on the lake's disk.
+func (s *settings) hasRoom(need int64) error {
+	if s.dry {
+		return nil
+	}
+	free, err := s.FS.Free(s.Lake)
+	if err != nil {
+		return err
+	}
+	if need += spare; free < uint64(need) {
+		return fmt.Errorf("%w: %s needs about %d MiB, %d MiB are free; make room, then run again", ErrSpace, s.Lake, need>>20, free>>20)
+	}
+	return nil
 }
 
 // openLake opens the lake, and waits for it if it is another run's.

@@ -46,17 +46,22 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 		fsys = disk.OS{}
 	}
 	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
+	if errors.Is(err, ledger.ErrBroken) {
+		v.problem("%v; restore state/ledger", err)
+		return &v.Verification, nil
+	}
 	if err != nil {
 		return &v.Verification, err
 	}
 	defer lake.Close()
 	v.lake = lake
 	v.Records = lake.State.Seq
-	v.table = &table{lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
+	v.table = &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
 	if err := v.rows(ctx); err != nil {
 		return &v.Verification, err
 	}
 	v.books()
+	v.Problems = append(v.Problems, lake.Audit()...)
 	v.foreign()
 	v.quarantine()
 	return &v.Verification, nil

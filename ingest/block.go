@@ -2,18 +2,13 @@ package ingest
 
 import (
 	"bytes"
-	"sync"
 
 	"usagelake/schemas"
 )
 
 const (
-	// blockPad is how many bytes may be read behind every document.
-	blockPad = 64
-	// keepBuffer is the largest buffer, in bytes, that is used again.
-	keepBuffer = 8 << 20
-	// headLen is how much is kept of a line or value over MaxLine.
-	headLen = 64 << 10
+	headLen = 64 << 10 // how much is kept of a line or value over MaxLine
+	nulLen  = 16       // and of a run of NUL bytes
 )
 
 // Doc is one record as it stands in the source.
@@ -23,14 +18,23 @@ type Doc struct {
 	Data   []byte
 	Offset int64 // of Data[0] in the stream
 	Line   int64 // from 1
-	// Ord counts the documents that begin on the line, from 0. What a line
-	// grew by after it was handed out has 1.
+	// Ord counts the documents that begin on the line, from 0; runs of NUL
+	// bytes do not count. What a line grew by after it was handed out has 1.
 	Ord int
 	// Length is the true length in bytes. It is len(Data) unless Reason is
-	// LineTooLong: then Data is at most the first 64 KiB.
+	// LineTooLong: then Data is at most the first 64 KiB. Of a run of NUL
+	// bytes Data is at most 16.
 	Length int64
-	// Reason is "", LineTooLong, or NotJSON where framing is broken.
+	// Reason is "", LineTooLong, or NotJSON where framing is broken and for a
+	// run of NUL bytes, as a crash leaves them.
 	Reason schemas.Reason
+
+	nuls bool // a run of NUL bytes
+}
+
+// nulDoc is a run of NUL bytes, without its Data.
+func nulDoc(at Position, length int64) Doc {
+	return Doc{Offset: at.Offset, Line: at.Line, Length: length, Reason: schemas.NotJSON, nuls: true}
 }
 
 // MakeDoc is a record whose text was kept. It copies the text.
@@ -42,7 +46,10 @@ func MakeDoc(text []byte, offset, line int64, ord int) Doc {
 // in is d with the Data that stands in b, whose first byte has the offset.
 func (d Doc) in(b []byte, offset int64) Doc {
 	d.Data = b[d.Offset-offset:]
-	if d.Reason == schemas.LineTooLong {
+	switch {
+	case d.nuls:
+		d.Data = d.Data[:min(len(d.Data), nulLen)]
+	case d.Reason == schemas.LineTooLong:
 		d.Data = d.Data[:min(len(d.Data), headLen)]
 	}
 	d.Data = d.Data[:min(int64(len(d.Data)), d.Length)]
@@ -52,8 +59,9 @@ func (d Doc) in(b []byte, offset int64) Doc {
 // Block is a run of whole records. It belongs to whoever got it from Next
 // until Free.
 type Block struct {
-	// Data has at least 64 readable bytes behind it. A record over MaxLine may
-	// have a block of its own with no more than its beginning.
+	// Data has at least 64 readable bytes behind it. A record over MaxLine, or
+	// a run of NUL bytes, may have a block of its own with no more than its
+	// beginning.
 	Data         []byte
 	Offset, Line int64 // of Data[0]
 
@@ -63,11 +71,18 @@ type Block struct {
 	torn   bool   // values framing: the stream ends inside the last value
 	lead   lead   // line framing: what stands before Data on its line
 	max    int64  // MaxLine
+	large  *large // whose memory Data is in; nil: the heap's
 }
 
-// Free gives the buffer back. Data and the documents are invalid then.
+// Free gives the buffer back, and with a large record ReaderOptions.Large.
+// Data and the documents are invalid then: to read them may be a fault. To
+// free a block again does nothing.
 func (b *Block) Free() {
-	recycle(b.Data)
+	if b.large != nil {
+		b.large.free()
+	} else {
+		recycle(b.Data)
+	}
 	*b = Block{}
 }
 
@@ -88,6 +103,13 @@ func (b *Block) Each(fn func(d Doc)) (blank int64) {
 func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 	at, lead := Position{b.Offset, b.Line}, b.lead
 	for rest := b.Data; len(rest) > 0; {
+		if from, end := lead.nuls(rest, at.Offset); end > from {
+			at.Offset += int64(from)
+			fn(nulDoc(at, int64(end-from)).in(rest[from:], at.Offset))
+			rest, lead = rest[end:], behindNULs
+			at.Offset += int64(end - from)
+			continue
+		}
 		raw, n := rest, len(rest)
 		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
 			raw, n = rest[:i], i+1
@@ -119,22 +141,5 @@ func (b *Block) eachValue(fn func(Doc)) {
 			c.end() // the byte that ends it begins the next block
 		}
 		fn(c.doc.in(b.Data, b.Offset))
-	}
-}
-
-// buffers holds *[]byte of any capacity.
-var buffers sync.Pool
-
-// buffer returns an empty buffer for n bytes and the padding.
-func buffer(n int) []byte {
-	if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n+blockPad {
-		return (*b)[:0]
-	}
-	return make([]byte, 0, n+blockPad)
-}
-
-func recycle(b []byte) {
-	if cap(b) > blockPad && cap(b) <= keepBuffer {
-		buffers.Put(&b)
 	}
 }

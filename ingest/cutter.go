@@ -24,6 +24,7 @@ const (
 	bareValue                 // ends before a separator or another value
 	closedValue               // a string, object or array: ends with its closing byte
 	strayByte                 // a single byte that must not be there
+	nulRun                    // NUL bytes; ends with the last of them
 )
 
 // cutter finds the values in a sequence of JSON values; of an array at the top
@@ -89,6 +90,10 @@ func (c *cutter) seek(b []byte) int {
 }
 
 func (c *cutter) begin(ch byte) {
+	if ch == 0 {
+		c.open, c.doc = nulRun, nulDoc(Position{c.at, c.line}, 0)
+		return
+	}
 	c.doc = Doc{Offset: c.at, Line: c.line, Ord: c.ord}
 	c.ord++
 	c.depth, c.quoted, c.escaped = 0, false, false
@@ -121,6 +126,9 @@ func (c *cutter) within(b []byte) (int, bool) {
 		return 1, true
 	case bareValue:
 		n := plain(b, inBare)
+		return n, n < len(b)
+	case nulRun:
+		n := nuls(b)
 		return n, n < len(b)
 	}
 	for i := 0; i < len(b); i++ {
@@ -191,7 +199,7 @@ func plain(b []byte, where uint8) int {
 func (c *cutter) end() {
 	c.open = noValue
 	c.doc.Length = c.at - c.doc.Offset
-	if c.doc.Length > c.max {
+	if c.doc.Length > c.max && !c.doc.nuls {
 		c.doc.Reason = schemas.LineTooLong
 	}
 }
@@ -210,7 +218,7 @@ func (c *cutter) tear() {
 func (c *cutter) resume(p Position) {
 	c.at, c.line = p.Offset, p.Line
 	switch c.open {
-	case bareValue:
+	case bareValue, nulRun:
 		c.open = noValue
 	case closedValue:
 		c.doc = Doc{Offset: p.Offset, Line: p.Line, Ord: c.ord, Reason: schemas.NotJSON}

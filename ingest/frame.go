@@ -90,7 +90,7 @@ func (r *Reader) whole(line []byte) bool {
 }
 
 // framing chooses between lines and values by the beginning of a stream, as
-// soon as that is sure.
+// soon as that is sure. A stream that begins with NUL bytes has lines.
 func framing(b []byte) (values, sure bool) {
 	if len(b) < len(bom) && string(b) == bom[:len(b)] {
 		return false, false
@@ -114,16 +114,30 @@ func framing(b []byte) (values, sure bool) {
 type lead uint8
 
 const (
-	lineStart lead = iota // nothing
+	lineStart  lead = iota // nothing
+	behindNULs             // NUL bytes only
 	behindSpace
 	behindText
 )
+
+// nuls finds the run of NUL bytes that a line begins with. It is b[from:end],
+// where b stands at offset and l before it.
+func (l lead) nuls(b []byte, offset int64) (from, end int) {
+	if l != lineStart && l != behindNULs {
+		return 0, 0
+	}
+	from = bomLen(b, offset)
+	return from, from + nuls(b[from:])
+}
 
 // after is the lead behind p, which stands at offset and follows l.
 func (l lead) after(p []byte, offset int64) lead {
 	p = p[bomLen(p, offset):]
 	if i := lastNewline(p); i >= 0 {
 		l, p = lineStart, p[i+1:]
+	}
+	if _, n := l.nuls(p, -1); n > 0 {
+		l, p = behindNULs, p[n:]
 	}
 	switch {
 	case l == behindText || len(p) == 0:
@@ -141,6 +155,20 @@ func bomLen(b []byte, offset int64) int {
 		return len(bom)
 	}
 	return 0
+}
+
+var zeros [4 << 10]byte
+
+// nuls is the length of the run of NUL bytes that b begins with.
+func nuls(b []byte) int {
+	n := 0
+	for bytes.HasPrefix(b[n:], zeros[:]) {
+		n += len(zeros)
+	}
+	for n < len(b) && b[n] == 0 {
+		n++
+	}
+	return n
 }
 
 func isWhite(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }

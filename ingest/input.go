@@ -96,18 +96,40 @@ func (f *finder) argument(arg string) bool {
 }
 
 func (f *finder) pattern(arg string) bool {
-	base, _ := doublestar.SplitPattern(filepath.ToSlash(filepath.Clean(arg)))
+	base, pattern := doublestar.SplitPattern(filepath.ToSlash(filepath.Clean(arg)))
+	base = filepath.FromSlash(base)
+	tree := &listing{FS: os.DirFS(base), base: base}
 	// The only error is a malformed pattern, which names nothing either.
-	paths, _ := doublestar.FilepathGlob(arg, doublestar.WithFilesOnly(), doublestar.WithNoHidden())
+	names, _ := doublestar.Glob(tree, pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden())
 	met := false
-	for _, p := range paths {
-		rel, err := filepath.Rel(filepath.FromSlash(base), p)
-		if err != nil {
-			rel = filepath.Base(p)
+	for _, name := range names {
+		met = f.file(filepath.Join(base, name), name) || met
+	}
+	for name, err := range tree.failed {
+		if path := filepath.Join(base, name); !f.inLake(path) {
+			met = f.add(Input{Path: path, File: name, Err: err})
 		}
-		met = f.file(p, rel) || met
 	}
 	return met
+}
+
+// A listing is a tree of files below base that remembers which directories
+// could not be read: a pattern skips those, and there may be inputs in them.
+type listing struct {
+	fs.FS
+	base   string
+	failed map[string]error
+}
+
+func (l *listing) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(filepath.Join(l.base, name))
+	if err != nil && !missing(err) {
+		if l.failed == nil {
+			l.failed = map[string]error{}
+		}
+		l.failed[name] = err
+	}
+	return entries, err
 }
 
 // dir adds the files below a directory; rel is its path below the argument.
@@ -154,7 +176,7 @@ func (f *finder) file(path, rel string) bool {
 	case err != nil:
 		in.Err = err
 	case !info.Mode().IsRegular():
-		in.Err = fmt.Errorf("open %s: not a regular file", path)
+		in.Err = notRegular(path)
 	default:
 		in.Size, in.ModTime = info.Size(), info.ModTime()
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -42,7 +42,7 @@ func TestDiscover(t *testing.T) {
 		"logs/b.jsonl", "logs/a.jsonl.gz", "logs/sub/c.jsonl.zst", "logs/sub/deep/d.zstd", "logs/e.GZ", "logs/.hidden", "logs/.git/x.jsonl",
 		"logs/link.jsonl -> ../other/o.jsonl", "logs/linkdir -> ../other", "logs/gone.jsonl -> nowhere",
 		"other/o.jsonl", "lake/part.jsonl", "lake/sub/part.jsonl", "empty/", "empty/.x",
-		"odd/[a].jsonl", "odd/a.jsonl", "odd/.gz", "odd/\xff.jsonl", "dirlink -> other",
+		"odd/[a].jsonl", "odd/a.jsonl", "odd/.gz", "odd/\xff.jsonl", "dirlink -> other", "loop -> loop",
 	)
 	if err := syscall.Mkfifo(filepath.Join(root, "other", "fifo"), 0o600); err != nil {
 		t.Fatal(err)
@@ -78,6 +78,10 @@ func TestDiscover(t *testing.T) {
 		}},
 		{name: "same file name", args: []string{"other", "dirlink"}, want: []string{"o.jsonl dirlink/o.jsonl", "o.jsonl other/o.jsonl"}},
 		{name: "fifo", args: []string{"other/fifo"}, want: []string{"fifo other/fifo!"}},
+		{name: "fifo in a glob", args: []string{"other/*"}, want: []string{"fifo other/fifo!", "o.jsonl other/o.jsonl"}},
+		{name: "device", args: []string{"/dev/null"}, want: []string{"null /dev/null!"}},
+		{name: "broken link", args: []string{"logs/gone.jsonl", "loop", "other"}, want: []string{"loop loop!", "o.jsonl other/o.jsonl"}, noMatch: "logs/gone.jsonl"},
+		{name: "glob below a loop", args: []string{"loop/*.jsonl", "other"}, want: []string{"*.jsonl loop/*.jsonl!", "o.jsonl other/o.jsonl"}},
 		{name: "bad name", args: []string{"odd"}, want: []string{"[a].jsonl odd/[a].jsonl", "a.jsonl odd/a.jsonl", "\uFFFD.jsonl odd/\xff.jsonl"}},
 		{name: "below the lake", args: []string{"lake", "lake/part.jsonl"}, noMatch: "lake lake/part.jsonl"},
 		{name: "missing", args: []string{"none", "logs/b.jsonl/x", "", "[", "none/**", "empty"}, noMatch: "none logs/b.jsonl/x  [ none/** empty"},
@@ -145,14 +149,26 @@ func TestDiscoverUnreadable(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root reads everything")
 	}
-	root := tree(t, "a/x.jsonl", "b/y.jsonl")
-	dir := filepath.Join(root, "a")
-	if err := os.Chmod(dir, 0); err != nil {
-		t.Fatal(err)
+	root := tree(t, "a/x.jsonl", "b/y.jsonl", "c/z.jsonl")
+	for name, mode := range map[string]fs.FileMode{"a": 0, "b": 0o600} { // b can be listed, but not entered
+		dir := filepath.Join(root, name)
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(dir, 0o700) })
 	}
-	t.Cleanup(func() { os.Chmod(dir, 0o700) })
-	found, err := Discover([]string{root}, "")
-	if err != nil || len(found) != 2 || !errors.Is(found[0].Err, fs.ErrPermission) || found[0].Path != dir || found[1].Err != nil {
-		t.Errorf("%+v, %v", found, err)
+	for _, arg := range []string{root, filepath.Join(root, "**"), filepath.Join(root, "*", "*.jsonl")} {
+		found, err := Discover([]string{arg}, "")
+		if err != nil || len(found) != 3 {
+			t.Fatalf("%s: %+v, %v", arg, found, err)
+		}
+		for i, name := range []string{"a", "b/y.jsonl"} {
+			if in := found[i]; in.Path != filepath.Join(root, name) || !errors.Is(in.Err, fs.ErrPermission) {
+				t.Errorf("%s: %+v", arg, in)
+			}
+		}
+		if got, err := readStream(t, found[2]); string(got) != "c/z.jsonl" || err != nil {
+			t.Errorf("%s: the other input: %q, %v", arg, got, err)
+		}
 	}
 }

@@ -3,8 +3,11 @@ package ingest
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 )
@@ -12,7 +15,11 @@ import (
 const (
 	defaultBlock   = 1 << 20
 	defaultMaxLine = 256 << 20
+	maxMaxLine     = 4 << 30 // Walk takes no longer document
 )
+
+// ErrChanged tells that an input was overwritten after it was recognised.
+var ErrChanged = errors.New("changed while it was read")
 
 // ReaderOptions sets how a Reader cuts. The zero value is ready for use.
 type ReaderOptions struct {
@@ -20,12 +27,21 @@ type ReaderOptions struct {
 	// Blocks grow to what a long record needs.
 	BlockSize int
 	// MaxLine is the longest line or array element that is a record, in
-	// bytes; 256 MiB by default. Longer ones are handed out as LineTooLong
-	// and never held in memory.
+	// bytes; 256 MiB by default, 4 GiB at most. Longer ones are handed out as
+	// LineTooLong and never held in memory.
 	MaxLine int64
+	// Large is locked while a record of more than 8 MiB (or 4 BlockSize) is
+	// in memory: from before its buffer grows beyond that until its block is
+	// freed, or Next returns without it. Readers that share it have no more
+	// than one such record among them. Next waits for it, so others must
+	// free the blocks that were handed out. May be nil.
+	Large sync.Locker
 	// Start is where to continue: the bytes before it are hashed, but not
 	// handed out.
 	Start Position
+	// Prefix is the XXH3-128 that the bytes before Start must have, else
+	// nothing is handed out and the error is ErrChanged. nil: any.
+	Prefix *[16]byte
 	// Final says that nothing can ever follow the stream: an unfinished tail
 	// is a record then.
 	Final bool
@@ -40,18 +56,23 @@ type Position struct {
 
 // Reader cuts a stream into blocks of whole records and hashes what it hands
 // out. What comes out depends only on the stream's bytes, not on how they
-// arrive nor on the block size. A Reader belongs to one goroutine.
+// arrive nor on the block size. A Reader belongs to one goroutine. It can be
+// left at any time: between calls of Next it holds nothing that must be freed.
 type Reader struct {
 	src    io.Reader
 	opt    ReaderOptions
 	target int   // bytes to read for a block
 	limit  int64 // longest record to hold in memory
+	small  int   // largest buffer for a record that is not large
 
 	buf []byte // read, but not handed out; begins at end.Offset
 	pos int    // buf[:pos] has been looked at
 	err error  // why src ended
 	end Position
 	sum xxh3.Hasher128
+
+	large *large // whose memory buf is in; nil: the heap's
+	tail  int64  // size of what was pending when the reader ended
 
 	begun  bool
 	values bool   // values framing
@@ -68,18 +89,21 @@ func NewReader(r io.Reader, opt ReaderOptions) *Reader {
 	if opt.MaxLine <= 0 {
 		opt.MaxLine = defaultMaxLine
 	}
+	opt.MaxLine = min(opt.MaxLine, maxMaxLine)
 	opt.Start.Line = cmp.Or(opt.Start.Line, 1)
 	return &Reader{
 		src:    r,
 		opt:    opt,
 		target: opt.BlockSize,
 		limit:  max(opt.MaxLine, headLen),
+		small:  max(keepBuffer-blockPad, 4*opt.BlockSize),
 		end:    Position{0, 1},
 	}
 }
 
 // Next returns the next block. After the last one it returns io.EOF, or why
-// the stream broke off, and goes on to do so. The caller frees the block.
+// the stream broke off, and goes on to do so: whole records before that were
+// handed out. The caller frees the block.
 func (r *Reader) Next() (*Block, error) {
 	if !r.begun {
 		r.begun = true
@@ -101,7 +125,7 @@ func (r *Reader) End() Position { return r.end }
 
 // Pending is how many bytes were read and not handed out. Once Next has
 // returned an error it is the size of the unfinished tail.
-func (r *Reader) Pending() int64 { return int64(len(r.buf)) }
+func (r *Reader) Pending() int64 { return r.tail + int64(len(r.buf)) }
 
 // Sum is the XXH3-128, big-endian, of all bytes before End.
 func (r *Reader) Sum() [16]byte { return r.sum.Sum128().Bytes() }
@@ -143,6 +167,10 @@ func (r *Reader) replay() error {
 		r.drop(len(p))
 		r.lead = lead
 	}
+	if want := r.opt.Prefix; want != nil && r.Sum() != *want {
+		r.buf, r.end = r.buf[:0], Position{0, 1}
+		return fmt.Errorf("%w: its first %d bytes are not those that were there before", ErrChanged, start.Offset)
+	}
 	r.end.Line = start.Line
 	r.cut.resume(start)
 	r.base, r.pos = r.cut, 0
@@ -157,11 +185,13 @@ func (r *Reader) nextLines() (*Block, error) {
 		switch {
 		case i >= 0:
 			return r.take(n), nil
+		case r.atNULs():
+			return r.takeNULs(), nil
 		case int64(len(r.buf)) > r.limit:
 			return r.takeLong(), nil
 		case r.err == nil:
 			r.more()
-		case len(r.buf) > 0 && r.whole(r.buf):
+		case len(r.buf) > 0 && !canceled(r.err) && r.whole(r.buf):
 			return r.take(len(r.buf)), nil
 		default:
 			return nil, r.stop()
@@ -188,6 +218,8 @@ func (r *Reader) nextValues() (*Block, error) {
 			return r.take(n), nil
 		case n > 0:
 			r.drop(n)
+		case r.cut.open == nulRun:
+			return r.takeNULs(), nil
 		case int64(len(r.buf)) > r.limit:
 			return r.takeLong(), nil
 		case r.err == nil:
@@ -213,7 +245,9 @@ func (r *Reader) take(n int) *Block {
 		cut:    r.base,
 		lead:   r.lead,
 		max:    r.opt.MaxLine,
+		large:  r.large,
 	}
+	r.large = nil
 	r.pass(n)
 	rest := r.buf[n:]
 	if len(rest) > r.target/4 {
@@ -232,30 +266,23 @@ func (r *Reader) takeLong() *Block {
 	b := &Block{Offset: at.Offset, Line: at.Line}
 	b.Data = append(buffer(headLen), r.buf[:headLen]...)
 	r.pass(len(r.buf))
-	recycle(r.buf)
-	r.buf = nil
-
-	ended := false
-	for !ended && r.err == nil {
-		r.fill(r.target)
-		if r.values {
-			r.pos, ended = r.cut.next(r.buf)
-		} else if r.pos = bytes.IndexByte(r.buf, '\n') + 1; r.pos > 0 {
-			ended = true
-		} else {
-			r.pos = len(r.buf)
-		}
-		r.drop(r.pos)
-	}
+	r.free()
 
 	if r.values {
-		if !ended {
+		if !r.skip(r.cut.next) {
 			r.cut.tear()
 		}
 		d := r.cut.doc.in(b.Data, at.Offset)
 		b.long = &d
 		return b
 	}
+	ended := r.skip(func(p []byte) (int, bool) {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			return len(p), false
+		}
+		return i + 1, true
+	})
 	length := r.end.Offset - at.Offset
 	if ended {
 		length--
@@ -263,6 +290,56 @@ func (r *Reader) takeLong() *Block {
 	d, _ := lineDoc(b.Data, length, at, lead, r.opt.MaxLine)
 	b.long = &d
 	return b
+}
+
+// atNULs reports whether the line that the buffer begins with begins with NUL
+// bytes. The buffer then begins with them.
+func (r *Reader) atNULs() bool {
+	from, end := r.lead.nuls(r.buf, r.end.Offset)
+	if end == from {
+		return false
+	}
+	r.drop(from)
+	return true
+}
+
+// takeNULs hands out the run of NUL bytes that the buffer begins with, however
+// long it is.
+func (r *Reader) takeNULs() *Block {
+	at := r.end
+	if r.values {
+		r.drop(len(r.buf))
+		if !r.skip(r.cut.next) {
+			r.cut.tear()
+		}
+	} else {
+		r.skip(func(p []byte) (int, bool) {
+			n := nuls(p)
+			return n, n < len(p)
+		})
+		r.lead = behindNULs
+	}
+	length := r.end.Offset - at.Offset
+	b := &Block{Offset: at.Offset, Line: at.Line}
+	b.Data = append(buffer(nulLen), zeros[:min(length, nulLen)]...)
+	d := nulDoc(at, length).in(b.Data, at.Offset)
+	b.long = &d
+	return b
+}
+
+// skip passes over the rest of the record that is open at the beginning of the
+// buffer. next tells how many bytes of p belong to it and whether it ends
+// there; false means that the stream ended before.
+func (r *Reader) skip(next func(p []byte) (int, bool)) bool {
+	for {
+		n, ended := next(r.buf)
+		r.pos = n
+		r.drop(n)
+		if ended || r.err != nil {
+			return ended
+		}
+		r.fill(r.target)
+	}
 }
 
 // drop passes over the first n bytes of the buffer.
@@ -283,18 +360,31 @@ func (r *Reader) pass(n int) {
 	r.base = r.cut.rewound()
 }
 
-// stop gives the buffer back if nothing is pending.
+// stop gives the buffer back when the stream has ended.
 func (r *Reader) stop() error {
-	if len(r.buf) == 0 {
-		recycle(r.buf)
-		r.buf = nil
-	}
+	r.tail += int64(len(r.buf))
+	r.pos = 0
+	r.free()
 	return r.err
 }
 
+func (r *Reader) free() {
+	if r.large != nil {
+		r.large.free()
+		r.large = nil
+	} else {
+		recycle(r.buf)
+	}
+	r.buf = nil
+}
+
 // more makes the buffer longer by at least one byte, or r.err tells why not.
+// It reads little ahead of a long record.
 func (r *Reader) more() {
-	n := max(r.target, 2*len(r.buf))
+	n := max(r.target, min(2*len(r.buf), len(r.buf)+r.target))
+	if len(r.buf) < r.small {
+		n = min(n, r.small)
+	}
 	if int64(n) > r.limit {
 		n = max(r.target, int(r.limit)+1)
 	}
@@ -304,9 +394,7 @@ func (r *Reader) more() {
 // fill reads until the buffer holds n bytes or the stream ends.
 func (r *Reader) fill(n int) {
 	if cap(r.buf) < n+blockPad {
-		old := r.buf
-		r.buf = append(buffer(n), old...)
-		recycle(old)
+		r.grow(n)
 	}
 	for idle := 0; len(r.buf) < n && r.err == nil; idle++ {
 		var k int
@@ -319,4 +407,26 @@ func (r *Reader) fill(n int) {
 			r.err = io.ErrNoProgress
 		}
 	}
+}
+
+// grow makes room for n bytes, or r.err tells why not.
+func (r *Reader) grow(n int) {
+	old := r.buf
+	if n <= r.small {
+		r.buf = append(buffer(min(max(n, 2*len(old)), r.small)), old...)
+	} else {
+		l, err := newLarge(r.opt.Large, max(n, int(r.limit)+1))
+		if err != nil {
+			r.err = err
+			return
+		}
+		r.buf, r.large = l.mem[:copy(l.mem, old)], l
+	}
+	recycle(old)
+}
+
+// canceled reports whether a stream was broken off because a context ended: then
+// nothing more is to be had from it soon.
+func canceled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ type reading struct {
 }
 
 func (d Doc) String() string {
+	if d.nuls {
+		return fmt.Sprintf("%d@%d NUL %d", d.Line, d.Offset, d.Length)
+	}
 	s := fmt.Sprintf("%d.%d@%d %s", d.Line, d.Ord, d.Offset, d.Data)
 	if d.Reason != "" {
 		s += fmt.Sprintf(" !%s %d", d.Reason, d.Length)
@@ -38,7 +42,7 @@ func (d Doc) String() string {
 	return s
 }
 
-func readAll(t testing.TB, src io.Reader, opt ReaderOptions) reading {
+func readAll(t tester, src io.Reader, opt ReaderOptions) reading {
 	t.Helper()
 	var out reading
 	r := NewReader(src, opt)
@@ -58,14 +62,18 @@ func readAll(t testing.TB, src io.Reader, opt ReaderOptions) reading {
 			t.Fatalf("block at %d, line %d: want behind %v", b.Offset, b.Line, next)
 		}
 		if cap(b.Data)-len(b.Data) < blockPad {
-			t.Fatal("no room behind the block")
+			t.Fatalf("no room behind the block")
 		}
 		next = r.End()
 		out.Blank += b.Each(func(d Doc) {
 			if cap(d.Data)-len(d.Data) < blockPad {
-				t.Fatal("no room behind the document")
+				t.Fatalf("no room behind the document")
 			}
-			if d.Reason != schemas.LineTooLong && d.Length != int64(len(d.Data)) || d.Length < int64(len(d.Data)) {
+			if d.nuls {
+				if n := min(d.Length, nulLen); string(d.Data) != string(make([]byte, n)) || d.Reason != schemas.NotJSON || d.Ord != 0 {
+					t.Fatalf("%v: %q %s %d", d, d.Data, d.Reason, d.Ord)
+				}
+			} else if d.Reason != schemas.LineTooLong && d.Length != int64(len(d.Data)) || d.Length < int64(len(d.Data)) {
 				t.Fatalf("%v: length %d", d, d.Length)
 			}
 			if d.Offset < last || d.Offset+d.Length > next.Offset || d.Length == 0 {
@@ -77,6 +85,26 @@ func readAll(t testing.TB, src io.Reader, opt ReaderOptions) reading {
 		b.Free()
 	}
 	out.End, out.Pending, out.Sum = r.End(), r.Pending(), r.Sum()
+	return out
+}
+
+func nul(n int) string { return strings.Repeat("\x00", n) }
+
+// joined makes one of runs of NUL bytes that meet: a stop inside of one makes
+// it two.
+func joined(docs []string) (out []string) {
+	var line, at, n int // of the run that is last in out
+	for _, d := range docs {
+		var l, a, k int
+		if _, err := fmt.Sscanf(d, "%d@%d NUL %d", &l, &a, &k); err == nil {
+			if l == line && a == at+n {
+				out, a, k = out[:len(out)-1], at, n+k
+			}
+			line, at, n = l, a, k
+			d = fmt.Sprintf("%d@%d NUL %d", l, a, k)
+		}
+		out = append(out, d)
+	}
 	return out
 }
 
@@ -116,7 +144,31 @@ var readerTests = []struct {
 	{name: "no event", in: "{\"event:\":1}\ndatum: 1\n\"data:\"\n", docs: []string{`1.0@0 {"event:":1}`, `2.0@13 datum: 1`, `3.0@22 "data:"`}},
 	{name: "lone data", in: "data:\n", blank: 1},
 	{name: "almost done", in: "[DON", pending: 4},
-	{name: "nul bytes", in: "\x00\x00\n{}\n", docs: []string{"1.0@0 \x00\x00", `2.0@3 {}`}},
+
+	{name: "NUL line", in: "\x00\x00\n{}\n", docs: []string{"1@0 NUL 2", `2.0@3 {}`}},
+	{name: "NUL before a record", in: "{}\n" + nul(70) + "{}\n", docs: []string{`1.0@0 {}`, "2@3 NUL 70", `2.0@73 {}`}},
+	{name: "NUL before a record, spaced", in: "\x00 {}\r\n", docs: []string{"1@0 NUL 1", `1.0@2 {}`}},
+	{name: "NUL before an event", in: "{}\n\x00data: {}\n\x00: x\n", docs: []string{`1.0@0 {}`, "2@3 NUL 1", `2.0@10 {}`, "3@13 NUL 1"}},
+	{name: "NUL tail", in: "{}\n" + nul(300), docs: []string{`1.0@0 {}`, "2@3 NUL 300"}},
+	{name: "NUL tail, space", in: "{}\n" + nul(2) + " ", docs: []string{`1.0@0 {}`, "2@3 NUL 2"}},
+	{name: "NUL tail, unfinished line", in: "{}\n\x00\x00{\"a\"", docs: []string{`1.0@0 {}`, "2@3 NUL 2"}, pending: 4},
+	{name: "NUL tail, whole document", in: "{}\n\x00\x00{}", docs: []string{`1.0@0 {}`, "2@3 NUL 2", `2.0@5 {}`}},
+	{name: "only NUL", in: nul(100), docs: []string{"1@0 NUL 100"}},
+	{name: "NUL behind a byte order mark", in: bom + "\x00{}\n", docs: []string{"1@3 NUL 1", "1.0@4 {}"}},
+	{name: "NUL, blank line", in: "\x00\n\x00 \n \n", docs: []string{"1@0 NUL 1", "2@2 NUL 1"}, blank: 1},
+	{name: "NUL inside a line", in: "{\"a\":\"\x00\"}\n \x00\n\x00 \x00\n{}\x00\n", docs: []string{
+		"1.0@0 {\"a\":\"\x00\"}", "2.0@11 \x00", "3@13 NUL 1", "3.0@15 \x00", "4.0@17 {}\x00",
+	}},
+	{name: "NUL inside an unfinished line", in: "{}\n{\"a\x00\x00", docs: []string{`1.0@0 {}`}, pending: 5},
+	{name: "NUL, then an array", in: "\x00[1]", docs: []string{"1@0 NUL 1", "1.0@1 [1]"}},
+	{
+		name: "NUL over the limit", in: nul(100) + "{}\n" + nul(100), opt: ReaderOptions{MaxLine: 20},
+		docs: []string{"1@0 NUL 100", "1.0@100 {}", "2@103 NUL 100"},
+	},
+	{
+		name: "NUL before a long line", in: nul(100) + strings.Repeat("x", 30) + "\n", opt: ReaderOptions{MaxLine: 20},
+		docs: []string{"1@0 NUL 100", "1.0@100 " + strings.Repeat("x", 30) + " !line_too_long 30"},
+	},
 
 	{name: "array", in: `[{"a":1},{"b":[2,"]"]}]`, docs: []string{`1.0@1 {"a":1}`, `1.1@9 {"b":[2,"]"]}`}},
 	{name: "array over lines", in: "[\n  {},\n  {}, {}\n]\n", docs: []string{`2.0@4 {}`, `3.0@10 {}`, `3.1@14 {}`}},
@@ -139,6 +191,17 @@ var readerTests = []struct {
 	{name: "array unclosed behind comma", in: `[{}, `, docs: []string{`1.0@1 {}`}},
 	{name: "number may go on", in: "[1,23", docs: []string{`1.0@1 1`}, pending: 2},
 	{name: "number, final", in: "[1,23", opt: ReaderOptions{Final: true}, docs: []string{`1.0@1 1`, `1.1@3 23 !not_json 2`}},
+	{name: "array with NUL", in: "[\x00{},\x00\n\x00 \x00{}\x00\x00,3]", docs: []string{
+		"1@1 NUL 1", "1.0@2 {}", "1@5 NUL 1", "2@7 NUL 1", "2@9 NUL 1", "2.0@10 {}", "2@12 NUL 2", "2.1@15 3",
+	}},
+	{name: "array with NUL inside", in: "[1\x00,\"\x00\",{\x00}\x00]", docs: []string{"1.0@1 1\x00", "1.1@4 \"\x00\"", "1.2@8 {\x00}", "1@11 NUL 1"}},
+	{name: "array with NUL tail", in: "[{},\n" + nul(70), docs: []string{"1.0@1 {}", "2@5 NUL 70"}},
+	{name: "NUL for want of a comma", in: "[{}\x00{}]", docs: []string{"1.0@1 {}", "1@3 NUL 1", "1.1@4 {} !not_json 2"}},
+	{
+		name: "array with NUL over the limit", in: "[1," + nul(100) + "2]", opt: ReaderOptions{MaxLine: 20},
+		docs: []string{"1.0@1 1", "1@3 NUL 100", "1.1@103 2"},
+	},
+	{name: "pretty with NUL", in: pretty + nul(3) + pretty + nul(3), docs: []string{"1.0@0 {\n  \"a\": 1\n}", "4@13 NUL 3", "4.0@16 {\n  \"a\": 1\n}", "7@29 NUL 3"}},
 	{name: "pretty unfinished", in: pretty + "{\n  \"a", docs: []string{"1.0@0 {\n  \"a\": 1\n}"}, pending: 6},
 	{name: "brace, then nothing", in: "{\n", pending: 2},
 	{name: "brace, final", in: "{", opt: ReaderOptions{Final: true}, docs: []string{`1.0@0 {`}},
@@ -184,7 +247,7 @@ func TestReader(t *testing.T) {
 }
 
 // torture reads in in many ways, which must make no difference.
-func torture(t *testing.T, in string, opt ReaderOptions, want reading) {
+func torture(t tester, in string, opt ReaderOptions, want reading) {
 	t.Helper()
 	for size := 1; size <= 70; size++ {
 		opt.BlockSize = size
@@ -259,6 +322,11 @@ func TestReaderError(t *testing.T) {
 			t.Errorf("%q: end %v, pending %d", in, got.End, got.Pending)
 		}
 	}
+	// A context that has ended leaves no time to look at the last line.
+	got := readAll(t, io.MultiReader(strings.NewReader("{}\n{}"), iotest.ErrReader(context.DeadlineExceeded)), ReaderOptions{})
+	if len(got.Docs) != 1 || got.Pending != 2 {
+		t.Errorf("%q, pending %d", got.Docs, got.Pending)
+	}
 	r := NewReader(strings.NewReader("{}\n"), ReaderOptions{Start: Position{9, 3}})
 	if _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("start behind the end: %v", err)
@@ -283,7 +351,8 @@ func TestReaderContinue(t *testing.T) {
 
 				before, after := tt.in[:first.End.Offset], tt.in[first.End.Offset:]
 				text := before[strings.LastIndexByte(before, '\n')+1:]
-				midLine := strings.Trim(strings.TrimPrefix(text, bom), " \t\r") != "" && len(first.Docs) > 0
+				text = strings.TrimLeft(strings.TrimPrefix(text, bom), "\x00")
+				midLine := strings.Trim(text, " \t\r") != "" && len(first.Docs) > 0
 				rest, _, _ := strings.Cut(after, "\n")
 				if midLine && strings.TrimSpace(rest) != "" && !isValues(tt.in) {
 					// The line was given away too early: the rest is one more
@@ -292,9 +361,10 @@ func TestReaderContinue(t *testing.T) {
 					continue
 				}
 				got := second
-				got.Docs = append(first.Docs, second.Docs...)
+				got.Docs = joined(append(first.Docs, second.Docs...))
 				got.Blank += first.Blank
 				want := whole
+				want.Docs = joined(want.Docs)
 				if first.Blank > 0 && got.Blank == want.Blank+1 && strings.TrimSpace(rest) != "" {
 					// So was a line that was blank.
 					want.Blank = got.Blank
@@ -315,12 +385,15 @@ func isValues(in string) bool {
 	return values
 }
 
-func checkUnique(t *testing.T, docs ...[]string) {
+func checkUnique(t tester, docs ...[]string) {
 	t.Helper()
 	seen := map[string]bool{}
 	for _, d := range docs {
 		for _, s := range d {
-			key, _, _ := strings.Cut(s, "@")
+			key, rest, _ := strings.Cut(s, "@")
+			if !strings.Contains(key, ".") {
+				key += "@" + rest
+			}
 			if seen[key] {
 				t.Fatalf("%s twice in %q", key, docs)
 			}
@@ -402,7 +475,7 @@ func TestReaderLines(t *testing.T) {
 		lines := rapid.SliceOf(line).Draw(t, "lines")
 		text := "{}\n"
 		for _, l := range lines {
-			text += l + rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end")
+			text += rapid.SampledFrom([]string{"", "", "\x00", nul(17), nul(500)}).Draw(t, "NUL") + l + rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end")
 		}
 		opt := ReaderOptions{BlockSize: rapid.IntRange(1, 400).Draw(t, "block size")}
 		docs, blank := naive(text)
@@ -430,7 +503,12 @@ func TestReaderLines(t *testing.T) {
 func naive(text string) (docs []string, blank int64) {
 	at := 0
 	for i, line := range strings.SplitAfter(text, "\n") {
-		s := strings.Trim(line, " \t\r\n")
+		nuls := len(line) - len(strings.TrimLeft(line, "\x00"))
+		if nuls > 0 {
+			docs = append(docs, fmt.Sprintf("%d@%d NUL %d", i+1, at, nuls))
+		}
+		s := strings.TrimLeft(line, "\x00")
+		s = strings.Trim(s, " \t\r\n")
 		field := strings.HasPrefix(s, ":") || strings.HasPrefix(s, "event:") || strings.HasPrefix(s, "id:") || strings.HasPrefix(s, "retry:")
 		for strings.HasPrefix(s, "data:") {
 			s = strings.TrimLeft(s[5:], " \t\r")
@@ -438,7 +516,9 @@ func naive(text string) (docs []string, blank int64) {
 		switch {
 		case line == "":
 		case s == "", s == "[DONE]", field:
-			blank++
+			if nuls == 0 {
+				blank++
+			}
 		default:
 			docs = append(docs, fmt.Sprintf("%d.0@%d %s", i+1, at+strings.LastIndex(line, s), s))
 		}
@@ -452,31 +532,36 @@ func FuzzReader(f *testing.F) {
 		f.Add([]byte(tt.in), uint16(3), uint16(tt.opt.MaxLine), tt.opt.Final)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, size, maxLine uint16, final bool) {
-		opt := ReaderOptions{MaxLine: int64(maxLine), Final: final, BlockSize: int(size)}
-		got := readAll(t, bytes.NewReader(in), opt)
-		if got.End.Offset+got.Pending != int64(len(in)) {
-			t.Fatalf("%d bytes: end %v, pending %d", len(in), got.End, got.Pending)
-		}
-		if final && got.Pending > 0 {
-			t.Fatalf("pending %d at the final end", got.Pending)
-		}
-		if got.Sum != xxh3.Hash128(in[:got.End.Offset]).Bytes() {
-			t.Fatal("wrong sum")
-		}
-		checkUnique(t, got.Docs)
-		for _, size := range []int{7, defaultBlock} {
-			opt.BlockSize = size
-			if diff := cmp.Diff(got, readAll(t, iotest.HalfReader(bytes.NewReader(in)), opt)); diff != "" {
-				t.Fatalf("block size makes a difference:\n%s", diff)
-			}
-		}
-		checkCovered(t, in, opt, got)
+		checkReader(t, in, ReaderOptions{MaxLine: int64(maxLine), Final: final, BlockSize: int(size)})
 	})
+}
+
+// checkReader reads any bytes, which must all be accounted for.
+func checkReader(t tester, in []byte, opt ReaderOptions) {
+	t.Helper()
+	got := readAll(t, bytes.NewReader(in), opt)
+	if got.End.Offset+got.Pending != int64(len(in)) {
+		t.Fatalf("%d bytes: end %v, pending %d", len(in), got.End, got.Pending)
+	}
+	if opt.Final && got.Pending > 0 {
+		t.Fatalf("pending %d at the final end", got.Pending)
+	}
+	if got.Sum != xxh3.Hash128(in[:got.End.Offset]).Bytes() {
+		t.Fatalf("wrong sum")
+	}
+	checkUnique(t, got.Docs)
+	for _, size := range []int{1, 7, defaultBlock} {
+		opt.BlockSize = size
+		if diff := cmp.Diff(got, readAll(t, iotest.HalfReader(bytes.NewReader(in)), opt)); diff != "" {
+			t.Fatalf("block size %d makes a difference:\n%s", size, diff)
+		}
+	}
+	checkCovered(t, in, opt, got)
 }
 
 // checkCovered makes sure that what lies between documents is only what the
 // framing may drop.
-func checkCovered(t *testing.T, in []byte, opt ReaderOptions, got reading) {
+func checkCovered(t tester, in []byte, opt ReaderOptions, got reading) {
 	if !isValues(string(in[:min(len(in), headLen)])) {
 		return
 	}
@@ -507,28 +592,58 @@ func FuzzContinue(f *testing.F) {
 		f.Add([]byte(tt.in), uint16(3), uint16(2), uint16(5), uint16(9))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, size, a, b, c uint16) {
-		opt := ReaderOptions{BlockSize: int(size)}
-		stops := []int{min(int(a), len(in)), min(int(b), len(in)), min(int(c), len(in)), len(in)}
-		slices.Sort(stops)
-		var docs []string
-		var got reading
-		for _, n := range stops {
-			got = readAll(t, bytes.NewReader(in[:n]), opt)
-			if got.End.Offset+got.Pending != int64(n) || got.Sum != xxh3.Hash128(in[:got.End.Offset]).Bytes() {
-				t.Fatalf("%d bytes: end %v, pending %d", n, got.End, got.Pending)
-			}
-			if got.End.Line != 1+int64(bytes.Count(in[:got.End.Offset], lf)) {
-				t.Fatalf("end %v", got.End)
-			}
-			docs = append(docs, got.Docs...)
-			opt.Start = got.End
+		checkContinue(t, in, int(size), min(int(a), len(in)), min(int(b), len(in)), min(int(c), len(in)))
+	})
+}
+
+// checkContinue reads a stream that ends at one stop after the other.
+func checkContinue(t tester, in []byte, size int, stops ...int) {
+	t.Helper()
+	opt := ReaderOptions{BlockSize: size}
+	stops = append(stops, len(in), len(in))
+	slices.Sort(stops)
+	var docs []string
+	var got reading
+	for _, n := range stops {
+		got = readAll(t, bytes.NewReader(in[:n]), opt)
+		if got.End.Offset+got.Pending != int64(n) || got.Sum != xxh3.Hash128(in[:got.End.Offset]).Bytes() {
+			t.Fatalf("%d bytes: end %v, pending %d", n, got.End, got.Pending)
 		}
-		checkUnique(t, docs)
-		if whole := readAll(t, bytes.NewReader(in), ReaderOptions{}); isValues(string(in[:min(len(in), headLen)])) {
-			if diff := cmp.Diff(whole.Docs, docs); diff != "" {
-				t.Fatalf("-whole +parts\n%s", diff)
-			}
+		if got.End.Line != 1+int64(bytes.Count(in[:got.End.Offset], lf)) {
+			t.Fatalf("end %v", got.End)
 		}
+		docs = append(docs, got.Docs...)
+		opt.Start = got.End
+	}
+	if len(got.Docs) > 0 || got.Blank > 0 {
+		t.Fatalf("read again, it has %q and %d blank lines", got.Docs, got.Blank)
+	}
+	checkUnique(t, docs)
+	if whole := readAll(t, bytes.NewReader(in), ReaderOptions{}); isValues(string(in[:min(len(in), headLen)])) {
+		if diff := cmp.Diff(joined(whole.Docs), joined(docs)); diff != "" {
+			t.Fatalf("-whole +parts\n%s", diff)
+		}
+	}
+}
+
+// TestReaderPieces reads streams of what makes a difference to framing.
+func TestReaderPieces(t *testing.T) {
+	piece := rapid.OneOf(
+		rapid.SampledFrom([]string{
+			"\x00", nul(3), nul(100), "\n", "\r\n", " ", "{}", `{"a":1}`, "{\n\"a\":2}", "[", "]", ",", "{", "}", `"`, `\`, "x", "1", "data: ", "event: ", bom, "[DONE]",
+		}),
+		rapid.StringMatching(`[ -~]{0,12}`),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		in := []byte(strings.Join(rapid.SliceOf(piece).Draw(t, "pieces"), ""))
+		size := rapid.IntRange(1, 200).Draw(t, "block size")
+		checkReader(t, in, ReaderOptions{
+			BlockSize: size,
+			MaxLine:   rapid.Int64Range(1, 200).Draw(t, "max line"),
+			Final:     rapid.Bool().Draw(t, "final"),
+		})
+		stop := rapid.IntRange(0, len(in))
+		checkContinue(t, in, size, stop.Draw(t, "stop"), stop.Draw(t, "stop"))
 	})
 }
 
@@ -550,7 +665,7 @@ func BenchmarkReader(b *testing.B) {
 			b.SetBytes(bb.in.Size)
 			b.ReportAllocs()
 			for b.Loop() {
-				s, err := Open(bb.in)
+				s, err := Open(b.Context(), bb.in)
 				if err != nil {
 					b.Fatal(err)
 				}

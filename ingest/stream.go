@@ -3,31 +3,44 @@ package ingest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/xxh3"
 )
 
-// ErrDamaged tells that compressed data is cut off or broken. What was read
-// before it is good.
-var ErrDamaged = errors.New("damaged compressed data")
+var (
+	// ErrDamaged tells that compressed data is cut off or broken. What was
+	// read before it is good.
+	ErrDamaged = errors.New("damaged compressed data")
+	// ErrShrank tells that a file, plain or compressed, ends before the size
+	// that it was found with. What was read before its end may be good.
+	ErrShrank = errors.New("shrank while it was read")
+)
 
 // maxWindow bounds, in bytes, the memory that a zstd frame may ask for. It is
 // what zstd --long can do.
 const maxWindow = 128 << 20
+
+// step bounds, in bytes, what is read or decompressed between two looks at the
+// context.
+const step = 1 << 20
 
 // HeadLen is how many bytes Head looks at.
 const HeadLen = 4096
 
 // Stream is the decompressed content of an input.
 type Stream struct {
+	ctx        context.Context
 	path       string
 	src        *source
 	r          io.Reader // decompresses src
@@ -35,32 +48,50 @@ type Stream struct {
 	close      []func() error
 }
 
-// Open opens an input. Compression is recognised by content, and members and
-// frames are read through to the last. A Read past what can be decompressed
-// returns an error that wraps ErrDamaged. The caller closes the stream.
-func Open(in Input) (*Stream, error) {
+// Open opens an input. It never waits for one: what has become a pipe or a
+// device is an error. Compression is recognised by content, and members and
+// frames are read through to the last. The caller closes the stream.
+func Open(ctx context.Context, in Input) (*Stream, error) {
 	if in.Err != nil {
 		return nil, in.Err
 	}
-	s := &Stream{path: in.Path}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	f := os.Stdin
+	s := &Stream{ctx: ctx, path: in.Path}
 	if in.Path != stdin {
 		var err error
-		if f, err = os.Open(in.Path); err != nil {
+		if f, err = openRegular(in.Path); err != nil {
 			return nil, err
 		}
 		s.close = append(s.close, f.Close)
 	}
-	s.src = &source{r: f}
-	if in.Size >= 0 {
-		s.src.r = io.LimitReader(f, in.Size)
-	}
+	s.src = &source{ctx: ctx, path: in.Path, r: f, size: in.Size}
 	if err := s.decompress(); err != nil {
-		s.Close()
+		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
 }
+
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = notRegular(path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func notRegular(path string) error { return fmt.Errorf("open %s: not a regular file", path) }
 
 func (s *Stream) decompress() error {
 	br := bufio.NewReaderSize(s.src, 64<<10)
@@ -91,9 +122,15 @@ func isZstd(b []byte) bool {
 		b[0]&0xf0 == 0x50 && bytes.Equal(b[1:], []byte{0x2a, 0x4d, 0x18})
 }
 
-// Read reads decompressed bytes.
+// Read reads decompressed bytes. It fails with the error of the context soon
+// after that has ended; only standard input may keep it waiting. An error of
+// the file names its path and the offset in it, and is ErrShrank where the file
+// has become too short. Past what can be decompressed the error is ErrDamaged.
 func (s *Stream) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := s.r.Read(p[:min(len(p), step)])
 	switch {
 	case err == nil:
 		return n, nil
@@ -120,20 +157,47 @@ func (s *Stream) Close() error {
 	return errors.Join(errs...)
 }
 
-// source counts what is read and remembers why it failed.
+// source is the bytes of a file up to the size that it was found with. It
+// counts them, and an error stays.
 type source struct {
-	r   io.Reader
-	n   atomic.Int64
-	err error // never io.EOF
+	ctx  context.Context
+	path string
+	r    io.Reader
+	size int64 // -1: to the end
+	n    atomic.Int64
+	err  error // never io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.n.Add(int64(n))
-	if err != nil && err != io.EOF {
-		s.err = err
+	if s.err == nil {
+		s.err = s.ctx.Err()
 	}
-	return n, err
+	if s.err != nil {
+		return 0, s.err
+	}
+	at := s.n.Load()
+	if s.size >= 0 {
+		if at == s.size {
+			return 0, io.EOF
+		}
+		p = p[:min(int64(len(p)), s.size-at)]
+	}
+	n, err := s.r.Read(p)
+	at = s.n.Add(int64(n))
+	switch {
+	case err == nil:
+		return n, nil
+	case err != io.EOF:
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
+		s.err = fmt.Errorf("read %s: at byte %d: %w", s.path, at, err)
+		return n, s.err
+	case at < s.size:
+		s.err = fmt.Errorf("read %s: %w: %d of %d bytes", s.path, ErrShrank, at, s.size)
+		return n, s.err
+	}
+	return n, io.EOF
 }
 
 // members reads a gzip file member by member. The gzip package's own way to
@@ -172,8 +236,8 @@ func (m *members) Read(p []byte) (int, error) {
 
 // Head returns the first bytes of an input, at most HeadLen after
 // decompression. They hold also with an error, as what comes before it.
-func Head(in Input) ([]byte, error) {
-	s, err := Open(in)
+func Head(ctx context.Context, in Input) ([]byte, error) {
+	s, err := Open(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +254,9 @@ func Head(in Input) ([]byte, error) {
 // with the given lengths, which ascend, and its size; lengths count bytes
 // after decompression. A length beyond the size is not in the map. The results
 // hold also with an error, for the bytes before it.
-func Prefixes(in Input, lengths []int64) (map[int64][16]byte, int64, error) {
+func Prefixes(ctx context.Context, in Input, lengths []int64) (map[int64][16]byte, int64, error) {
 	sums := make(map[int64][16]byte, len(lengths))
-	s, err := Open(in)
+	s, err := Open(ctx, in)
 	if err != nil {
 		return sums, 0, err
 	}

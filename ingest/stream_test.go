@@ -2,20 +2,25 @@ package ingest
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/xxh3"
+	"go.uber.org/goleak"
 )
 
 func gz(t testing.TB, parts ...[]byte) []byte {
@@ -77,7 +82,7 @@ func file(t testing.TB, data []byte) Input {
 
 func readStream(t testing.TB, in Input) ([]byte, error) {
 	t.Helper()
-	s, err := Open(in)
+	s, err := Open(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,7 @@ func TestReaderDamaged(t *testing.T) {
 	data := gz(t, text)
 	in := file(t, data[:len(data)*2/3])
 	prefix, _ := readStream(t, in)
-	s, err := Open(in)
+	s, err := Open(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,21 +192,247 @@ func TestOpenGrown(t *testing.T) {
 }
 
 func TestOpenErrors(t *testing.T) {
-	if _, err := Open(Input{Path: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Open(t.Context(), Input{Path: filepath.Join(t.TempDir(), "none")}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 	broken := errors.New("no way in")
-	if _, err := Open(Input{Path: "x", Err: broken}); err != broken {
+	if _, err := Open(t.Context(), Input{Path: "x", Err: broken}); err != broken {
 		t.Errorf("input with an error: %v", err)
 	}
-	// A directory opens, but cannot be read.
-	s, err := Open(Input{Path: t.TempDir(), Size: 10})
-	if err != nil {
-		t.Fatal(err)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(done, file(t, nil)); err != context.Canceled {
+		t.Errorf("context has ended: %v", err)
 	}
-	defer s.Close()
-	if _, err := s.Read(make([]byte, 10)); err == nil || errors.Is(err, ErrDamaged) {
-		t.Errorf("directory: %v", err)
+}
+
+// What is found as a file can be something else when it is opened.
+func TestOpenReplaced(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"directory":   func(path string) error { return os.Mkdir(path, 0o700) },
+		"pipe":        func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"device":      func(path string) error { return os.Symlink("/dev/zero", path) },
+		"broken link": func(path string) error { return os.Symlink("nowhere", path) },
+		"vanished":    func(string) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := tree(t, "a.jsonl", "b.jsonl")
+			path := filepath.Join(root, "a.jsonl")
+			found, err := Discover([]string{root}, "")
+			if err != nil || len(found) != 2 {
+				t.Fatal(found, err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := replace(path); err != nil {
+				t.Fatal(err)
+			}
+			want := "open " + path + ": not a regular file"
+			if name == "vanished" || name == "broken link" {
+				want = "open " + path + ": no such file or directory"
+			}
+			failed := make(chan error, 1)
+			go func() {
+				_, err := Open(context.Background(), found[0])
+				failed <- err
+			}()
+			select {
+			case err := <-failed:
+				if err == nil || err.Error() != want {
+					t.Errorf("%v, want %s", err, want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("still waiting")
+			}
+			if got, err := readStream(t, found[1]); string(got) != "b.jsonl" || err != nil {
+				t.Errorf("the other input: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// Whole records of a file that has become shorter are handed out.
+func TestReaderShrunk(t *testing.T) {
+	text := records(200_000)
+	n := bytes.LastIndexByte(text[:100_000], '\n') + 1
+	a, b := text[:n], text[n:]
+	for _, tt := range []struct {
+		name string
+		data []byte
+		to   int
+		want []byte // at least these records
+	}{
+		{"plain", text, n + 10, a},
+		{"plain, at the end of a record", text, n, a},
+		{"plain, to nothing", text, 0, nil},
+		{"plain, by a byte", text, len(text) - 1, text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1]},
+		{"gzip", gz(t, a, b), len(gz(t, a)) + 100, a},
+		{"gzip, at the end of a member", gz(t, a, b), len(gz(t, a)), a},
+		{"gzip, to its magic number", gz(t, a), 3, nil},
+		{"zstd", zst(t, a, b), len(zst(t, a)) + 100, a},
+		{"zstd, at the end of a frame", zst(t, a, b), len(zst(t, a)), a},
+		{"zstd, to its magic number", zst(t, a), 4, nil},
+	} {
+		in := file(t, tt.data)
+		if err := os.Truncate(in.Path, int64(tt.to)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), in)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		got := readAll(t, s, ReaderOptions{BlockSize: 10_000})
+		if n := bytes.Count(text[:got.End.Offset], []byte("}")); len(got.Docs) != n || n < bytes.Count(tt.want, lf) {
+			t.Errorf("%s: %d records, want %d", tt.name, len(got.Docs), bytes.Count(tt.want, lf))
+		}
+		if got.Sum != xxh3.Hash128(text[:got.End.Offset]).Bytes() {
+			t.Errorf("%s: wrong sum", tt.name)
+		}
+		want := fmt.Sprintf("read %s: shrank while it was read: %d of %d bytes", in.Path, tt.to, len(tt.data))
+		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, ErrShrank) || errors.Is(err, ErrDamaged) || err.Error() != want || got.Err != want {
+			t.Errorf("%s: %v and %s, want %s", tt.name, err, got.Err, want)
+		}
+		s.Close()
+	}
+}
+
+// trickle reads n bytes at a time and calls each before every read.
+type trickle struct {
+	r    io.Reader
+	n    int
+	each func() error
+}
+
+func (t *trickle) Read(p []byte) (int, error) {
+	if err := t.each(); err != nil {
+		return 0, err
+	}
+	return t.r.Read(p[:min(len(p), t.n)])
+}
+
+// A disk fails in the middle of a file.
+func TestReaderFault(t *testing.T) {
+	text := records(200_000)
+	for name, data := range map[string][]byte{"plain": text, "gzip": gz(t, text), "zstd": zst(t, text[:90_000], text[90_000:])} {
+		left := len(data) * 2 / 3 / 1000
+		s := &Stream{ctx: t.Context(), path: "disk/x.jsonl", src: &source{
+			ctx: t.Context(), path: "disk/x.jsonl", size: int64(len(data)),
+			r: &trickle{bytes.NewReader(data), 1000, func() error {
+				if left--; left < 0 {
+					return &fs.PathError{Op: "read", Path: "disk/x.jsonl", Err: syscall.EIO}
+				}
+				return nil
+			}},
+		}}
+		if err := s.decompress(); err != nil {
+			t.Fatal(err)
+		}
+		got := readAll(t, s, ReaderOptions{BlockSize: 7000})
+		s.Close()
+		want := fmt.Sprintf("read disk/x.jsonl: at byte %d: input/output error", len(data)*2/3/1000*1000)
+		if got.Err != want {
+			t.Errorf("%s: %s, want %s", name, got.Err, want)
+		}
+		if n := int64(bytes.Count(text[:got.End.Offset], lf)); n == 0 || int64(len(got.Docs)) != n || got.Sum != xxh3.Hash128(text[:got.End.Offset]).Bytes() {
+			t.Errorf("%s: %d records, end %v", name, len(got.Docs), got.End)
+		}
+	}
+
+	// A file whose first byte cannot be read, by the system's own word.
+	in := Input{Path: "/proc/self/mem", Size: 100}
+	if _, err := os.Stat(in.Path); err != nil {
+		return
+	}
+	if _, err := Head(t.Context(), in); !errors.Is(err, syscall.EIO) || err.Error() != "read /proc/self/mem: at byte 0: input/output error" {
+		t.Errorf("%v", err)
+	}
+}
+
+// Reading ends soon after the context, also where it would go on for long
+// without a look at the file.
+func TestContextEnds(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	zeros := make([]byte, 64<<20)
+	const size = 1 << 36 // a minute's reading
+	sparse := file(t, nil)
+	if err := os.Truncate(sparse.Path, size); err != nil {
+		t.Skip(err)
+	}
+	sparse.Size = size
+	gzip := file(t, bytes.Repeat(gz(t, zeros), size/len(zeros)/4))
+	zstd := file(t, bytes.Repeat(zst(t, zeros), size/len(zeros)))
+
+	prefixes := func(ctx context.Context, in Input) error {
+		_, _, err := Prefixes(ctx, in, []int64{size - 1})
+		return err
+	}
+	read := func(opt ReaderOptions) func(ctx context.Context, in Input) error {
+		return func(ctx context.Context, in Input) error {
+			s, err := Open(ctx, in)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return errors.New(readAll(t, s, opt).Err)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		in   Input
+		read func(ctx context.Context, in Input) error
+	}{
+		{"prefixes", sparse, prefixes},
+		{"prefixes, gzip", gzip, prefixes},
+		{"prefixes, zstd", zstd, prefixes},
+		{"replay", sparse, read(ReaderOptions{Start: Position{size - 1, 1}})},
+		{"replay, zstd", zstd, read(ReaderOptions{Start: Position{size - 1, 1}})},
+		{"NUL bytes", sparse, read(ReaderOptions{})},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var ended time.Time
+		stop := time.AfterFunc(50*time.Millisecond, func() {
+			ended = time.Now()
+			cancel()
+		})
+		err := tt.read(ctx, tt.in)
+		if stop.Stop() {
+			t.Fatalf("%s: ended by itself: %v", tt.name, err)
+		}
+		<-ctx.Done()
+		if took := time.Since(ended); took > time.Second || err.Error() != context.Canceled.Error() {
+			t.Errorf("%s: %v after %v", tt.name, err, took)
+		}
+	}
+}
+
+// Not a byte is read from a file once the context has ended.
+func TestContextEndsAtOnce(t *testing.T) {
+	text := records(300_000)
+	for name, data := range map[string][]byte{"plain": text, "gzip": gz(t, text), "zstd": zst(t, text)} {
+		for at := range 20 {
+			ctx, cancel := context.WithCancel(t.Context())
+			reads := 0
+			s := &Stream{ctx: ctx, path: "x", src: &source{ctx: ctx, path: "x", size: int64(len(data)), r: &trickle{bytes.NewReader(data), 1000, func() error {
+				if reads++; reads == at+1 {
+					cancel()
+				}
+				return nil
+			}}}}
+			if err := s.decompress(); err != nil {
+				t.Fatal(err)
+			}
+			r := NewReader(s, ReaderOptions{BlockSize: 5000, Start: Position{Offset: 100_000}})
+			var err error
+			for err == nil {
+				_, err = r.Next()
+			}
+			if reads != at+1 || err != context.Canceled {
+				t.Errorf("%s: %v, %d reads, want %d", name, err, reads, at+1)
+			}
+			s.Close()
+		}
 	}
 }
 
@@ -210,13 +441,13 @@ func TestHead(t *testing.T) {
 		text := records(n)
 		want := text[:min(n, 4096)]
 		for _, data := range [][]byte{text, gz(t, text), zst(t, text)} {
-			if got, err := Head(file(t, data)); err != nil || !bytes.Equal(got, want) {
+			if got, err := Head(t.Context(), file(t, data)); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("%d bytes: %d, %v", n, len(got), err)
 			}
 		}
 	}
 	data := gz(t, records(3000))
-	got, err := Head(file(t, data[:len(data)-4]))
+	got, err := Head(t.Context(), file(t, data[:len(data)-4]))
 	if !errors.Is(err, ErrDamaged) || !bytes.Equal(got, records(3000)) {
 		t.Errorf("damaged: %d, %v", len(got), err)
 	}
@@ -231,7 +462,7 @@ func TestPrefixes(t *testing.T) {
 		want[l] = xxh3.Hash128(text[:l]).Bytes()
 	}
 	for _, data := range [][]byte{text, gz(t, text[:n/2], text[n/2:]), zst(t, text)} {
-		got, size, err := Prefixes(file(t, data), lengths)
+		got, size, err := Prefixes(t.Context(), file(t, data), lengths)
 		if err != nil || size != n {
 			t.Errorf("size %d, %v", size, err)
 		}
@@ -239,12 +470,12 @@ func TestPrefixes(t *testing.T) {
 			t.Errorf("-want +got\n%s", diff)
 		}
 	}
-	got, size, err := Prefixes(file(t, nil), []int64{0, 1})
+	got, size, err := Prefixes(t.Context(), file(t, nil), []int64{0, 1})
 	if len(got) != 1 || size != 0 || err != nil {
 		t.Errorf("empty: %v, %d, %v", got, size, err)
 	}
 	data := zst(t, text)
-	got, size, err = Prefixes(file(t, data[:len(data)/2]), lengths)
+	got, size, err = Prefixes(t.Context(), file(t, data[:len(data)/2]), lengths)
 	if !errors.Is(err, ErrDamaged) || got[4096] != want[4096] || size == 0 || size >= n {
 		t.Errorf("damaged: %d, %v", size, err)
 	}
@@ -257,7 +488,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(zst(f, text, text))
 	f.Add(skippable(3))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := &Stream{path: "x", src: &source{r: bytes.NewReader(data)}}
+		s := &Stream{ctx: t.Context(), path: "x", src: &source{ctx: t.Context(), r: bytes.NewReader(data), size: -1}}
 		if err := s.decompress(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"strconv"
 	"strings"
 )
 
@@ -63,7 +64,11 @@ func ParseAmount(s string, decimals int) (Amount, error) {
 	if len(frac) > decimals || whole == "" {
 		return Amount{}, fmt.Errorf("amount %q: not a number with up to %d decimals", s, decimals)
 	}
-	v, ok := new(big.Int).SetString(whole+frac+strings.Repeat("0", decimals-len(frac)), 10)
+	digits := whole + frac + strings.Repeat("0", decimals-len(frac))
+	if v, err := strconv.ParseInt(digits, 10, 64); err == nil {
+		return AmountOf(v), nil
+	}
+	v, ok := new(big.Int).SetString(digits, 10)
 	if !ok || v.BitLen() > 126 {
 		return Amount{}, fmt.Errorf("amount %q: not a number with up to %d decimals", s, decimals)
 	}

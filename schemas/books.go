@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Books account for every record of a source, or of a run: a JSON document,
@@ -68,6 +69,10 @@ func (s SumsJSON) MarshalJSON() ([]byte, error) { return json.Marshal(s.Named())
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (s *SumsJSON) UnmarshalJSON(data []byte) error {
+	if sums, ok := plainSums(string(data)); ok {
+		s.Sums = sums
+		return nil
+	}
 	var m map[string]string
 	if err := json.Unmarshal(data, &m); err != nil {
 		return err
@@ -75,4 +80,27 @@ func (s *SumsJSON) UnmarshalJSON(data []byte) error {
 	sums, err := FromNamed(m)
 	s.Sums = sums
 	return err
+}
+
+// plainSums reads sums that are written just as MarshalJSON does, without
+// white space: a ledger holds thousands of them.
+func plainSums(text string) (s Sums, ok bool) {
+	text, opened := strings.CutPrefix(text, `{"`)
+	text, closed := strings.CutSuffix(text, `"}`)
+	if !opened || !closed {
+		return s, false
+	}
+	for pair := range strings.SplitSeq(text, `","`) {
+		name, value, _ := strings.Cut(pair, `":"`)
+		c, ok := Lookup(name)
+		if !ok || !c.Additive() {
+			return s, false
+		}
+		a, err := ParseAmount(value, c.decimals())
+		if err != nil {
+			return s, false
+		}
+		s[c] = a
+	}
+	return s, true
 }

@@ -1,6 +1,8 @@
 package schemas_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"math/big"
 	"regexp"
 	"strings"
@@ -82,6 +84,40 @@ func TestAmount(t *testing.T) {
 	}
 	if got := schemas.Micros(9399.77); got != 9_399_770_000 {
 		t.Errorf("Micros(9399.77) = %d", got)
+	}
+}
+
+// Sums read back whatever their text looks like, and nothing else is read.
+func TestSumsJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var sums schemas.SumsJSON
+		for c := range schemas.NumColumns {
+			if c.Additive() && rapid.Bool().Draw(t, "has") {
+				for range rapid.IntRange(1, 3).Draw(t, "times") { // beyond 64 bits
+					sums.Sums[c] = sums.Sums[c].Add(schemas.AmountOf(rapid.Int64().Draw(t, "v")))
+				}
+			}
+		}
+		plain, err := json.Marshal(sums)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var spaced bytes.Buffer
+		if err := json.Indent(&spaced, plain, "", " "); err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{string(plain), spaced.String()} {
+			var back schemas.SumsJSON
+			if err := json.Unmarshal([]byte(text), &back); err != nil || back != sums {
+				t.Fatalf("%s read back as %v, %v", text, back.Named(), err)
+			}
+		}
+	})
+	for _, bad := range []string{`{"input_tokens":1}`, `{"input_tokens":"x"}`, `{"input_tokens":""}`, `{"model":"1"}`, `{"":""}`, `{"input_tokens":"1","x":"1"}`, `[]`, `{"input_tokens":"0.0000001"}`} {
+		var sums schemas.SumsJSON
+		if err := json.Unmarshal([]byte(bad), &sums); err == nil {
+			t.Errorf("%s reads as %v", bad, sums.Named())
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ type callLog struct {
 
 // spilledCalls are calls in the file of a run.
 type spilledCalls struct {
-	run *run
+	run *runFile
 	at  [shelves + 1]int64 // where each share begins
 }
 
@@ -108,7 +108,7 @@ func (l *callLog) held() (n int64) {
 
 // spill writes all calls to w, whose next byte is off in the file of r, and
 // forgets them. It returns the offset behind.
-func (l *callLog) spill(w io.Writer, off int64, r *run) (int64, error) {
+func (l *callLog) spill(w io.Writer, off int64, r *runFile) (int64, error) {
 	s := spilledCalls{run: r}
 	var buf []byte
 	for i, list := range l.calls {

@@ -12,13 +12,14 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
+	"usagelake/sink/encode"
 )
 
 // The layout of a file. A page holds a fixed count of rows, counted from the
 // start of its row group, whatever the values are.
 const (
 	groupRows = 1 << 20 // rows of a row group; the last one may hold fewer
-	pageRows  = 32_768  // rows of a page
+	pageRows  = ChunkRows
 	textRows  = 8_192   // rows of a page of mostly distinct strings
 	dictBytes = 1 << 20 // a dictionary beyond it is given up at the end of the page
 	bloomBits = 10      // for each row of request_id
@@ -56,6 +57,28 @@ func hasDict(c schemas.Col) bool {
 }
 
 var tableSchema = newSchema()
+
+var fileLayout = newLayout()
+
+func newLayout() *encode.Layout {
+	specs := make([]encode.Spec, schemas.NumColumns)
+	for c := range schemas.NumColumns {
+		if hasDict(c) {
+			specs[c].Dict = dictBytes
+		}
+	}
+	specs[schemas.RequestID].Bloom = bloomBits
+	return encode.NewLayout(tableSchema, specs, sorting(), createdBy)
+}
+
+// sorting is sortKey as a footer declares it.
+func sorting() []format.SortingColumn {
+	columns := make([]format.SortingColumn, len(sortKey))
+	for i, c := range sortKey {
+		columns[i].ColumnIdx = int32(c)
+	}
+	return columns
+}
 
 // table is a group of columns in table order. A parquet.Group alone sorts them
 // by name.
@@ -189,11 +212,7 @@ func checkSchema(elements []format.SchemaElement) error {
 }
 
 func checkGroup(f *parquet.File, g *format.RowGroup, ordinal int) error {
-	sorting := make([]format.SortingColumn, len(sortKey))
-	for i, c := range sortKey {
-		sorting[i].ColumnIdx = int32(c)
-	}
-	if !slices.Equal(g.SortingColumns, sorting) {
+	if !slices.Equal(g.SortingColumns, sorting()) {
 		return fmt.Errorf("sorted by %v", g.SortingColumns)
 	}
 	if len(g.Columns) != int(schemas.NumColumns) {

@@ -28,7 +28,6 @@ const (
 type Intake struct {
 	m      *Merger
 	mem    *meter
-	number int // of runs
 	units  map[schemas.Unit]*held
 	calls  callLog
 	places callLog
@@ -141,7 +140,7 @@ func (in *Intake) total() (n int64) {
 }
 
 // stretch writes the rows of one unit as a section of the run.
-func (in *Intake) stretch(w *offsetWriter, r *run, unit schemas.Unit, h *held, perRow int64) error {
+func (in *Intake) stretch(w *offsetWriter, r *runFile, unit schemas.Unit, h *held, perRow int64) error {
 	defer func() {
 		for _, b := range h.batches {
 			b.Release()

@@ -48,7 +48,7 @@ type Merger struct {
 
 	mu       sync.Mutex
 	sections []*section
-	files    []*run
+	files    []*runFile
 	calls    []*callLog
 	places   []*callLog
 	asked    asked
@@ -273,8 +273,8 @@ func (m *Merger) shelve() (err error) {
 }
 
 // run makes a scratch file.
-func (m *Merger) run() (*run, disk.Writer, error) {
-	r := &run{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
+func (m *Merger) run() (*runFile, disk.Writer, error) {
+	r := &runFile{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
 	f, err := r.scratch.Create(r.name)
 	if err != nil {
 		return nil, nil, err
@@ -423,7 +423,7 @@ func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
 	src := b.Source.Int32Values()
 	rows := make([]*Tally, len(src)) // nil: it was in the table and stays
 	last, lastTo := int32(-1), (*Tally)(nil)
-	any := false
+	some := false
 	for i, s := range src {
 		isLost := p.marks.at(base+int64(i)) == lost
 		switch {
@@ -440,9 +440,9 @@ func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
 			rows[i] = lastTo
 		}
 		rows[i].Rows++
-		any = true
+		some = true
 	}
-	if !any {
+	if !some {
 		return
 	}
 	for c := range schemas.NumColumns {

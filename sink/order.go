@@ -20,7 +20,9 @@ type order struct {
 }
 
 func (s *Sources) order() *order {
-	list := s.snapshot()
+	s.mu.RLock()
+	list := slices.Clone(s.list)
+	s.mu.RUnlock()
 	o := &order{}
 	o.file, o.twins = ranks(list, func(s Source) string { return s.File })
 	o.id, _ = ranks(list, func(s Source) string { return s.ID })

@@ -59,9 +59,9 @@ type pageReader struct {
 	left  int64        // rows of the pages to come
 }
 
-// openPages begins to read a column chunk of rows rows.
-func openPages(chunk parquet.ColumnChunk, c schemas.Col, rows int64) *pageReader {
-	return &pageReader{col: c, pages: chunk.Pages(), left: rows}
+// openPages begins to read a column of a row group.
+func openPages(g parquet.RowGroup, c schemas.Col) *pageReader {
+	return &pageReader{col: c, pages: g.ColumnChunks()[c].Pages(), left: g.NumRows()}
 }
 
 // next reads the next page in place of the last one, io.EOF behind the end.
@@ -101,11 +101,11 @@ func (r *pageReader) close() (err error) {
 	return r.pages.Close()
 }
 
-// eachPage calls fn for every page of a column chunk of rows rows.
-func eachPage(chunk parquet.ColumnChunk, c schemas.Col, rows int64, fn func(*page) error) (err error) {
+// eachPage calls fn for every page of a column of a row group.
+func eachPage(g parquet.RowGroup, c schemas.Col, fn func(*page) error) (err error) {
 	defer nameColumn(&err, c)
 	defer guard(&err)
-	r := openPages(chunk, c, rows)
+	r := openPages(g, c)
 	defer func() { err = cmp.Or(err, r.close()) }()
 	for {
 		if err := r.next(); err == io.EOF {

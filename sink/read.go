@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +59,7 @@ type RowReader struct {
 
 	// The open row group.
 	left    int // its rows behind the last batch
-	source  *sourceReader
+	source  sourceReader
 	columns []*columnReader
 }
 
@@ -77,7 +78,7 @@ func OpenRows(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources,
 	if err != nil {
 		return nil, err
 	}
-	rows := &RowReader{file: f, mem: mem, source: newSourceReader(mem, sources)}
+	rows := &RowReader{file: f, mem: mem, source: sourceReader{mem: mem, sources: sources, known: map[[2]int32]int32{}}}
 	for c := range schemas.NumColumns {
 		if c != schemas.SourceFile && c != schemas.SourceID && (len(cols) == 0 || slices.Contains(cols, c)) {
 			rows.want = append(rows.want, c)
@@ -98,7 +99,7 @@ func (r *RowReader) Next() (b *schemas.Batch, err error) {
 	}
 	defer func() {
 		if err != nil {
-			r.end(err)
+			_ = r.end(err) // err is what counts
 		}
 	}()
 	if r.left == 0 && r.next == len(r.file.RowGroups()) {
@@ -120,19 +121,23 @@ func (r *RowReader) end(err error) error {
 	return r.closeGroup()
 }
 
-func (r *RowReader) openGroup() {
-	r.closeGroup()
+func (r *RowReader) openGroup() error {
 	r.next++
+	if err := r.closeGroup(); err != nil {
+		return err
+	}
 	g := r.file.RowGroups()[r.next-1]
-	chunks, rows := g.ColumnChunks(), g.NumRows()
-	r.left = int(rows)
-	r.source.open(chunks, rows)
+	r.left = int(g.NumRows())
+	r.source.file.pages = openPages(g, schemas.SourceFile)
+	r.source.id.pages = openPages(g, schemas.SourceID)
+	chunks := g.ColumnChunks()
 	for _, c := range r.want {
 		// Verify has seen that the count of NULLs is true.
-		if chunks[c].(*parquet.FileColumnChunk).NullCount() < rows {
-			r.columns = append(r.columns, &columnReader{pages: openPages(chunks[c], c, rows), b: newBuilder(r.mem, c)})
+		if chunks[c].(*parquet.FileColumnChunk).NullCount() < g.NumRows() {
+			r.columns = append(r.columns, &columnReader{pages: openPages(g, c), b: newBuilder(r.mem, c)})
 		}
 	}
+	return nil
 }
 
 func (r *RowReader) closeGroup() error {
@@ -150,7 +155,9 @@ func (r *RowReader) closeGroup() error {
 func (r *RowReader) batch() (_ *schemas.Batch, err error) {
 	defer guard(&err)
 	if r.left == 0 {
-		r.openGroup()
+		if err := r.openGroup(); err != nil {
+			return nil, err
+		}
 	}
 	n := min(r.left, batchRows)
 	var (
@@ -218,15 +225,6 @@ type sourceReader struct {
 	sources  *Sources
 	file, id labelReader
 	known    map[[2]int32]int32 // what pairs of labels are in sources
-}
-
-func newSourceReader(mem memory.Allocator, sources *Sources) *sourceReader {
-	return &sourceReader{mem: mem, sources: sources, known: map[[2]int32]int32{}}
-}
-
-func (s *sourceReader) open(chunks []parquet.ColumnChunk, rows int64) {
-	s.file.pages = openPages(chunks[schemas.SourceFile], schemas.SourceFile, rows)
-	s.id.pages = openPages(chunks[schemas.SourceID], schemas.SourceID, rows)
 }
 
 func (s *sourceReader) close() error {
@@ -311,23 +309,24 @@ func SourceIDs(r io.ReaderAt, size int64) (_ []string, err error) {
 		return nil, err
 	}
 	var ids labelReader
-	defer func() { ids.close() }()
 	for i, g := range f.RowGroups() {
-		rows, dict := g.NumRows(), int64(0)
+		dict := 0 // pages with a dictionary
 		for _, s := range f.Metadata().RowGroups[i].Columns[schemas.SourceID].MetaData.EncodingStats {
 			if s.PageType == format.DataPage && s.Encoding == format.RLEDictionary {
-				dict += int64(s.Count) * pageRows
+				dict += int(s.Count)
 			}
 		}
-		ids.close()
-		ids.pages = openPages(g.ColumnChunks()[schemas.SourceID], schemas.SourceID, rows)
-		for left := rows; left > 0; left -= pageRows {
-			if _, err := ids.take(int(min(left, pageRows))); err != nil {
-				return nil, fmt.Errorf("row group %d: %w", i, err)
-			}
-			if dict >= rows {
-				break // the first page brought the dictionary
-			}
+		left := int(g.NumRows())
+		if dict*pageRows >= left {
+			left = min(left, pageRows) // the dictionary comes with the first page
+		}
+		ids.pages = openPages(g, schemas.SourceID)
+		for err == nil && left > 0 {
+			_, err = ids.take(min(left, pageRows))
+			left -= pageRows
+		}
+		if err = cmp.Or(err, ids.close()); err != nil {
+			return nil, fmt.Errorf("row group %d: %w", i, err)
 		}
 	}
 	slices.Sort(ids.names)

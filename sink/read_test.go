@@ -83,11 +83,11 @@ func TestReadMemory(t *testing.T) {
 	}
 }
 
-// someRows are three batches with a dictionary that is kept, one that is given
-// up, plain texts, NULLs, and a column that is NULL in the first batch.
-func someRows() *input {
+// someRows have a dictionary that is kept, one that is given up after 32,768
+// rows, plain texts, NULLs, and a column that is NULL in the first batch.
+func someRows(n int) *input {
 	long := strings.Repeat("x", 80)
-	return newInput(40_000, 10_000, func(i int, r *schemas.Row) {
+	return newInput(n, 10_000, func(i int, r *schemas.Row) {
 		r.SetString(schemas.Model, fmt.Sprint("m", i%7))
 		r.SetString(schemas.SessionID, fmt.Sprint(long, i))
 		if i%3 > 0 {
@@ -102,7 +102,7 @@ func someRows() *input {
 }
 
 func TestReadBatches(t *testing.T) {
-	data := someRows().write(t, WriteOptions{})
+	data := someRows(40_000).write(t, WriteOptions{})
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	batches, err := Read(bytes.NewReader(data), int64(len(data)), mem, new(Sources))
 	if err != nil {
@@ -136,7 +136,7 @@ func TestReadBatches(t *testing.T) {
 
 // Reading may end anywhere; batches outlive it.
 func TestReadEnds(t *testing.T) {
-	in := someRows()
+	in := someRows(40_000)
 	data := in.write(t, WriteOptions{})
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	for stop := range 5 {
@@ -212,7 +212,11 @@ func (r *badReader) ReadAt(p []byte, off int64) (int, error) {
 
 // A failure of any read comes out as an error, nothing else, and leaks nothing.
 func TestReadFails(t *testing.T) {
-	data := someRows().write(t, WriteOptions{})
+	data := someRows(batchRows+10).write(t, WriteOptions{})
+	step := 1
+	if testing.Short() {
+		step = 5
+	}
 	for name, fail := range map[string]func() error{
 		"error": func() error { return io.ErrNoProgress },
 		"panic": func() error { panic(io.ErrNoProgress) },
@@ -220,7 +224,7 @@ func TestReadFails(t *testing.T) {
 	} {
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 		reads := 0
-		for ; ; reads++ {
+		for ; ; reads += step {
 			r := &badReader{bytes.NewReader(data), reads, fail}
 			_, err := SourceIDs(r, int64(len(data)))
 			if failed := r.n < 0; failed != (err != nil) {
@@ -229,7 +233,7 @@ func TestReadFails(t *testing.T) {
 				break
 			}
 		}
-		for reads = 0; ; reads++ {
+		for reads = 0; ; reads += step {
 			r := &badReader{bytes.NewReader(data), reads, fail}
 			_, err := Verify(r, int64(len(data)), testUnit)
 			if failed := r.n < 0; failed != (err != nil) {
@@ -238,7 +242,7 @@ func TestReadFails(t *testing.T) {
 				break
 			}
 		}
-		for reads = 0; ; reads++ {
+		for reads = 0; ; reads += step {
 			r := &badReader{bytes.NewReader(data), reads, fail}
 			rows, err := OpenRows(r, int64(len(data)), mem, new(Sources))
 			opened := err == nil
@@ -281,7 +285,7 @@ func TestReadFails(t *testing.T) {
 // A damaged page is an error that names the column, and none for those who do
 // not read the column.
 func TestReadDamagedColumn(t *testing.T) {
-	good := someRows().write(t, WriteOptions{})
+	good := someRows(40_000).write(t, WriteOptions{})
 	group := openTest(t, good).Metadata().RowGroups[0]
 	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
 	read := func(data []byte, cols ...schemas.Col) error {

@@ -3,15 +3,9 @@
 package sink
 
 import (
-	"errors"
-	"fmt"
 	"math"
-	"slices"
 	"sync"
 	"unicode/utf8"
-
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
 
 	"usagelake/schemas"
 )
@@ -73,11 +67,10 @@ func (s *Sources) set(i int32, src Source) {
 	s.index[src] = i
 }
 
-// snapshot is the list as it stands now.
-func (s *Sources) snapshot() []Source {
+func (s *Sources) len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return slices.Clone(s.list)
+	return len(s.list)
 }
 
 // Ref names a row of a list of batches.
@@ -104,49 +97,11 @@ type Facts struct {
 	MinTime, MaxTime int64
 }
 
-// check holds the batches against their contract before a byte is written. It
-// looks at all rows of a batch, also at those that Order leaves out, because a
-// run over whole arrays is far cheaper than one through Order.
-func (r Rows) check() error {
-	for _, b := range r.Batches {
-		if t := b.Cols[schemas.EventTime]; b.Len() > 0 && (t == nil || t.NullN() > 0) {
-			return fmt.Errorf("%v is NULL", schemas.EventTime)
-		}
-		for c, a := range b.Cols {
-			if err := checkArray(a); err != nil {
-				return fmt.Errorf("%v: %w", schemas.Col(c), err)
-			}
-		}
+func (f *Facts) addTime(us int64) {
+	if f.MinTime == 0 { // no time of the table is 0
+		f.MinTime, f.MaxTime = us, us
 	}
-	for _, flags := range r.Flags {
-		if !utf8.ValidString(flags) {
-			return fmt.Errorf("%v: not UTF-8", schemas.QualityFlags)
-		}
-	}
-	for _, src := range r.Sources.snapshot() {
-		if !utf8.ValidString(src.File) || !utf8.ValidString(src.ID) {
-			return fmt.Errorf("source %q: not UTF-8", src.File)
-		}
-	}
-	return nil
-}
-
-func checkArray(a arrow.Array) error {
-	switch a := a.(type) {
-	case *array.Float64:
-		for i, v := range a.Float64Values() {
-			if !finite(v) && a.IsValid(i) {
-				return fmt.Errorf("%v is no number", v)
-			}
-		}
-	case *array.String:
-		if offsets := a.ValueOffsets(); !validTexts(a.ValueBytes(), offsets) {
-			return errors.New("not UTF-8")
-		}
-	case *array.Dictionary:
-		return checkArray(a.Dictionary())
-	}
-	return nil
+	f.MinTime, f.MaxTime = min(f.MinTime, us), max(f.MaxTime, us)
 }
 
 func finite(v float64) bool { return !math.IsNaN(v - v) }
@@ -160,52 +115,4 @@ func validTexts[T int32 | uint32](data []byte, offsets []T) bool {
 		}
 	}
 	return utf8.Valid(data)
-}
-
-// longest is the greatest length of a string and the length of all together,
-// in bytes.
-func longest(a *array.String) (most, all int) {
-	for i := range a.Len() {
-		n := a.ValueLen(i)
-		most, all = max(most, n), all+n
-	}
-	return most, all
-}
-
-// pageBuffer bounds the bytes that parquet-go buffers for one page of any
-// column, so that it never cuts a page by itself.
-func (r Rows) pageBuffer() int {
-	var most, all [schemas.NumColumns]int
-	text := func(c schemas.Col, m, n int) { most[c], all[c] = max(most[c], m), all[c]+n }
-	for _, b := range r.Batches {
-		for c := range schemas.NumColumns {
-			switch a := b.Cols[c].(type) {
-			case *array.String:
-				m, n := longest(a)
-				text(c, m, n)
-			case *array.Dictionary:
-				m, n := longest(a.Dictionary().(*array.String))
-				text(c, m, n)
-			}
-		}
-	}
-	for _, src := range r.Sources.snapshot() {
-		text(schemas.SourceFile, len(src.File), len(src.File))
-		text(schemas.SourceID, len(src.ID), len(src.ID))
-	}
-	for _, flags := range r.Flags {
-		text(schemas.QualityFlags, len(flags), len(flags))
-	}
-
-	const overhead = 16 // bytes of offset, length and level beside a value
-	size := pageRows * (8 + overhead)
-	for c := range schemas.NumColumns {
-		switch {
-		case schemas.Columns[c].Plain:
-			size = max(size, pageLen(c)*overhead+min(all[c], pageLen(c)*most[c]))
-		case all[c] > dictBytes: // only then the dictionary may be given up
-			size = max(size, pageLen(c)*(overhead+most[c]))
-		}
-	}
-	return min(size+size/16, math.MaxInt32) // parquet-go keeps 2 % back
 }

@@ -103,7 +103,7 @@ func (o *one) Close() error {
 
 // A run is rows of several units in a file of the scratch directory: for each
 // unit one Arrow IPC stream, sorted. What stands behind them belongs to Calls.
-type run struct {
+type runFile struct {
 	scratch Scratch
 	name    string
 	mu      sync.Mutex
@@ -111,7 +111,7 @@ type run struct {
 }
 
 // open opens the file, once.
-func (r *run) open() (disk.Reader, error) {
+func (r *runFile) open() (disk.Reader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file != nil {
@@ -125,7 +125,7 @@ func (r *run) open() (disk.Reader, error) {
 	return f, nil
 }
 
-func (r *run) close() error {
+func (r *runFile) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.file == nil {
@@ -137,7 +137,7 @@ func (r *run) close() error {
 }
 
 // stretch reads the stream of one unit.
-func (r *run) stretch(off, n int64, mem memory.Allocator) (Batches, error) {
+func (r *runFile) stretch(off, n int64, mem memory.Allocator) (Batches, error) {
 	f, err := r.open()
 	if err != nil {
 		return nil, err

@@ -258,7 +258,7 @@ func TestWriteRefuses(t *testing.T) {
 	flagged := row(func(*schemas.Row) {})
 	flagged.Flags = map[int]string{1: "\xff"}
 	file := row(func(*schemas.Row) {})
-	file.Sources.Intern(Source{"\xff", "1"})
+	file.Sources.Set(0, Source{"\xff", "1"})
 	beyond := row(func(*schemas.Row) {})
 	beyond.Order = append(beyond.Order, Ref{Batch: 7, Row: 0})
 	for name, tt := range map[string]struct {

@@ -57,10 +57,10 @@ func (v *verifier) group(g parquet.RowGroup, f *parquet.File, ordinal int) error
 	v.time, v.line, v.row = v.time[:0], v.line[:0], v.row[:0]
 	v.file, v.id = labels{}, labels{}
 	meta := &f.Metadata().RowGroups[ordinal]
-	for i, chunk := range g.ColumnChunks() {
+	for i := range g.ColumnChunks() {
 		c := schemas.Col(i)
 		pages := f.ColumnIndexes()[ordinal*int(schemas.NumColumns)+i].NullCounts
-		if err := v.chunk(chunk, c, &meta.Columns[i].MetaData, pages); err != nil {
+		if err := v.chunk(g, c, &meta.Columns[i].MetaData, pages); err != nil {
 			return err
 		}
 	}
@@ -68,13 +68,13 @@ func (v *verifier) group(g parquet.RowGroup, f *parquet.File, ordinal int) error
 }
 
 // chunk checks one column and adds it to the facts.
-func (v *verifier) chunk(chunk parquet.ColumnChunk, c schemas.Col, meta *format.ColumnMetaData, pageNulls []int64) error {
+func (v *verifier) chunk(g parquet.RowGroup, c schemas.Col, meta *format.ColumnMetaData, pageNulls []int64) error {
 	var (
 		b     bounds
 		dict  *texts
 		nulls int64
 	)
-	err := eachPage(chunk, c, meta.NumValues, func(p *page) error {
+	err := eachPage(g, c, func(p *page) error {
 		n := int64(p.nulls)
 		if len(pageNulls) == 0 || n != pageNulls[0] {
 			return errors.New("NULLs of a page differ from the page index")
@@ -100,7 +100,7 @@ func (v *verifier) chunk(chunk parquet.ColumnChunk, c schemas.Col, meta *format.
 					return err
 				}
 			}
-			return v.strings(p, c, chunk, &b)
+			return v.strings(p, c, g.ColumnChunks()[c], &b)
 		default:
 			return v.ints(p, c, &b)
 		}

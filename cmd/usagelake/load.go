@@ -204,7 +204,7 @@ func (out *output) flags(f *pflag.FlagSet) {
 }
 
 // run makes a change of a lake and prints what it did.
-func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), print func(io.Writer, *usagelake.Report)) error {
+func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), show func(io.Writer, *usagelake.Report)) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 	switch out.format {
 	case "text":
@@ -227,7 +227,7 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 			err = e
 		}
 	} else if err == nil && (out.verbose || isTerminal(stdout)) {
-		print(stdout, report)
+		show(stdout, report)
 	}
 	for _, p := range report.Problems {
 		if out.format == "json" {
@@ -244,7 +244,7 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 
 // besides is the memory that a run takes beside its budget, in bytes: blocks,
 // tables, encoders.
-const besides = 96 << 20
+const besides = 48 << 20
 
 // limitMemory lets the garbage collector keep the process near its budget. A
 // limit from outside (GOMEMLIMIT) stays.

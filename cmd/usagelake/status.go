@@ -64,6 +64,9 @@ func printStatus(w io.Writer, s *usagelake.Status, runs int) {
 	fmt.Fprintf(t, "tokens out\t%s\n", grouped(s.Sums.Text(schemas.OutputTokens)))
 	fmt.Fprintf(t, "bytes\t%s\n", number(s.Bytes))
 	fmt.Fprintf(t, "sources\t%s  (%d pending, %d damaged, %d incomplete)\n", number(int64(len(s.Sources))), pending, damaged, part)
+	if s.Quarantine > 0 {
+		fmt.Fprintf(t, "quarantine\t%s records; usagelake replay reads them again\n", number(s.Quarantine))
+	}
 	for _, src := range s.Sources {
 		switch {
 		case src.Damage:

@@ -18,7 +18,7 @@ func planSummary(w io.Writer, r *usagelake.Report) {
 		switch b := in.Books; {
 		case in.State == usagelake.Known:
 		case b == nil:
-			fmt.Fprintf(t, "%s\t%s\n", in.State, in.Path)
+			fmt.Fprintf(t, "%s\t%s\t\n", in.State, in.Path)
 		default:
 			fmt.Fprintf(t, "%s\t%s\t%s records, %s rows\n", in.State, in.Path, number(b.Records), number(b.Rows))
 		}
@@ -97,13 +97,18 @@ func summary(w io.Writer, r *usagelake.Report) {
 	}
 	line("no usage", number(b.NoUsage))
 	line("quarantined", number(b.Quarantined), counts(r.Reasons)...)
+	if len(r.Flags) > 0 {
+		line("flags", strings.Join(counts(r.Flags), ", "))
+	}
 	line("partitions", number(int64(len(r.Partitions))), span(r.Partitions))
 	line("tokens in", grouped(b.RowSums.Text(schemas.InputTokens)))
 	line("tokens out", grouped(b.RowSums.Text(schemas.OutputTokens)))
 	if cost := b.RowSums.Text(schemas.ReportedCostUSD); cost != "0" {
 		line("reported cost", cost+" USD")
 	}
-	line("bytes", number(r.Bytes))
+	if r.Seq > 0 {
+		line("bytes", number(r.Bytes))
+	}
 	line("seconds", fmt.Sprintf("%.2f", r.Seconds))
 	if r.Quarantine != "" {
 		line("quarantine", r.Quarantine)

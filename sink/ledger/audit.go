@@ -20,8 +20,8 @@ import (
 func (l *Lake) Audit() (problems []string) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, name := range l.checkpoints() {
-		if _, err := l.readCheckpoint(name); err != nil {
-			problem("%s: is not used: %v", name, err)
+		if _, err := l.readCheckpoint(name); err != nil && !errors.Is(err, errOtherFold) {
+			problem("state/%s: is not used: %v", name, err)
 		}
 	}
 	fold, whole := newState(l.State.Settings), true

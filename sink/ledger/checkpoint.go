@@ -1,8 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -23,16 +25,16 @@ const (
 	foldVersion = 1
 )
 
-// checkpoint is the state after a record, so that Open need not read all of
-// them. It is a cache: it is believed only if it is whole and its record is the
-// one on the disk, and else the records are read.
+// checkpoint is the first line of a file that keeps the state after a record,
+// so that Open need not read all of them; the second line is a snapshot. It is
+// a cache: it is believed only if it is whole and its record is the one on the
+// disk, and else the records are read.
 type checkpoint struct {
-	Format int             `json:"format"`
-	Fold   int             `json:"fold"` // foldVersion
-	Seq    int64           `json:"seq"`
-	Record string          `json:"record"` // SHA-256 of record Seq
-	SHA256 string          `json:"sha256"` // of State, as it stands here
-	State  json.RawMessage `json:"state"`  // a snapshot
+	Format int    `json:"format"`
+	Fold   int    `json:"fold"` // foldVersion
+	Seq    int64  `json:"seq"`
+	Record string `json:"record"` // SHA-256 of record Seq
+	SHA256 string `json:"sha256"` // of the second line
 }
 
 // snapshot is a State as it is written: all but Settings, in one order.
@@ -122,9 +124,12 @@ func (l *Lake) checkpoint() {
 	if err != nil {
 		return
 	}
-	c := checkpoint{Format: Format, Fold: foldVersion, Seq: s.Seq, Record: s.Sum, SHA256: Hash(state), State: state}
-	data, err := json.Marshal(&c)
-	if err != nil || l.replace(filepath.Join(l.state(), checkpointName(s.Seq)), data) != nil {
+	first, err := json.Marshal(checkpoint{Format: Format, Fold: foldVersion, Seq: s.Seq, Record: s.Sum, SHA256: Hash(state)})
+	if err != nil {
+		return
+	}
+	data := slices.Concat(first, []byte{'\n'}, state)
+	if l.replace(filepath.Join(l.state(), checkpointName(s.Seq)), data) != nil {
 		return
 	}
 	for _, name := range l.checkpoints() {
@@ -145,21 +150,25 @@ func (l *Lake) restore() State {
 	return newState(l.State.Settings)
 }
 
+// errOtherFold: another version of the program wrote a checkpoint.
+var errOtherFold = errors.New("was folded by another version")
+
 func (l *Lake) readCheckpoint(name string) (State, error) {
 	var s State
 	data, err := disk.ReadFile(l.fs, filepath.Join(l.state(), name))
 	if err != nil {
 		return s, err
 	}
+	first, state, _ := bytes.Cut(data, []byte{'\n'})
 	var c checkpoint
-	if err := json.Unmarshal(data, &c); err != nil {
-		return s, err
+	if err := json.Unmarshal(first, &c); err != nil {
+		return s, fmt.Errorf("is damaged: %w", err)
 	}
 	if c.Format != Format || c.Fold != foldVersion {
-		return s, fmt.Errorf("is of another version (format %d, fold %d)", c.Format, c.Fold)
+		return s, errOtherFold
 	}
-	if name != checkpointName(c.Seq) || Hash(c.State) != c.SHA256 {
-		return s, fmt.Errorf("is damaged")
+	if name != checkpointName(c.Seq) || Hash(state) != c.SHA256 {
+		return s, errors.New("is damaged")
 	}
 	switch sum, err := l.FileSum(filepath.Join(l.records(), recordName(c.Seq))); {
 	case err != nil:
@@ -168,7 +177,7 @@ func (l *Lake) readCheckpoint(name string) (State, error) {
 		return s, fmt.Errorf("does not fit record %d: one of the two was edited or removed", c.Seq)
 	}
 	var n snapshot
-	if err := json.Unmarshal(c.State, &n); err != nil {
+	if err := json.Unmarshal(state, &n); err != nil {
 		return s, err
 	}
 	s = n.state(l.State.Settings)

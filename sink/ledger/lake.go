@@ -50,6 +50,10 @@ type Options struct {
 // ErrNoLake means that a directory is no lake.
 var ErrNoLake = errors.New("no lake there")
 
+// ErrBroken means that the chain of records is not as it was written. Nothing
+// can be said of such a lake, and nothing is done to it.
+var ErrBroken = errors.New("the ledger is broken")
+
 // ErrInterrupted means that a publication was interrupted and must be brought
 // to its end before anything else.
 var ErrInterrupted = errors.New("an interrupted publication must be finished first")
@@ -218,10 +222,10 @@ func (l *Lake) load() error {
 		}
 		var r Record
 		if err := json.Unmarshal(data, &r); err != nil {
-			return fmt.Errorf("ledger %s: %w", path, err)
+			return fmt.Errorf("ledger %s: %w: %w", path, ErrBroken, err)
 		}
 		if r.Format != Format || r.Seq != l.State.Seq+1 || r.Prev != l.State.Sum || e.Name() != recordName(r.Seq) {
-			return fmt.Errorf("ledger %s: does not follow record %d: a record was removed or edited", path, l.State.Seq)
+			return fmt.Errorf("ledger %s: %w: it does not follow record %d, so a record was removed or edited", path, ErrBroken, l.State.Seq)
 		}
 		l.State.apply(&r, Hash(data))
 	}
@@ -242,18 +246,14 @@ func (l *Lake) replace(path string, data []byte) error {
 	return l.place(path)
 }
 
-// prepare writes what place puts in place of path.
+// prepare writes what place puts in place of path. What is left when either
+// fails is swept by Close, or by the next Open.
 func (l *Lake) prepare(path string, data []byte) error {
-	err := disk.WriteFile(l.fs, path+".tmp", data, 0o600)
-	if err != nil {
-		_ = l.fs.Remove(path + ".tmp") // else it is swept later
-	}
-	return err
+	return disk.WriteFile(l.fs, path+".tmp", data, 0o600)
 }
 
 func (l *Lake) place(path string) error {
 	if err := l.fs.Rename(path+".tmp", path); err != nil {
-		_ = l.fs.Remove(path + ".tmp")
 		return err
 	}
 	return l.fs.SyncDir(filepath.Dir(path))

@@ -3,10 +3,13 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -140,52 +143,254 @@ func killed(left *int) disk.FS {
 	}}
 }
 
-// A publication that adds, replaces and removes is stopped at every operation.
-// The next open finds all of it done or nothing.
-func TestInterruptedPublication(t *testing.T) {
-	for n := 0; ; n++ {
-		dir := t.TempDir()
-		l := open(t, disk.OS{}, dir)
-		first := []ledger.Move{stage(t, l, "a", fileA, "A1", ""), stage(t, l, "b", fileB, "B1", "")}
-		if err := l.Publish(&ledger.Publication{Record: ledger.Record{Files: []ledger.File{tableFile(fileA, 1), tableFile(fileB, 1)}}, Moves: first}); err != nil {
-			t.Fatal(err)
-		}
-		l.Close()
+const (
+	quarantine1 = "quarantine/000000001.jsonl"
+	quarantine2 = "quarantine/000000002.jsonl"
+)
 
-		left := 1 << 30
-		l = open(t, killed(&left), dir)
-		moves := []ledger.Move{
+var everyRecord = ledger.Options{CheckpointEvery: 1}
+
+// firstScene publishes two files of the table and one of the quarantine.
+func firstScene(t *testing.T, l *ledger.Lake) {
+	t.Helper()
+	if err := l.Publish(&ledger.Publication{
+		Record: ledger.Record{
+			Files:      []ledger.File{tableFile(fileA, 1), tableFile(fileB, 1)},
+			Sources:    []ledger.Source{{ID: "s1"}},
+			Quarantine: &ledger.Quarantine{Path: filepath.Base(quarantine1), Records: 1},
+		},
+		Moves: []ledger.Move{
+			stage(t, l, "a", fileA, "A1", ""), stage(t, l, "b", fileB, "B1", ""), stage(t, l, "q", quarantine1, "Q1", ""),
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// secondScene stages a change that replaces, adds and removes files of the
+// table and forgets the source. The only file of the quarantine gives way to
+// another or, with empty, to none.
+func secondScene(t *testing.T, l *ledger.Lake, empty bool) *ledger.Publication {
+	t.Helper()
+	p := &ledger.Publication{
+		Record: ledger.Record{
+			Kind:           ledger.KindForget,
+			Files:          []ledger.File{tableFile(fileA, 2), tableFile(fileB, 0), tableFile(fileC, 1)},
+			Forgotten:      []string{"s1"},
+			QuarantineGone: []string{filepath.Base(quarantine1)},
+		},
+		Moves: []ledger.Move{
 			stage(t, l, "a", fileA, "A2", ledger.Hash([]byte("A1"))),
 			stage(t, l, "c", fileC, "C1", ""),
 			{Target: fileB, Old: ledger.Hash([]byte("B1"))},
-		}
-		left = n
-		err := l.Publish(&ledger.Publication{
-			Record: ledger.Record{Files: []ledger.File{tableFile(fileA, 2), tableFile(fileB, 0), tableFile(fileC, 1)}},
-			Moves:  moves,
-		})
-		l.Close()
+			{Target: quarantine1, Old: ledger.Hash([]byte("Q1"))},
+		},
+	}
+	if !empty {
+		p.Record.Quarantine = &ledger.Quarantine{Path: filepath.Base(quarantine2), Records: 1}
+		p.Moves = append(p.Moves, stage(t, l, "q", quarantine2, "Q2", ""))
+	}
+	return p
+}
 
-		l = open(t, disk.OS{}, dir)
-		got := fmt.Sprint(content(t, dir, fileA), content(t, dir, fileB), content(t, dir, fileC), l.State.Seq, len(l.State.Files))
-		before, after := fmt.Sprint("A1", "B1", "-", 1, 2), fmt.Sprint("A2", "-", "C1", 2, 2)
-		if got != before && got != after || err == nil && got != after {
-			t.Fatalf("stopped at operation %d (%v): %s", n, err, got)
+// whole tells what a lake holds, before or after the change; all else is a
+// failure.
+func whole(t *testing.T, fsys disk.FS, dir string, l *ledger.Lake, empty bool) (after bool) {
+	t.Helper()
+	read := func(target string) string {
+		data, err := disk.ReadFile(fsys, filepath.Join(dir, target))
+		if errors.Is(err, fs.ErrNotExist) {
+			return "-"
 		}
-		if entries, err := os.ReadDir(filepath.Join(dir, "state/staging")); err != nil || len(entries) != 0 {
-			t.Fatalf("stopped at operation %d: staging holds %v, %v", n, entries, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if content(t, dir, "state/intent.json") != "-" {
-			t.Fatalf("stopped at operation %d: the intent is still there", n)
-		}
-		l.Close()
-		if err == nil {
-			if n < 15 {
-				t.Errorf("only %d operations were tried", n)
-			}
-			return
+		return string(data)
+	}
+	s := &l.State
+	got := fmt.Sprint(read(fileA), read(fileB), read(fileC), read(quarantine1), read(quarantine2), s.Seq, len(s.Files), len(s.Sources), len(s.Quarantine))
+	was := fmt.Sprint("A1", "B1", "-", "Q1", "-", 1, 2, 1, 1)
+	is := fmt.Sprint("A2", "-", "C1", "-", "Q2", 2, 2, 0, 1)
+	if empty {
+		is = fmt.Sprint("A2", "-", "C1", "-", "-", 2, 2, 0, 0)
+	}
+	if got != was && got != is {
+		t.Fatalf("the lake holds %s", got)
+	}
+	if p := l.Audit(); len(p) > 0 {
+		t.Fatal(p)
+	}
+	for _, path := range []string{"state/intent.json", "state/intent.json.tmp", "state/ledger/000000002.json.tmp", "state/checkpoint-000000002.json.tmp"} {
+		if read(path) != "-" {
+			t.Fatalf("%s is there", path)
 		}
 	}
+	if entries, err := fsys.ReadDir(filepath.Join(dir, "state/staging")); err != nil || len(entries) != 0 {
+		t.Fatalf("staging holds %v, %v", entries, err)
+	}
+	if _, err := fsys.ReadDir(filepath.Join(dir, filepath.Dir(fileB))); got == is && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the folder of a file that was removed: %v", err)
+	}
+	return got == is
+}
+
+// A publication that adds, replaces and removes is stopped at every operation.
+// The next open finds all of it done or nothing.
+func TestInterruptedPublication(t *testing.T) {
+	for n, stopped := 0, true; stopped; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			dir := t.TempDir()
+			left := 1 << 30
+			l, err := ledger.Open(killed(&left), dir, everyRecord)
+			if err != nil {
+				t.Fatal(err)
+			}
+			firstScene(t, l)
+			p := secondScene(t, l, n%2 == 0)
+			left = n
+			err = l.Publish(p)
+			stopped = left < 0
+			l.Close()
+
+			l = open(t, disk.OS{}, dir)
+			defer l.Close()
+			after := whole(t, disk.OS{}, dir, l, n%2 == 0)
+			if err == nil && !after {
+				t.Fatal("it says that it went well, but nothing has changed")
+			}
+			if err != nil && after && !strings.Contains(err.Error(), "will be finished by the next run") {
+				t.Errorf("something has changed, though: %v", err)
+			}
+			if info, err := os.Stat(filepath.Join(dir, "quarantine")); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("quarantine: %v, %v", info, err)
+			}
+			if !stopped && n < 30 {
+				t.Errorf("only %d operations were tried", n)
+			}
+		})
+	}
+}
+
+// Each operation of a publication fails once, as on a disk that is full. The
+// process lives: it names the file, publishes nothing more if it has begun, and
+// else leaves nothing behind and can go on.
+func TestPublishFails(t *testing.T) {
+	for _, mode := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, faults.ErrShort} {
+		for n, hit := 0, true; hit; n++ {
+			t.Run(fmt.Sprint(mode, n), func(t *testing.T) {
+				mem := faults.NewMem()
+				at := -1
+				fsys := &faults.FS{FS: mem, Fail: func(int, string) error {
+					if at < 0 {
+						return nil
+					}
+					if at++; at == n+1 {
+						return mode
+					}
+					return nil
+				}}
+				l, err := ledger.Open(fsys, lakeDir, everyRecord)
+				if err != nil {
+					t.Fatal(err)
+				}
+				firstScene(t, l)
+				p := secondScene(t, l, false)
+				at = 0
+				err = l.Publish(p)
+				hit = at > n
+				switch at = -1; {
+				case err == nil: // it failed where that does no harm
+				case !strings.Contains(err.Error(), " "+lakeDir):
+					t.Errorf("the error names no file: %v", err)
+				case strings.Contains(err.Error(), "will be finished by the next run"):
+					if err := l.Publish(&ledger.Publication{}); !errors.Is(err, ledger.ErrInterrupted) {
+						t.Errorf("publishing over what was begun: %v", err)
+					}
+				case !errors.Is(err, mode) && !errors.Is(err, io.ErrShortWrite):
+					t.Errorf("the error is another: %v", err)
+				default: // nothing has happened
+					if n%2 == 0 {
+						if err := l.Publish(p); err != nil {
+							t.Errorf("once more: %v", err)
+						}
+					} else if l.Close(); true {
+						for _, dir := range []string{"state/staging", "state", "state/ledger"} {
+							entries, _ := mem.ReadDir(filepath.Join(lakeDir, dir))
+							for _, e := range entries {
+								if dir == "state/staging" || strings.HasSuffix(e.Name(), ".tmp") {
+									t.Errorf("%v leaves %s/%s", err, dir, e.Name())
+								}
+							}
+						}
+					}
+				}
+				l.Close()
+				l, oerr := ledger.Open(mem, lakeDir, everyRecord)
+				if oerr != nil {
+					t.Fatal(oerr)
+				}
+				if after := whole(t, mem, lakeDir, l, false); err == nil && !after {
+					t.Error("it says that it went well, but nothing has changed")
+				}
+			})
+		}
+	}
+}
+
+// The power fails at every operation of a publication, or behind the last.
+// What is left is a lake as before or as after, and as after if Publish said
+// so.
+func TestPowerLossInPublication(t *testing.T) {
+	base := faults.NewMem()
+	l, err := ledger.Open(base, lakeDir, everyRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	firstScene(t, l)
+	l.Close()
+	states := [2]int{}
+	for n, stopped := 0, true; stopped; n++ {
+		mem := base.Copy()
+		left := 1 << 30
+		l, err := ledger.Open(&faults.FS{FS: mem, Fail: func(int, string) error {
+			if left--; left < 0 {
+				return errKilled
+			}
+			return nil
+		}}, lakeDir, everyRecord)
+		if err != nil {
+			t.Fatal(err)
+		}
+		empty := n%2 == 0
+		p := secondScene(t, l, empty)
+		left = n
+		err = l.Publish(p)
+		stopped = left < 0
+		for seed := range uint64(60) {
+			crashed := mem.Crash(rand.New(rand.NewPCG(seed, uint64(n))))
+			l, oerr := ledger.Open(crashed, lakeDir, everyRecord)
+			if oerr != nil {
+				t.Fatalf("cut at operation %d, seed %d: %v", n, seed, oerr)
+			}
+			after := whole(t, crashed, lakeDir, l, empty)
+			if err == nil && !after {
+				t.Fatalf("cut at operation %d, seed %d: what was published is lost", n, seed)
+			}
+			if states[0]++; after {
+				states[1]++
+			}
+			// what Open made of it is durable too
+			l.Close()
+			again := crashed.Crash(rand.New(rand.NewPCG(seed, 0)))
+			if l, oerr = ledger.Open(again, lakeDir, everyRecord); oerr != nil {
+				t.Fatalf("cut at operation %d, seed %d, and again: %v", n, seed, oerr)
+			}
+			if after != whole(t, again, lakeDir, l, empty) {
+				t.Fatalf("cut at operation %d, seed %d: a second cut takes back what was rolled forward", n, seed)
+			}
+		}
+	}
+	t.Logf("%d states, %d of them published", states[0], states[1])
 }
 
 // Someone else's change of a file stops the roll-forward.

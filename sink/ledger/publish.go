@@ -121,7 +121,11 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 				continue
 			}
 			// a partition's directory goes with its last file
-			if entries, err := l.fs.ReadDir(parent); err == nil && len(entries) == 0 {
+			entries, err := l.fs.ReadDir(parent)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			if len(entries) == 0 {
 				if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
@@ -224,10 +228,10 @@ func (l *Lake) FileSum(path string) (string, error) {
 }
 
 // sweep removes what a run left that was interrupted or failed: staged files,
-// and small files half written. It removes all it can and returns the first
-// error.
+// and small files half written; of records none is left, since they are written
+// again. It removes all it can and returns the first error.
 func (l *Lake) sweep() (err error) {
-	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}, {l.records(), ".tmp"}} {
+	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}} {
 		entries, e := l.fs.ReadDir(d.dir)
 		if err == nil {
 			err = e

@@ -13,7 +13,7 @@ type State struct {
 	Seq      int64  // of the last record
 	Sum      string // its SHA-256
 
-	Sources map[string]*Source // by id
+	Sources map[string]*Source // by id; without Books, which are of one change
 	Files   map[string]File    // by path below the table root
 	Seen    map[string]Seen    // by path of the file
 	Beaten  map[Pair]int64     // rows that lost, by who lost to whom
@@ -82,7 +82,9 @@ func (s *State) apply(r *Record, sum string) {
 		run.Removed += r.Removed[i].Rows
 	}
 	for i := range r.Sources {
-		s.put(&r.Sources[i])
+		src := r.Sources[i]
+		src.Books = nil
+		s.put(&src)
 	}
 	for _, f := range r.Seen {
 		s.Seen[f.Path] = f

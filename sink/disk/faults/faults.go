@@ -16,6 +16,10 @@ import (
 // broken file systems do. To any other operation it is an error like others.
 var ErrShort = errors.New("short write")
 
+// ErrKilled is what a process gets that is no more: of a write that fails with
+// it nothing arrives.
+var ErrKilled = errors.New("killed")
+
 // FS passes operations on to another file system and asks Fail before each.
 type FS struct {
 	disk.FS
@@ -24,8 +28,22 @@ type FS struct {
 	// system has it; of a write that fails, half may arrive.
 	Fail func(n int, op string) error
 
-	mu sync.Mutex
-	n  int
+	mu   sync.Mutex
+	n    int
+	held int // files and locks
+}
+
+// Held is the number of files that are open and of locks that are taken.
+func (f *FS) Held() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held
+}
+
+func (f *FS) hold(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held += n
 }
 
 // Count is the number of operations so far.
@@ -61,6 +79,7 @@ func (f *FS) Create(path string, perm fs.FileMode) (disk.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.hold(1)
 	return &writer{w, f, path}, nil
 }
 
@@ -72,6 +91,7 @@ func (f *FS) Open(path string) (disk.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.hold(1)
 	return &reader{r, f, path}, nil
 }
 
@@ -107,7 +127,12 @@ func (f *FS) Lock(path string) (io.Closer, error) {
 	if err := f.fail("lock", path); err != nil {
 		return nil, err
 	}
-	return f.FS.Lock(path)
+	l, err := f.FS.Lock(path)
+	if err != nil {
+		return nil, err
+	}
+	f.hold(1)
+	return &lock{l, f, path}, nil
 }
 
 func (f *FS) RLock(path string) (io.Closer, error) {
@@ -132,6 +157,9 @@ type writer struct {
 
 func (w *writer) Write(b []byte) (int, error) {
 	if err := w.fs.fail("write", w.path); err != nil {
+		if errors.Is(err, ErrKilled) {
+			return 0, err
+		}
 		n, _ := w.Writer.Write(b[:len(b)/2])
 		if errors.Is(err, ErrShort) {
 			err = nil
@@ -149,8 +177,25 @@ func (w *writer) Sync() error {
 }
 
 func (w *writer) Close() error {
+	w.fs.hold(-1)
 	err := w.fs.fail("close", w.path)
 	if e := w.Writer.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// lock is free once Close was called, whatever that returns.
+type lock struct {
+	io.Closer
+	fs   *FS
+	path string
+}
+
+func (l *lock) Close() error {
+	l.fs.hold(-1)
+	err := l.fs.fail("unlock", l.path)
+	if e := l.Closer.Close(); err == nil {
 		err = e
 	}
 	return err
@@ -174,4 +219,9 @@ func (r *reader) ReadAt(b []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return r.Reader.ReadAt(b, at)
+}
+
+func (r *reader) Close() error {
+	r.fs.hold(-1)
+	return r.Reader.Close()
 }

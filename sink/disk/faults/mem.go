@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -107,6 +108,9 @@ func (m *Mem) after(survives func(i int) bool, keep func(*inode) int) *Mem {
 		if survives(i) {
 			if c.to != "" {
 				out.mkdirs(parent(c.to))
+			} else if now, ok := out.tree[c.from]; ok && now == nil {
+				// a directory that is gone is empty, whatever of that was safe
+				maps.DeleteFunc(out.tree, func(p string, _ *inode) bool { return strings.HasPrefix(p, c.from+"/") })
 			}
 			out.change(c)
 		}
@@ -134,7 +138,7 @@ func (m *Mem) after(survives func(i int) bool, keep func(*inode) int) *Mem {
 
 // parent is the directory that a clean path is in.
 func parent(path string) string {
-	switch i := strings.LastIndexByte(path, filepath.Separator); i {
+	switch i := strings.LastIndexByte(path, '/'); i {
 	case -1:
 		return "."
 	case 0:

@@ -92,6 +92,26 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// A directory that is gone for good takes along what was removed from it.
+func TestCrashRemovedDirectory(t *testing.T) {
+	mem := faults.NewMem()
+	ok(t, mem.MkdirAll("top/dir", 0o755))
+	ok(t, disk.WriteFile(mem, "top/dir/file", nil, 0o600))
+	ok(t, mem.SyncDir("."))
+	ok(t, mem.SyncDir("top"))
+	ok(t, mem.SyncDir("top/dir"))
+	ok(t, mem.Remove("top/dir/file"))
+	ok(t, mem.Remove("top/dir"))
+	ok(t, mem.SyncDir("top"))
+	ok(t, mem.MkdirAll("top/dir", 0o755))
+	for seed := range uint64(20) {
+		left := mem.Crash(rand.New(rand.NewPCG(seed, 0)))
+		if _, err := left.Open("top/dir/file"); err == nil {
+			t.Fatalf("seed %d: the file is back: %v", seed, files(t, left, "top"))
+		}
+	}
+}
+
 // Whatever is done to a file system, its copy is the same, and goes its own
 // way from there; what is synced, name and data, outlives every crash.
 func TestCopy(t *testing.T) {

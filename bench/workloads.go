@@ -1,0 +1,226 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"usagelake/bench/logs"
+)
+
+// A workload is a few trials that are measured in turn, round by round, and
+// what they are held to.
+type workload struct {
+	name   string
+	doc    string
+	trials []trial
+	floors []floor
+	times  int // runs of a trial in a round, for short ones; 0 is 1
+}
+
+// A trial is one process: an engine reads logs and writes a table.
+type trial struct {
+	name   string
+	engine string    // usagelake, duckdb or clickhouse
+	data   logs.Spec // without lines: the engine only says its version
+	// onto: into what the trial before it left, instead of an empty directory.
+	onto bool
+}
+
+// A floor is a bound on what was measured.
+type floor struct {
+	text    string
+	limit   float64
+	atLeast bool // otherwise at most
+	unit    string
+	// value returns what was measured, and false where a part of it is missing.
+	value func(results) (float64, bool)
+}
+
+// results are a workload's outcomes by the name of the trial.
+type results map[string]*outcome
+
+// outcome is what a trial came to.
+type outcome struct {
+	usage         // median; of peers without their start
+	start   usage // of peers: what was taken off
+	rows    int64 // that were counted where checked
+	bytes   int64 // of Parquet
+	read    int64 // bytes of the logs, not compressed
+	checked bool  // rows and sums are those of the logs
+	err     error // why there is nothing
+}
+
+const (
+	mib    = 1 << 20
+	budget = 384 // MiB, usagelake's default --memory
+)
+
+func (f *floor) holds(v float64) bool {
+	if f.atLeast {
+		return v >= f.limit
+	}
+	return v <= f.limit
+}
+
+// faster: usagelake takes less time than the faster peer, by a factor.
+func faster(limit float64) floor {
+	return floor{
+		text: "time of the faster peer / usagelake's", limit: limit, atLeast: true, unit: "x",
+		value: func(r results) (float64, bool) {
+			own, best := r["usagelake"], time.Duration(0)
+			for _, peer := range peerNames {
+				if p := r[peer]; p.good() && (best == 0 || p.wall < best) {
+					best = p.wall
+				}
+			}
+			if !own.good() || best == 0 {
+				return 0, false
+			}
+			return float64(best) / float64(own.wall), true
+		},
+	}
+}
+
+// memory: a trial's peak memory is bounded.
+func memory(trial string, limit float64) floor {
+	return floor{
+		text: "peak memory of " + trial, limit: limit, unit: " MiB",
+		value: func(r results) (float64, bool) {
+			o := r[trial]
+			if !o.good() {
+				return 0, false
+			}
+			return float64(o.rss) / mib, true
+		},
+	}
+}
+
+// within: a trial takes at most limit times as long as another.
+func within(trial, other string, limit float64) floor {
+	return floor{
+		text: fmt.Sprintf("time of %s / of %s", trial, other), limit: limit, unit: "x",
+		value: func(r results) (float64, bool) {
+			a, b := r[trial], r[other]
+			if !a.good() || !b.good() {
+				return 0, false
+			}
+			return float64(a.wall) / float64(b.wall), true
+		},
+	}
+}
+
+// perByte: a trial takes at most limit times as long as another for a byte of
+// logs.
+func perByte(trial, other string, limit float64) floor {
+	f := within(trial, other, limit)
+	f.text = fmt.Sprintf("time a byte of %s / of %s", trial, other)
+	time := f.value
+	f.value = func(r results) (float64, bool) {
+		v, ok := time(r)
+		if !ok {
+			return 0, false
+		}
+		return v * float64(r[other].read) / float64(r[trial].read), true
+	}
+	return f
+}
+
+// below: a trial takes at most so many milliseconds.
+func below(trial string, limit float64) floor {
+	return floor{
+		text: "time of " + trial, limit: limit, unit: " ms",
+		value: func(r results) (float64, bool) {
+			o := r[trial]
+			if !o.good() {
+				return 0, false
+			}
+			return float64(o.wall) / 1e6, true
+		},
+	}
+}
+
+func (o *outcome) good() bool { return o != nil && o.err == nil }
+
+// workloads are all of them, in the order of the table. scale multiplies the
+// lines and files of the large ones, not the days.
+func workloads(scale float64) []workload {
+	scaled := func(n int) int { return max(10, int(float64(n)*scale)) }
+	spec := func(kind string, lines, files, days int) logs.Spec {
+		return logs.Spec{
+			Workload: kind, Lines: lines, Files: min(files, lines), Days: days, Seed: 1, Compress: "none",
+			Start: time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC),
+		}
+	}
+	slim := spec("slim", scaled(2_000_000), 1, 8)
+	packed := func(how string) logs.Spec {
+		s := slim
+		s.Compress = how
+		return s
+	}
+	race := func(name, doc string, data logs.Spec, ratio, rss float64) workload {
+		w := workload{name: name, doc: doc, floors: []floor{faster(ratio), memory("usagelake", rss)}}
+		for _, engine := range append([]string{"usagelake"}, peerNames...) {
+			w.trials = append(w.trials, trial{name: engine, engine: engine, data: data})
+		}
+		return w
+	}
+	own := func(name string, data logs.Spec) trial { return trial{name: name, engine: "usagelake", data: data} }
+	onto := func(name string, data logs.Spec) trial {
+		return trial{name: name, engine: "usagelake", data: data, onto: true}
+	}
+	wholeDay := spec("slim", slim.Lines, 1, 1)
+	late := spec("slim", scaled(1000), 1, 1)
+	late.Seed = 2
+	manyDays := spec("slim", scaled(100_000), 1, 400)
+
+	return []workload{
+		race("slim", "usage with every detail, no content, 8 days", slim, 1.5, 512),
+		race("chat", "chat completions with their content", spec("chat", scaled(500_000), 1, 8), 2.5, 384),
+		race("image", "images responses with their payload", spec("image", scaled(1500), 1, 8), 2, 384),
+		race("slim-gz", "slim as one .gz", packed("gz"), 1.5, 512),
+		race("slim-zst", "slim as one .zst", packed("zst"), 1.5, 512),
+		{
+			name: "big", doc: "ten times slim",
+			trials: []trial{
+				own("slim", slim),
+				own("80 days", spec("slim", 10*slim.Lines, 1, 80)),
+				own("one day", spec("slim", 10*slim.Lines, 1, 1)),
+			},
+			floors: []floor{
+				perByte("80 days", "slim", 1.2), memory("80 days", budget+128),
+				perByte("one day", "slim", 1.2), memory("one day", budget+128),
+			},
+		},
+		{
+			name: "files", doc: "100,000 lines in 10,000 files",
+			trials: []trial{
+				own("one file", spec("slim", scaled(100_000), 1, 8)),
+				own("many files", spec("slim", scaled(100_000), scaled(10_000), 8)),
+			},
+			floors: []floor{within("many files", "one file", 2), memory("many files", budget+128)},
+		},
+		{
+			name: "days", doc: "100,000 lines in 400 partitions",
+			trials: []trial{
+				own("8 days", spec("slim", manyDays.Lines, 1, 8)),
+				own("400 days", manyDays),
+			},
+			floors: []floor{within("400 days", "8 days", 2), memory("400 days", budget+128)},
+		},
+		{
+			name: "late", doc: "1,000 rows into a day of 2 million",
+			trials: []trial{own("the day", wholeDay), onto("late file", late)},
+			floors: []floor{within("late file", "the day", 1.2), memory("late file", budget+128)},
+		},
+		{
+			name: "reload", doc: "400 days that are known",
+			trials: []trial{own("400 days", manyDays), onto("again", manyDays)},
+			floors: []floor{below("again", 1000)},
+		},
+		{
+			name: "start", doc: "what a run costs at least", times: 5,
+			trials: []trial{own("--version", logs.Spec{}), own("ten lines", spec("slim", 10, 1, 1))},
+			floors: []floor{below("--version", 30), below("ten lines", 150)},
+		},
+	}
+}

@@ -1,0 +1,66 @@
+package ingest
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+)
+
+const (
+	// blockPad is how many bytes may be read behind every document.
+	blockPad = 64
+	// keepBuffer is the largest buffer, in bytes, that is used again, and
+	// beyond which a record is large.
+	keepBuffer = 8 << 20
+)
+
+// buffers holds *[]byte of any capacity.
+var buffers sync.Pool
+
+// buffer returns an empty buffer for n bytes and the padding.
+func buffer(n int) []byte {
+	if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n+blockPad {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, n+blockPad)
+}
+
+func recycle(b []byte) {
+	if cap(b) > blockPad && cap(b) <= keepBuffer {
+		buffers.Put(&b)
+	}
+}
+
+// large is the memory of a large record, and the lock that goes with it. It
+// lies outside of the Go heap: address space for the longest record is reserved
+// at once, but memory is used only for what is written, so that the buffer
+// grows without copies, and free gives the memory back at once. A collected
+// heap would let garbage grow by as much again.
+type large struct {
+	mem  []byte
+	lock sync.Locker
+}
+
+// newLarge takes lock, which may be nil, and reserves n bytes and the padding.
+func newLarge(lock sync.Locker, n int) (*large, error) {
+	if lock != nil {
+		lock.Lock()
+	}
+	mem, err := syscall.Mmap(-1, 0, n+blockPad, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_PRIVATE|syscall.MAP_ANON|syscall.MAP_NORESERVE)
+	if err != nil {
+		if lock != nil {
+			lock.Unlock()
+		}
+		return nil, fmt.Errorf("reserve %d bytes for a large record: %w", n, err)
+	}
+	return &large{mem, lock}, nil
+}
+
+// free gives memory and lock back. It is called once.
+func (l *large) free() {
+	_ = syscall.Munmap(l.mem) // fails only for what is not mapped
+	if l.lock != nil {
+		l.lock.Unlock()
+	}
+}

@@ -1,0 +1,453 @@
+package sink
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+
+	"usagelake/schemas"
+	"usagelake/sink/encode"
+)
+
+// chunk is the rows of one call of Write.
+type chunk struct {
+	Rows
+	runs []run
+	used []int32  // the batches that Order refers to
+	memo []*memos // by batch
+}
+
+// run is adjoining rows of a batch that stay together.
+type run struct{ batch, row, n int32 }
+
+// memos is what is kept of a batch from call to call, by column.
+type memos [schemas.NumColumns]*memo
+
+// memo is kept of the texts of an array, or of arrays that share them. They
+// were found to be UTF-8.
+type memo struct {
+	dict arrow.ArrayData
+	// codes are the numbers in the file's dictionary by those in dict, -1
+	// where it is not known. They hold for one row group.
+	codes []int32
+	group int
+}
+
+// in is the codes for a row group and n texts.
+func (m *memo) in(group, n int) []int32 {
+	if m.group != group {
+		m.group, m.codes = group, m.codes[:0]
+	}
+	for len(m.codes) < n {
+		m.codes = append(m.codes, -1)
+	}
+	return m.codes
+}
+
+// look goes through the rows of a call. It drops what is kept of batches that
+// are not in their list.
+func (w *Writer) look(rows Rows) *chunk {
+	c := &w.chunk
+	*c = chunk{Rows: rows, memo: make([]*memos, len(rows.Batches)), runs: c.runs[:0], used: c.used[:0]}
+	batches := make(map[*schemas.Batch]*memos, len(rows.Batches))
+	for i, b := range rows.Batches {
+		m := w.batches[b]
+		if m == nil {
+			m = new(memos)
+		}
+		batches[b], c.memo[i] = m, m
+	}
+	w.batches = batches
+
+	next := Ref{Batch: -1}
+	for _, ref := range rows.Order {
+		if ref != next {
+			c.runs = append(c.runs, run{batch: ref.Batch, row: ref.Row})
+		}
+		c.runs[len(c.runs)-1].n++
+		next = Ref{Batch: ref.Batch, Row: ref.Row + 1}
+	}
+	seen := make([]bool, len(rows.Batches))
+	for _, r := range c.runs {
+		if !seen[r.batch] {
+			seen[r.batch] = true
+			c.used = append(c.used, r.batch)
+		}
+	}
+	slices.Sort(c.used) // neighbours may share a dictionary
+	return c
+}
+
+// flagged is the runs of quality_flags: what is changed lies in two batches
+// more. The first one is returned, the second one is NULL.
+func (c *chunk) flagged() (runs []run, changed part, err error) {
+	extra := int32(len(c.Batches))
+	keys := slices.Sorted(maps.Keys(c.Flags))
+	if first, last := keys[0], keys[len(keys)-1]; first < 0 || last >= len(c.Order) {
+		return nil, changed, fmt.Errorf("flags of rows %d to %d of %d", first, last, len(c.Order))
+	}
+	var lists []string
+	at := 0
+	for _, r := range c.runs {
+		for len(keys) > 0 && keys[0] < at+int(r.n) {
+			before := int32(keys[0] - at)
+			if before > 0 {
+				runs = append(runs, run{r.batch, r.row, before})
+			}
+			if list := c.Flags[keys[0]]; list == "" {
+				runs = append(runs, run{extra + 1, 0, 1})
+			} else if !utf8.ValidString(list) {
+				return nil, changed, errors.New("not UTF-8")
+			} else {
+				runs = append(runs, run{extra, int32(len(lists)), 1})
+				changed.index = append(changed.index, int32(len(lists)))
+				changed.codes = append(changed.codes, -1)
+				lists = append(lists, list)
+			}
+			r.row, r.n, at = r.row+before+1, r.n-before-1, keys[0]+1
+			keys = keys[1:]
+		}
+		if r.n > 0 {
+			runs = append(runs, r)
+		}
+		at += int(r.n)
+	}
+	changed.some = true
+	changed.at = func(i int32) ([]byte, error) { return []byte(lists[i]), nil }
+	return runs, changed, nil
+}
+
+// job is the memory for the work on one column of a chunk.
+type job struct {
+	buf   encode.Buffers
+	parts []part // by batch
+
+	// levels are those of the rows of a page, 1 or, if NULL, 0; the values are
+	// those that are not NULL.
+	levels []byte
+	words  []uint64
+	index  []int32
+	texts  [][]byte
+}
+
+var jobs = sync.Pool{New: func() any {
+	return &job{
+		levels: make([]byte, ChunkRows),
+		words:  make([]uint64, ChunkRows),
+		index:  make([]int32, ChunkRows),
+	}
+}}
+
+// part is one batch's array of a column. The zero part is all NULL.
+type part struct {
+	some  bool
+	off   int32  // of valid and bits
+	valid []byte // bitmap; nil if none is NULL
+
+	words []uint64 // values of 8 bytes
+	bits  []byte   // flags
+	// Texts: that of a row is at(index[row]), or at(row) without index. codes
+	// are those of a memo.
+	index []int32
+	codes []int32
+	at    func(int32) ([]byte, error)
+}
+
+func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, row+p.off) }
+
+func bit(b []byte, i int32) bool { return b[i>>3]&(1<<(i&7)) != 0 }
+
+// load takes the arrays of column col apart. It reports whether any has a
+// value.
+func (j *job) load(w *Writer, c *chunk, col schemas.Col) (some bool, err error) {
+	j.parts = slices.Grow(j.parts[:0], len(c.Batches)+2)[:len(c.Batches)+2]
+	var last *memo
+	for _, i := range c.used {
+		b, p := c.Batches[i], &j.parts[i]
+		switch col {
+		case schemas.SourceFile, schemas.SourceID:
+			w.loadSource(p, b.Source.Int32Values(), col)
+		default:
+			if a := b.Cols[col]; a == nil || a.NullN() == a.Len() {
+				last = nil
+			} else if last, err = p.load(a, c.memo[i][col], last, w.group); err != nil {
+				return false, err
+			}
+			c.memo[i][col] = last
+		}
+		some = some || p.some
+	}
+	return some, nil
+}
+
+func (w *Writer) loadSource(p *part, index []int32, col schemas.Col) {
+	p.some, p.index = true, index
+	p.codes = w.named[col-schemas.SourceFile].in(w.group, w.sources.len())
+	p.at = func(i int32) ([]byte, error) {
+		src := w.sources.At(i)
+		s := src.File
+		if col == schemas.SourceID {
+			s = src.ID
+		}
+		if !utf8.ValidString(s) {
+			return nil, fmt.Errorf("source %q: not UTF-8", s)
+		}
+		return append([]byte{}, s...), nil
+	}
+}
+
+// load takes an array apart. It returns the array's memo, which is kept, that
+// of the batch before, or new.
+func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
+	p.some = true
+	if a.NullN() > 0 {
+		p.valid, p.off = a.NullBitmapBytes(), int32(a.Data().Offset())
+	}
+	var (
+		strs *array.String
+		dict arrow.ArrayData
+	)
+	switch a := a.(type) {
+	case *array.Float64:
+		p.words = arrow.Uint64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(a.Float64Values()))
+	case *array.Int64:
+		p.words = arrow.Uint64Traits.CastFromBytes(arrow.Int64Traits.CastToBytes(a.Int64Values()))
+	case *array.Timestamp:
+		p.words = arrow.Uint64Traits.CastFromBytes(arrow.TimestampTraits.CastToBytes(a.TimestampValues()))
+	case *array.Boolean:
+		p.bits, p.off = a.Data().Buffers()[1].Bytes(), int32(a.Data().Offset())
+	case *array.String:
+		strs = a
+	case *array.Dictionary:
+		strs, dict = a.Dictionary().(*array.String), a.Data().Dictionary()
+		p.index = a.Indices().(*array.Int32).Int32Values()
+	}
+	if strs == nil {
+		return nil, nil
+	}
+	data, offsets := strs.ValueBytes(), strs.ValueOffsets()
+	p.at = func(i int32) ([]byte, error) {
+		return data[offsets[i]-offsets[0] : offsets[i+1]-offsets[0]], nil
+	}
+	switch {
+	case kept != nil:
+	case last != nil && last.dict == dict && dict != nil: // batches of one row group share it
+		kept = last
+	case !validTexts(data, offsets):
+		return nil, errors.New("not UTF-8")
+	default:
+		kept = &memo{dict: dict}
+	}
+	if dict != nil {
+		p.codes = kept.in(group, strs.Len())
+	}
+	return kept, nil
+}
+
+// column encodes column col of the chunk and adds it to the facts. It touches
+// only what belongs to col.
+func (j *job) column(w *Writer, c *chunk, col schemas.Col) error {
+	defer j.forget()
+	some, err := j.load(w, c, col)
+	if err != nil {
+		return err
+	}
+	runs := c.runs
+	if col == schemas.QualityFlags && len(c.Flags) > 0 {
+		var p part
+		if runs, p, err = c.flagged(); err != nil {
+			return err
+		}
+		j.parts[len(c.Batches)] = p
+		some = true
+	}
+	var (
+		out   = w.file.Column(int(col))
+		nulls int
+	)
+	switch {
+	case !some:
+		nulls, err = j.addNulls(out, len(c.Order), pageLen(col))
+	case schemas.Columns[col].Kind != schemas.String:
+		nulls, err = j.addWords(out, runs, len(c.Order), func(values []uint64) error { return w.facts.add(col, values) })
+	case out.Dict():
+		nulls, err = j.addCodes(out, runs, len(c.Order))
+	default:
+		nulls, err = j.addTexts(out, runs, pageLen(col))
+	}
+	w.facts.Nulls[col] += int64(nulls)
+	return err
+}
+
+// forget drops everything that belongs to the batches.
+func (j *job) forget() {
+	clear(j.parts)
+	clear(j.texts)
+	j.texts = j.texts[:0]
+}
+
+// set makes all levels 1.
+func (j *job) set() {
+	for i := range j.levels {
+		j.levels[i] = 1
+	}
+}
+
+// addNulls adds pages of NULLs.
+func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error) {
+	for lo := 0; lo < rows && err == nil; lo += page {
+		err = out.Nulls(&j.buf, min(page, rows-lo))
+	}
+	return rows, err
+}
+
+// addWords adds a page of values that are no texts, after look has seen them.
+func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uint64) error) (nulls int, err error) {
+	j.set()
+	var at, n int
+	for _, r := range runs {
+		p := &j.parts[r.batch]
+		levels := j.levels[at : at+int(r.n)]
+		at += int(r.n)
+		switch {
+		case !p.some:
+			clear(levels)
+		case p.valid == nil && p.bits == nil:
+			n += copy(j.words[n:], p.words[r.row:r.row+r.n])
+		default:
+			for i := range levels {
+				row := r.row + int32(i)
+				if p.null(row) {
+					levels[i] = 0
+					continue
+				}
+				if p.bits == nil {
+					j.words[n] = p.words[row]
+				} else if j.words[n] = 0; bit(p.bits, row+p.off) {
+					j.words[n] = 1
+				}
+				n++
+			}
+		}
+	}
+	if err := look(j.words[:n]); err != nil {
+		return 0, err
+	}
+	return rows - n, out.Words(&j.buf, j.levels[:rows], j.words[:n])
+}
+
+// addCodes adds a page of texts by their numbers in the file's dictionary.
+func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err error) {
+	j.set()
+	var at, n int
+	for _, r := range runs {
+		p := &j.parts[r.batch]
+		levels := j.levels[at : at+int(r.n)]
+		at += int(r.n)
+		if !p.some {
+			clear(levels)
+			continue
+		}
+		for i, v := range p.index[r.row : r.row+r.n] {
+			if p.null(r.row + int32(i)) {
+				levels[i] = 0
+				continue
+			}
+			code := p.codes[v]
+			if code < 0 {
+				text, err := p.at(v)
+				if err != nil {
+					return 0, err
+				}
+				code = out.Index(text)
+				p.codes[v] = code
+			}
+			j.index[n] = code
+			n++
+		}
+	}
+	return rows - n, out.Indices(&j.buf, j.levels[:rows], j.index[:n])
+}
+
+// addTexts adds pages of texts as they are.
+func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err error) {
+	flush := func(n int) error {
+		nulls += n - len(j.texts)
+		err := out.Texts(&j.buf, j.levels[:n], j.texts)
+		clear(j.texts)
+		j.texts = j.texts[:0]
+		return err
+	}
+	n := 0 // rows in levels
+	for _, r := range runs {
+		p := &j.parts[r.batch]
+		for row := r.row; row < r.row+r.n; row++ {
+			if n == page {
+				if err := flush(n); err != nil {
+					return 0, err
+				}
+				n = 0
+			}
+			j.levels[n] = 0
+			if p.some && !p.null(row) {
+				i := row
+				if p.index != nil {
+					i = p.index[row]
+				}
+				text, err := p.at(i)
+				if err != nil {
+					return 0, err
+				}
+				j.levels[n] = 1
+				j.texts = append(j.texts, text)
+			}
+			n++
+		}
+	}
+	err = flush(n)
+	return nulls, err
+}
+
+// add adds values of column c, doubles by their bits. It makes -0 to 0: readers
+// disagree on its place in statistics.
+func (f *Facts) add(c schemas.Col, values []uint64) error {
+	switch kind := schemas.Columns[c].Kind; {
+	case kind == schemas.Time:
+		for _, v := range values {
+			f.addTime(int64(v))
+		}
+	case kind == schemas.Double:
+		// Whole numbers are added up as such: 2^15 of them, each below 2^28,
+		// times 10^6, the unit of a sum, are below 2^63.
+		var whole int64
+		for i, v := range values {
+			x := math.Float64frombits(v)
+			if n := int64(x); float64(n) == x && uint64(n) < 1<<28 {
+				whole += n
+				values[i] = math.Float64bits(float64(n))
+				continue
+			}
+			if !finite(x) {
+				return fmt.Errorf("%v is no number", x)
+			}
+			if c.Additive() {
+				f.Sums.AddDouble(c, x)
+			}
+		}
+		if c.Additive() {
+			f.Sums[c] = f.Sums[c].Add(schemas.AmountOf(whole * 1e6))
+		}
+	case c.Additive():
+		for _, v := range values {
+			f.Sums.AddInt(c, int64(v))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,444 @@
+package encode
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/bits"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/bloom"
+	"github.com/parquet-go/parquet-go/bloom/xxhash"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// indexBytes is the most bytes of a text in the page index.
+const indexBytes = 16
+
+// Buffers are the memory for the work on one page. They belong to one
+// goroutine at a time; the zero value is ready.
+type Buffers struct {
+	index                     []int32
+	levels, body, raw, packed []byte
+	header                    bytes.Buffer
+	protocol                  thrift.CompactProtocol
+}
+
+// Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
+// page. levels has a byte for each row of the page, 0 if it is NULL and 1 if
+// not; the values are those of the rows that are not NULL. Nothing that is
+// handed over is kept.
+type Column struct {
+	name     string
+	typ      parquet.Type
+	kind     parquet.Kind
+	optional bool
+	spec     Spec
+	codec    compress.Codec
+
+	// The column chunk so far.
+	rows, nulls  int64
+	pages        spool
+	offsets      []format.PageLocation // from the first data page
+	index        parquet.ColumnIndexer
+	size, raw    int64 // bytes of all pages, compressed and not
+	plain, coded int32 // count of data pages without and with a dictionary
+	least, most  parquet.Value
+	// blank is the rows of the first pages, as long as they are all NULL:
+	// whether they have a dictionary shows with the first value.
+	blank  []int
+	words  wordDict
+	texts  textDict
+	full   bool // the dictionary was given up
+	hashes []uint64
+	blocks bloom.SplitBlockFilter
+}
+
+func newColumn(leaf parquet.Field, spec Spec) *Column {
+	c := &Column{name: leaf.Name(), typ: leaf.Type(), optional: leaf.Optional(), spec: spec}
+	c.kind = c.typ.Kind()
+	switch {
+	case !leaf.Leaf(), leaf.Repeated():
+		panic(fmt.Sprintf("encode: %s is not flat", c.name))
+	case c.kind == parquet.ByteArray, c.kind == parquet.Int64, c.kind == parquet.Double:
+	case c.kind == parquet.Boolean && spec.Dict == 0:
+	default:
+		panic(fmt.Sprintf("encode: %s is %v", c.name, c.typ))
+	}
+	c.index = c.typ.NewColumnIndexer(indexBytes)
+	return c
+}
+
+// Dict reports whether pages still refer to the dictionary.
+func (c *Column) Dict() bool { return c.spec.Dict > 0 && !c.full }
+
+// Nulls adds a page of NULLs.
+func (c *Column) Nulls(b *Buffers, rows int) error {
+	if !c.optional {
+		return fmt.Errorf("%d NULLs", rows)
+	}
+	if c.rows == 0 || len(c.blank) > 0 {
+		c.blank = append(c.blank, rows)
+		c.rows += int64(rows)
+		return nil
+	}
+	return c.null(b, rows)
+}
+
+func (c *Column) null(b *Buffers, rows int) error {
+	b.body = b.body[:0]
+	enc := format.Plain
+	if c.spec.Dict > 0 && !c.full {
+		enc = format.RLEDictionary
+		b.body = append(b.body, 0)
+	}
+	return c.add(b, page{rows: rows, nulls: rows, enc: enc})
+}
+
+// Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given by
+// their bits and are neither NaN nor -0; booleans are 0 and 1.
+func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
+	if len(values) == 0 {
+		return c.Nulls(b, len(levels))
+	}
+	if err := c.begin(b); err != nil {
+		return err
+	}
+	p := page{rows: len(levels), levels: levels}
+	p.nulls = p.rows - len(values)
+	p.lo, p.hi = c.bounds(values)
+	b.body = b.body[:0]
+	switch {
+	case c.kind == parquet.Boolean:
+		b.body = appendBits(b.body, values)
+	case c.Dict():
+		var or int32
+		b.index, or = c.words.index(b.index[:0], values, c.kind == parquet.Double)
+		if err := b.indices(b.index, or); err != nil {
+			return err
+		}
+		p.enc = format.RLEDictionary
+		c.full = c.words.size() > c.spec.Dict
+	default:
+		b.body = appendWords(b.body, values)
+	}
+	return c.add(b, p)
+}
+
+// Index is the number of text in the dictionary, which it joins. It is valid
+// until the row group ends.
+func (c *Column) Index(text []byte) int32 { return c.texts.index(text) }
+
+// Indices adds a page of texts by their numbers in the dictionary.
+func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
+	if len(index) == 0 {
+		return c.Nulls(b, len(levels))
+	}
+	if err := c.begin(b); err != nil {
+		return err
+	}
+	p := page{rows: len(levels), levels: levels, enc: format.RLEDictionary}
+	p.nulls = p.rows - len(index)
+	lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
+	p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
+	if err := b.indices(index, or); err != nil {
+		return err
+	}
+	c.full = c.texts.bytes > c.spec.Dict
+	return c.add(b, p)
+}
+
+// Texts adds a page of texts without a dictionary.
+func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
+	if len(texts) == 0 {
+		return c.Nulls(b, len(levels))
+	}
+	if err := c.begin(b); err != nil {
+		return err
+	}
+	p := page{rows: len(levels), levels: levels}
+	p.nulls = p.rows - len(texts)
+	lo, hi := texts[0], texts[0]
+	b.body = b.body[:0]
+	for _, s := range texts {
+		if bytes.Compare(s, lo) < 0 {
+			lo = s
+		} else if bytes.Compare(s, hi) > 0 {
+			hi = s
+		}
+		b.body = binary.LittleEndian.AppendUint32(b.body, uint32(len(s)))
+		b.body = append(b.body, s...)
+	}
+	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
+	if c.spec.Bloom > 0 {
+		for _, s := range texts {
+			c.hashes = append(c.hashes, xxhash.Sum64(s))
+		}
+	}
+	return c.add(b, p)
+}
+
+// begin encodes the pages that waited for the first value.
+func (c *Column) begin(b *Buffers) error {
+	if len(c.blank) == 0 {
+		return nil
+	}
+	c.rows = 0
+	for _, rows := range c.blank {
+		if err := c.null(b, rows); err != nil {
+			return err
+		}
+	}
+	c.blank = c.blank[:0]
+	return nil
+}
+
+// order maps the bits of a value to an integer of the same order, and back.
+func (c *Column) order(v int64) int64 {
+	if c.kind == parquet.Double {
+		return v ^ int64(uint64(v>>63)>>1)
+	}
+	return v
+}
+
+func (c *Column) bounds(values []uint64) (lo, hi parquet.Value) {
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, v := range values {
+		o := c.order(int64(v))
+		least, most = min(least, o), max(most, o)
+	}
+	return c.value(c.order(least)), c.value(c.order(most))
+}
+
+func (c *Column) value(v int64) parquet.Value {
+	switch c.kind {
+	case parquet.Double:
+		return parquet.DoubleValue(math.Float64frombits(uint64(v)))
+	case parquet.Boolean:
+		return parquet.BooleanValue(v != 0)
+	default:
+		return parquet.Int64Value(v)
+	}
+}
+
+func appendBits(dst []byte, values []uint64) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, (len(values)+7)/8)...)
+	for i, v := range values {
+		dst[at+i/8] |= byte(v) << (i % 8)
+	}
+	return dst
+}
+
+// indices makes numbers in a dictionary the body of a page.
+func (b *Buffers) indices(index []int32, or int32) (err error) {
+	width := bits.Len32(uint32(or))
+	enc := rle.Encoding{BitWidth: width}
+	b.body, err = enc.EncodeInt32(b.body, index)
+	b.body = append(b.body, 0)
+	copy(b.body[1:], b.body)
+	b.body[0] = byte(width)
+	return err
+}
+
+// page is a data page before it is compressed; Buffers.body has its values.
+type page struct {
+	rows, nulls int
+	levels      []byte
+	enc         format.Encoding
+	lo, hi      parquet.Value
+}
+
+// add ends the page whose values are b.body.
+func (c *Column) add(b *Buffers, p page) (err error) {
+	b.raw = b.raw[:0]
+	if c.optional {
+		if err := b.setLevels(p); err != nil {
+			return err
+		}
+		b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(b.levels)))
+		b.raw = append(b.raw, b.levels...)
+	} else if p.nulls > 0 {
+		return fmt.Errorf("%d NULLs", p.nulls)
+	}
+	b.raw = append(b.raw, b.body...)
+	head := format.PageHeader{Type: format.DataPage}
+	head.DataPageHeader.Set(format.DataPageHeader{
+		NumValues:               int32(p.rows),
+		Encoding:                p.enc,
+		DefinitionLevelEncoding: format.RLE,
+		RepetitionLevelEncoding: format.RLE,
+		Statistics:              format.Statistics{NullCount: int64(p.nulls)},
+	})
+	before := c.size
+	if err := c.pack(b, &head); err != nil {
+		return err
+	}
+	c.pages.write(b.header.Bytes())
+	c.pages.write(b.packed)
+	c.offsets = append(c.offsets, format.PageLocation{
+		Offset:             before,
+		CompressedPageSize: int32(c.size - before),
+		FirstRowIndex:      c.rows,
+	})
+	c.index.IndexPage(int64(p.rows), int64(p.nulls), p.lo, p.hi)
+	if p.nulls < p.rows {
+		if c.least.IsNull() || c.typ.Compare(p.lo, c.least) < 0 {
+			c.least = p.lo.Clone()
+		}
+		if c.most.IsNull() || c.typ.Compare(p.hi, c.most) > 0 {
+			c.most = p.hi.Clone()
+		}
+	}
+	c.rows += int64(p.rows)
+	c.nulls += int64(p.nulls)
+	if p.enc == format.RLEDictionary {
+		c.coded++
+	} else {
+		c.plain++
+	}
+	return nil
+}
+
+func (b *Buffers) setLevels(p page) (err error) {
+	switch {
+	case p.nulls == 0 || p.nulls == p.rows:
+		level := byte(1)
+		if p.nulls > 0 {
+			level = 0
+		}
+		b.levels = append(binary.AppendUvarint(b.levels[:0], uint64(p.rows)<<1), level)
+	default:
+		b.levels, err = (&rle.Encoding{BitWidth: 1}).EncodeLevels(b.levels, p.levels)
+	}
+	return err
+}
+
+// pack compresses b.raw into b.packed and encodes its header.
+func (c *Column) pack(b *Buffers, head *format.PageHeader) (err error) {
+	if len(b.raw) > math.MaxInt32 {
+		return fmt.Errorf("a page of %d bytes", len(b.raw))
+	}
+	if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
+		return err
+	}
+	head.UncompressedPageSize = int32(len(b.raw))
+	head.CompressedPageSize = int32(len(b.packed))
+	head.CRC = int32(crc32.ChecksumIEEE(b.packed))
+	b.header.Reset()
+	if err := thrift.NewEncoder(b.protocol.NewWriter(&b.header)).Encode(head); err != nil {
+		return err
+	}
+	c.size += int64(b.header.Len() + len(b.packed))
+	c.raw += int64(b.header.Len() + len(b.raw))
+	return nil
+}
+
+// end writes the column chunk.
+func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *format.ColumnIndex, offsets *format.OffsetIndex) error {
+	if len(c.blank) > 0 {
+		c.full = true // no dictionary without a value
+		if err := c.begin(b); err != nil {
+			return err
+		}
+	}
+	*m = format.ColumnMetaData{
+		Type:         format.Type(c.kind),
+		PathInSchema: []string{c.name},
+		Codec:        c.codec.CompressionCodec(),
+		NumValues:    c.rows,
+	}
+	m.Statistics.NullCount = c.nulls
+	if c.nulls < c.rows {
+		m.Statistics.MinValue = c.least.AppendBytes([]byte{})
+		m.Statistics.MaxValue = c.most.AppendBytes([]byte{})
+	}
+	stat := func(t format.PageType, e format.Encoding, n int32) {
+		if n > 0 {
+			m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: t, Encoding: e, Count: n})
+		}
+	}
+	m.Encoding = append(m.Encoding, format.Plain) // pages or the dictionary
+	if c.optional {
+		m.Encoding = append(m.Encoding, format.RLE)
+	}
+	stat(format.DataPage, format.Plain, c.plain)
+	if c.coded > 0 {
+		m.Encoding = append(m.Encoding, format.RLEDictionary)
+		stat(format.DataPage, format.RLEDictionary, c.coded)
+		stat(format.DictionaryPage, format.Plain, 1)
+		m.DictionaryPageOffset = out.n
+		if err := c.dictionary(b, out); err != nil {
+			return err
+		}
+	}
+	m.DataPageOffset = out.n
+	c.pages.drain(out)
+	m.TotalCompressedSize, m.TotalUncompressedSize = c.size, c.raw
+	*index = c.index.ColumnIndex()
+	offsets.PageLocations = make([]format.PageLocation, len(c.offsets))
+	for i, p := range c.offsets {
+		p.Offset += m.DataPageOffset
+		offsets.PageLocations[i] = p
+	}
+	return out.err
+}
+
+func (c *Column) dictionary(b *Buffers, out *output) error {
+	head := format.PageHeader{Type: format.DictionaryPage}
+	n := len(c.words.words)
+	if c.kind == parquet.ByteArray {
+		n = len(c.texts.texts)
+		b.raw = c.texts.plain(b.raw[:0])
+	} else {
+		b.raw = c.words.plain(b.raw[:0])
+	}
+	head.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain})
+	if err := c.pack(b, &head); err != nil {
+		return err
+	}
+	out.write(b.header.Bytes())
+	out.write(b.packed)
+	return out.err
+}
+
+// filter writes the bloom filter of the column chunk.
+func (c *Column) filter(out *output, m *format.ColumnMetaData) error {
+	if c.spec.Bloom == 0 {
+		return nil
+	}
+	n := bloom.NumSplitBlocksOf(c.rows, c.spec.Bloom)
+	if cap(c.blocks) < n {
+		c.blocks = make(bloom.SplitBlockFilter, n)
+	}
+	c.blocks = c.blocks[:n]
+	c.blocks.Reset()
+	c.blocks.InsertBulk(c.hashes)
+	m.BloomFilterOffset = out.n
+	if _, err := out.encode(&format.BloomFilterHeader{
+		NumBytes:    int32(len(c.blocks.Bytes())),
+		Algorithm:   format.BloomFilterAlgorithm{Value: new(format.SplitBlockAlgorithm)},
+		Hash:        format.BloomFilterHash{Value: new(format.XxHash)},
+		Compression: format.BloomFilterCompression{Value: new(format.BloomFilterUncompressed)},
+	}); err != nil {
+		return err
+	}
+	out.write(c.blocks.Bytes())
+	m.BloomFilterLength = int32(out.n - m.BloomFilterOffset)
+	return out.err
+}
+
+// reset makes the column ready for the next row group.
+func (c *Column) reset() {
+	c.rows, c.nulls, c.size, c.raw, c.plain, c.coded = 0, 0, 0, 0, 0, 0
+	c.offsets, c.blank, c.hashes = c.offsets[:0], c.blank[:0], c.hashes[:0]
+	c.index.Reset()
+	c.least, c.most, c.full = parquet.Value{}, parquet.Value{}, false
+	c.words.reset()
+	c.texts.reset()
+}

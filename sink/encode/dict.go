@@ -1,0 +1,164 @@
+package encode
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"strings"
+)
+
+// wordDict numbers distinct words in the order of their first appearance.
+type wordDict struct {
+	words []uint64
+	// Both hold 1 + index into words, 0 where there is none.
+	small []int32 // by value, for small whole numbers
+	slots []int32 // by hash, linear probing, for all others
+	used  int     // slots
+}
+
+// smallMax bounds the numbers that are looked up by value.
+const smallMax = 1 << 17
+
+func (d *wordDict) reset() {
+	d.words, d.used = d.words[:0], 0
+	clear(d.small)
+	clear(d.slots)
+}
+
+// index numbers values into dst and returns it with the bits that any of the
+// numbers has.
+func (d *wordDict) index(dst []int32, values []uint64, double bool) (_ []int32, or int32) {
+	for _, v := range values {
+		n := v
+		if double {
+			x := math.Float64frombits(v)
+			n = uint64(int64(x))
+			if float64(int64(n)) != x {
+				n = smallMax
+			}
+		}
+		var slot *int32
+		switch {
+		case n < uint64(len(d.small)):
+			slot = &d.small[n]
+		case n < smallMax:
+			d.small = append(d.small, make([]int32, max(1024, 1<<bits.Len64(n))-len(d.small))...)
+			slot = &d.small[n]
+		default:
+			slot = d.slot(v)
+		}
+		if *slot == 0 {
+			d.words = append(d.words, v)
+			*slot = int32(len(d.words))
+		}
+		k := *slot - 1
+		or |= k
+		dst = append(dst, k)
+	}
+	return dst, or
+}
+
+// slot finds v, or a free slot for it.
+func (d *wordDict) slot(v uint64) *int32 {
+	if 2*d.used >= len(d.slots) {
+		old := d.slots
+		d.slots = make([]int32, max(1024, 2*len(old)))
+		for _, k := range old {
+			if k > 0 {
+				*d.find(d.words[k-1]) = k
+			}
+		}
+	}
+	slot := d.find(v)
+	if *slot == 0 {
+		d.used++
+	}
+	return slot
+}
+
+func (d *wordDict) find(v uint64) *int32 {
+	mask := uint64(len(d.slots) - 1)
+	at := hash(v) & mask
+	for d.slots[at] != 0 && d.words[d.slots[at]-1] != v {
+		at = (at + 1) & mask
+	}
+	return &d.slots[at]
+}
+
+// hash spreads the high bits of v, which is where doubles differ, too.
+func hash(v uint64) uint64 {
+	hi, lo := bits.Mul64(v^0x9e3779b97f4a7c15, 0xa0761d6478bd642f)
+	return hi ^ lo
+}
+
+func (d *wordDict) size() int { return 8 * len(d.words) }
+
+func (d *wordDict) plain(dst []byte) []byte { return appendWords(dst, d.words) }
+
+func appendWords(dst []byte, words []uint64) []byte {
+	for _, v := range words {
+		dst = binary.LittleEndian.AppendUint64(dst, v)
+	}
+	return dst
+}
+
+// textDict numbers distinct texts in the order of their first appearance.
+type textDict struct {
+	texts []string
+	known map[string]int32
+	bytes int
+	// page is the last page that each text stands in, for the page's bounds.
+	page []int32
+}
+
+func (d *textDict) reset() {
+	clear(d.texts)
+	d.texts, d.page, d.bytes = d.texts[:0], d.page[:0], 0
+	clear(d.known)
+}
+
+func (d *textDict) index(text []byte) int32 {
+	k, ok := d.known[string(text)]
+	if !ok {
+		if d.known == nil {
+			d.known = map[string]int32{}
+		}
+		k = int32(len(d.texts))
+		s := string(text)
+		d.known[s] = k
+		d.texts = append(d.texts, s)
+		d.page = append(d.page, -1)
+		d.bytes += 4 + len(text)
+	}
+	return k
+}
+
+// bounds are the least and the greatest of the texts that page refers to, and
+// the bits that any of the numbers has.
+func (d *textDict) bounds(page int32, index []int32) (lo, hi string, or int32) {
+	first := true
+	for _, k := range index {
+		or |= k
+		if d.page[k] == page {
+			continue
+		}
+		d.page[k] = page
+		s := d.texts[k]
+		if first || strings.Compare(s, lo) < 0 {
+			lo = s
+		}
+		if first || strings.Compare(s, hi) > 0 {
+			hi = s
+		}
+		first = false
+	}
+	return lo, hi, or
+}
+
+func (d *textDict) plain(dst []byte) []byte {
+	for _, s := range d.texts {
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(s)))
+		dst = append(dst, s...)
+	}
+	return dst
+}
