@@ -117,7 +117,7 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 // sourceAfter is what the ledger shall know of a task's source from now on;
 // false where that is nothing new.
 func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Source, bool) {
-	if !t.read() || t.only != nil || t.apart || res.end.Offset == 0 || res.end.Offset < t.start.Offset {
+	if !t.read() || t.only != nil || t.apart || res.end.Offset == 0 || t.known != nil && res.end.Offset < t.known.Offset {
 		return ledger.Source{}, false // nothing was read, or not even what is known
 	}
 	at := p.sources.At(t.source.Index)

@@ -34,6 +34,7 @@ type scene struct {
 	name   string
 	before *faults.Mem
 	change func(usagelake.Config) error
+	does   string // to the files of the table
 
 	fresh bool // there is no lake before
 	begun bool // the change was decided on before: it must come about whatever happens
@@ -41,6 +42,8 @@ type scene struct {
 	table [2]tree // before and after
 	whole [2]tree // the lake with all that is beside the table
 	ops   []string
+
+	spills bool
 }
 
 // The two ways a change can end.
@@ -71,7 +74,7 @@ func scenes(t *testing.T) []*scene {
 	}
 	strictly := func(inputs ...string) func(usagelake.Config) error {
 		return func(cfg usagelake.Config) error {
-			cfg.StrictTime = true
+			cfg.StrictTime, cfg.MaxLine = true, 160
 			return loads(0, inputs...)(cfg)
 		}
 	}
@@ -102,10 +105,11 @@ func scenes(t *testing.T) []*scene {
 		call("new", at(1), 3, 4)+call("new", at(1), 3, 5)+"{\"broken\":\n")
 	more := input("grows/after.jsonl", grows+call("more", at(0), 2, 2))
 
-	// Of what was set aside one record can be read with another flag and opens
-	// a day, one is a copy of a row that is there, one stays.
-	odd := input("odd.jsonl", timeless("aside")+call("kept", at(0), 1, 1)+"{\"broken\":\n"+
-		fmt.Sprintf(`{"request_id":"long","note":%q,"prompt_tokens":1,"completion_tokens":3}`+"\n", strings.Repeat("x", 100)))
+	// Of what was set aside some can be read with other flags: it merges into a
+	// day, opens one, and is a copy. The long ones are not kept whole. The rest
+	// stays.
+	padded := func(text string) string { return strings.Repeat(" ", 100) + text }
+	odd := input("odd.jsonl", timeless("aside")+call("kept", at(0), 1, 1)+"{\"broken\":\n"+padded(call("far", at(2), 1, 1))+padded(call("kept", at(0), 1, 1)))
 	odder := input("odder.jsonl", "{\"broken\": again\n"+timeless("other"))
 	even := input("even.jsonl", call("even", at(1), 4, 4))
 
@@ -115,10 +119,10 @@ func scenes(t *testing.T) []*scene {
 	beats := input("beats.jsonl", call("back", at(0), 1, 9)+call("alone", at(1), 1, 1)+"{\"too\":\n")
 
 	list := []*scene{
-		{name: "first load", fresh: true, change: loads(0, a, g)},
-		{name: "load", change: loads(1, b, more)},
-		{name: "replay", change: replay},
-		{name: "forget", change: forget(beats)},
+		{name: "first load", does: "2 new", fresh: true, change: loads(1, a, g)},
+		{name: "load", does: "1 new, 1 changed, 1 gone", change: loads(1, b, more)},
+		{name: "replay", does: "1 new, 1 changed", change: replay},
+		{name: "forget", does: "1 changed, 1 gone", change: forget(beats)},
 	}
 	for i, steps := range [][]func(usagelake.Config) error{
 		nil,
@@ -135,6 +139,9 @@ func scenes(t *testing.T) []*scene {
 	}
 	for _, s := range list {
 		s.refer(t)
+		if does := s.table[asBefore].turns(s.table[asAfter]); does != s.does || !s.spills {
+			t.Fatalf("%s: of the files %s, want %s; spills: %v", s.name, does, s.does, s.spills)
+		}
 	}
 	// What a killed process left is a scene of its own: of a change there is
 	// nothing but the intent.
@@ -177,6 +184,13 @@ func (s *scene) refer(t *testing.T) {
 	mem = s.before.Copy()
 	fsys := &faults.FS{FS: mem, Fail: func(_ int, op string) error {
 		s.ops = append(s.ops, op)
+		if !s.spills {
+			f, err := mem.Open(faultyLake + "/state/staging/run-1")
+			s.spills = err == nil
+			if err == nil {
+				f.Close()
+			}
+		}
 		return nil
 	}}
 	if err := run(s.change, fsys, nil); err != nil && !s.over(err) {
@@ -320,6 +334,33 @@ func (p *proof) look(left *faults.Mem, now tree, at string) int {
 func (a tree) hasFile(name string) bool {
 	_, ok := a[filepath.Join(faultyLake, name)]
 	return ok
+}
+
+// turns counts the files that differ in a later tree.
+func (a tree) turns(b tree) string {
+	var fresh, changed, gone int
+	for path, sum := range b {
+		if was, ok := a[path]; !ok && !strings.HasSuffix(path, "/") {
+			fresh++
+		} else if ok && was != sum {
+			changed++
+		}
+	}
+	for path := range a {
+		if _, ok := b[path]; !ok && !strings.HasSuffix(path, "/") {
+			gone++
+		}
+	}
+	var list []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{fresh, "new"}, {changed, "changed"}, {gone, "gone"}} {
+		if c.n > 0 {
+			list = append(list, fmt.Sprint(c.n, " ", c.what))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // left are files that only a run under way has.

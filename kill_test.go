@@ -221,7 +221,7 @@ func TestKill(t *testing.T) {
 	case *long:
 		kills = 1000
 	case testing.Short():
-		kills = 15
+		kills = 20
 	}
 	dir := t.TempDir()
 	binary := program(t)

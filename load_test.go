@@ -832,7 +832,7 @@ func TestOverwritten(t *testing.T) {
 			write(t, path, other)
 		}
 	}})
-	if err == nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "changed while it was read") {
+	if err == nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], "changed since it was found") {
 		t.Errorf("%v %q", err, r.Problems)
 	}
 	if d := cmp.Diff(before, hashes(t, lake)); d != "" {

@@ -1,6 +1,7 @@
 package usagelake
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/zeebo/xxh3"
 	"golang.org/x/sync/errgroup"
 
 	"usagelake/ingest"
@@ -149,9 +151,12 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 		return nil
 	}
 	defer stream.Close()
-	r := ingest.NewReader(stream, ingest.ReaderOptions{
-		MaxLine: s.MaxLine, Start: t.start, Prefix: t.prefix(), Final: t.final, Large: &m.large,
-	})
+	src, err := t.begin(stream)
+	if err != nil {
+		res.err = err
+		return nil
+	}
+	r := ingest.NewReader(src, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final, Large: &m.large})
 	var counted int64
 	for {
 		b, err := r.Next()
@@ -159,6 +164,9 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 		bytesRead.Add(n - counted)
 		counted = n
 		if err != nil {
+			if errors.Is(err, errChanged) && r.End().Offset > t.start.Offset {
+				return fmt.Errorf("%s: %w", t.input.Path, err) // its rows are among the others already
+			}
 			if err != io.EOF {
 				res.err = err
 			}
@@ -172,6 +180,48 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 			return ctx.Err()
 		}
 	}
+}
+
+// errChanged tells of an input that another file has taken the place of since
+// it was planned. What it is now is for the next run to find out.
+var errChanged = errors.New("changed since it was found; the next run reads it")
+
+// begin sees to it that a task's input begins with what the plan step knew it
+// by: the head, and all that was loaded before.
+func (t *task) begin(r io.Reader) (io.Reader, error) {
+	head := make([]byte, len(t.head))
+	switch _, err := io.ReadFull(r, head); {
+	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), err == nil && !bytes.Equal(head, t.head):
+		return nil, errChanged
+	case err != nil:
+		return nil, err
+	}
+	r = io.MultiReader(bytes.NewReader(head), r)
+	if t.known != nil {
+		r = &prefixed{r: r, left: t.known.Offset, want: t.known.Sum}
+	}
+	return r, nil
+}
+
+// prefixed fails at the end of a stream's prefix if that has another sum.
+type prefixed struct {
+	r    io.Reader
+	left int64 // bytes of the prefix
+	sum  xxh3.Hasher128
+	want string
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if p.left == 0 {
+		return p.r.Read(b)
+	}
+	n, err := p.r.Read(b[:min(int64(len(b)), p.left)])
+	p.sum.Write(b[:n])
+	p.left -= int64(n)
+	if err == io.EOF && p.left > 0 || p.left == 0 && hexID(p.sum.Sum128().Bytes()) != p.want {
+		return 0, errChanged
+	}
+	return n, err
 }
 
 // worker walks and normalises blocks. It shares nothing with others.

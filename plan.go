@@ -43,19 +43,6 @@ type task struct {
 // read reports whether the map step reads the task.
 func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 
-// prefix is the sum of the bytes before start; nil where reading begins at the
-// beginning.
-func (t *task) prefix() *[16]byte {
-	if t.known == nil || t.start.Offset == 0 {
-		return nil
-	}
-	var sum [16]byte
-	if _, err := hex.Decode(sum[:], []byte(t.known.Sum)); err != nil {
-		return nil // no sum of ours; nothing equals it
-	}
-	return &sum
-}
-
 // planned is the outcome of the plan step.
 type planned struct {
 	kind    string

@@ -18,9 +18,6 @@ const (
 	maxMaxLine     = 4 << 30 // Walk takes no longer document
 )
 
-// ErrChanged tells that an input was overwritten after it was recognised.
-var ErrChanged = errors.New("changed while it was read")
-
 // ReaderOptions sets how a Reader cuts. The zero value is ready for use.
 type ReaderOptions struct {
 	// BlockSize is the target size of a block in bytes, 1 MiB by default.
@@ -39,9 +36,6 @@ type ReaderOptions struct {
 	// Start is where to continue: the bytes before it are hashed, but not
 	// handed out.
 	Start Position
-	// Prefix is the XXH3-128 that the bytes before Start must have, else
-	// nothing is handed out and the error is ErrChanged. nil: any.
-	Prefix *[16]byte
 	// Final says that nothing can ever follow the stream: an unfinished tail
 	// is a record then.
 	Final bool
@@ -166,10 +160,6 @@ func (r *Reader) replay() error {
 		r.pos = len(p)
 		r.drop(len(p))
 		r.lead = lead
-	}
-	if want := r.opt.Prefix; want != nil && r.Sum() != *want {
-		r.buf, r.end = r.buf[:0], Position{0, 1}
-		return fmt.Errorf("%w: its first %d bytes are not those that were there before", ErrChanged, start.Offset)
 	}
 	r.end.Line = start.Line
 	r.cut.resume(start)
