@@ -38,7 +38,7 @@ type MergerOptions struct {
 // them and with the table's rows, and hands out the rows of a unit in order.
 //
 // Its steps are Intake, for every worker; Old and Forget, for files of the
-// table that Near and Again name; Decide; Merge, for every unit of Units.
+// table that Ask names; Decide; Merge, for every unit of Units.
 type Merger struct {
 	opt   MergerOptions
 	runs  atomic.Int64
