@@ -80,8 +80,11 @@ func planForget(ctx context.Context, s *settings, lake *ledger.Lake, src *ledger
 			}
 			known[loser.ID] = true
 			in, err := find(ctx, lake, loser)
-			if err == nil && loser.Filtered {
-				err = fmt.Errorf("it was loaded with --from or --to only; load it again without")
+			switch {
+			case err != nil:
+				err = fmt.Errorf("%w; if it is elsewhere, forget it and load it from there", err)
+			case loser.Filtered:
+				err = errors.New("it was loaded with --from or --to only; load it again without")
 			}
 			if err != nil {
 				p.warn = append(p.warn, fmt.Sprintf("%s (source %s): up to %d of its rows had given way to %s and do not come back: %v",

@@ -36,7 +36,22 @@ var (
 	long   = flag.Bool("long", false, "run the long forms of heavy tests")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain sets how many cases properties are tried with, where -rapid.checks
+// does not: each of them loads several lakes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	checks, given := "40", false
+	if *long {
+		checks = "600"
+	}
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // fileTime is the modification time of every file that a test writes.
 var fileTime = time.Date(2026, 8, 20, 6, 0, 0, 0, time.UTC)
