@@ -858,3 +858,19 @@ func TestOverwritten(t *testing.T) {
 		t.Errorf("%+v", r.Inputs)
 	}
 }
+
+// Two inputs that differ in their unfinished tails are one source.
+func TestTwins(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	text := strings.ReplaceAll(call("a", day.Unix(), 1, 1), `"id":"a",`, "") // no id: copies are not known by it
+	write(t, filepath.Join(dir, "in", "a.jsonl"), text+`{"mo`)
+	write(t, filepath.Join(dir, "in", "b.jsonl"), text+`{"us`)
+	r := load(t, usagelake.Config{Inputs: []string{filepath.Join(dir, "in")}, Lake: lake})
+	if r.Books.Rows != 1 || r.Books.Records != 1 || r.Inputs[0].State != usagelake.Loaded || r.Inputs[1].State != usagelake.Same {
+		t.Errorf("%+v %+v", r.Books, r.Inputs)
+	}
+	if p := problems(t, lake); len(p) > 0 {
+		t.Error(p)
+	}
+}

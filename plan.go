@@ -313,6 +313,25 @@ func (p *planned) prepare(s *settings, t *task) {
 	}
 }
 
+// twins leaves out new inputs of which the very bytes were consumed that were
+// consumed of another: they differ in their unfinished tails alone. It reports
+// whether there are any.
+func (p *planned) twins(m *mapped) bool {
+	first := map[[16]byte]*task{}
+	found := false
+	for i, t := range p.tasks {
+		if t.state != Loaded || m.reads[i].end.Offset == 0 {
+			continue
+		}
+		if whole := first[m.reads[i].sum]; whole != nil {
+			t.state, t.same, found = Same, whole, true
+			continue
+		}
+		first[m.reads[i].sum] = t
+	}
+	return found
+}
+
 // id is the source that the task's bytes belong to; false where
 // there is none.
 func (t *task) id(p *planned) (string, bool) {

@@ -290,13 +290,16 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	if err := s.hasRoom(0); err != nil {
 		return report, err
 	}
-	merger := sink.NewMerger(sink.MergerOptions{
-		Rule: transform.KeyRule, Sources: p.sources, Mem: s.Allocator, Scratch: scratch,
-		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
-		Empty: len(lake.State.Files) == 0, Again: p.again,
-	})
-	defer undo(merger.Close)
+	merger := newMerger(s, lake, scratch, p)
+	defer undo(func() error { return merger.Close() })
 	m, err := mapInputs(ctx, s, scratch, p, merger)
+	for err == nil && p.twins(m) { // once more, without them
+		if err = merger.Close(); err != nil {
+			break
+		}
+		merger = newMerger(s, lake, scratch, p)
+		m, err = mapInputs(ctx, s, scratch, p, merger)
+	}
 	if err != nil {
 		return report, err
 	}
@@ -305,6 +308,14 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 		return report, err
 	}
 	return report, commit(ctx, s, lake, scratch, p, m, r, report)
+}
+
+func newMerger(s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned) *sink.Merger {
+	return sink.NewMerger(sink.MergerOptions{
+		Rule: transform.KeyRule, Sources: p.sources, Mem: s.Allocator, Scratch: scratch,
+		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
+		Empty: len(lake.State.Files) == 0, Again: p.again,
+	})
 }
 
 // spare is space that must be left for the ledger, in bytes.

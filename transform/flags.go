@@ -43,7 +43,7 @@ var Flags = []struct{ Name, Doc string }{
 	{schemas.FlagModelFilled, "model was given from outside, by --set or the path"},
 	{"extra_cut", "extra_json leaves out what is too long"},
 	{"field_unreadable", "a field beside the counts could not be read and is NULL"},
-	{schemas.FlagIDReused, "another call in this partition carries the same id"},
+	{schemas.FlagIDReused, "another call in this file of the table carries the same id"},
 }
 
 func (f flags) String() string {
