@@ -185,7 +185,11 @@ func (l *Lake) settings() error {
 			return nil
 		}
 		data, _ = json.Marshal(l.State.Settings)
-		return l.replace(path, append(data, '\n'))
+		if err := l.replace(path, append(data, '\n')); err != nil {
+			_ = l.fs.Remove(path + ".tmp") // no Close follows that would sweep it
+			return err
+		}
+		return nil
 	}
 	if err != nil {
 		return err
