@@ -142,6 +142,9 @@ func scenes(t *testing.T) []*scene {
 		if does := s.table[asBefore].turns(s.table[asAfter]); does != s.does || !s.spills {
 			t.Fatalf("%s: of the files %s, want %s; spills: %v", s.name, does, s.does, s.spills)
 		}
+		if dirs, files := s.table[asAfter].count(); dirs != files {
+			t.Fatalf("%s: %d directories for %d files", s.name, dirs, files)
+		}
 	}
 	// What a killed process left is a scene of its own: of a change there is
 	// nothing but the intent.
@@ -336,6 +339,18 @@ func (a tree) hasFile(name string) bool {
 	return ok
 }
 
+// count tells directories and files.
+func (a tree) count() (dirs, files int) {
+	for path := range a {
+		if strings.HasSuffix(path, "/") {
+			dirs++
+		} else {
+			files++
+		}
+	}
+	return dirs, files
+}
+
 // turns counts the files that differ in a later tree.
 func (a tree) turns(b tree) string {
 	var fresh, changed, gone int
@@ -460,7 +475,7 @@ func TestFaults(t *testing.T) {
 	case *long:
 		stride = 1
 	case testing.Short():
-		stride = 43
+		stride = 97
 	}
 	prove(t, func(p *proof) {
 		for m, mode := range faultModes {
@@ -529,7 +544,7 @@ func TestPowerLoss(t *testing.T) {
 	case *long:
 		seeds, stride = 60, 1
 	case testing.Short():
-		stride = 43
+		seeds, stride = 2, 43
 	}
 	prove(t, func(p *proof) {
 		mem := p.before.Copy()

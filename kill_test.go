@@ -261,17 +261,22 @@ func TestKill(t *testing.T) {
 			args := slices.Concat(s.args, flags, []string{"--lake", lake})
 			at := fmt.Sprintf("round %d, %s", rounds, s.name)
 			for left := 1 + rnd.IntN(9); ; left-- {
-				delay := time.Duration(rnd.Int64N(int64(takes[i])))
-				if left <= 0 {
-					delay = time.Hour
-				}
-				killed, took, err := runFor(t.Context(), delay, binary, args...)
-				if left > 0 {
+				intent := filepath.Join(lake, "state", "intent.json")
+				p := start(t, binary, args...)
+				switch {
+				case left <= 0:
+				case rnd.IntN(4) == 0: // to hit the moment that matters most
+					p.await(intent)
+					p.kill(time.Duration(rnd.Int64N(int64(5 * time.Millisecond))))
+					tried++
+				default:
+					p.kill(time.Duration(rnd.Int64N(int64(takes[i]))))
 					tried++
 				}
+				killed, took, err := p.wait()
 				if killed && left > 0 {
 					landed++
-					if _, err := os.Stat(filepath.Join(lake, "state", "intent.json")); err == nil {
+					if _, err := os.Stat(intent); err == nil {
 						begun++
 					}
 					continue
@@ -288,7 +293,7 @@ func TestKill(t *testing.T) {
 			if d := cmp.Diff(states[i+1], publishedIn(t, lake)); d != "" {
 				t.Errorf("%s: -without kills +with\n%s", at, d)
 			}
-			if _, _, err := runFor(t.Context(), time.Hour, binary, "verify", "--lake", lake); err != nil {
+			if _, _, err := start(t, binary, "verify", "--lake", lake).wait(); err != nil {
 				t.Errorf("%s: verify: %v", at, err)
 			}
 			if names, _ := filepath.Glob(filepath.Join(lake, "state", "staging", "*")); len(names) > 0 {
@@ -312,20 +317,57 @@ func TestKill(t *testing.T) {
 		landed, tried, begun, rounds, len(steps), seen)
 }
 
-// runFor runs a program, and kills it when its time is up.
-func runFor(ctx context.Context, d time.Duration, program string, args ...string) (killed bool, took time.Duration, err error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start := time.Now()
-	if err := cmd.Start(); err != nil {
-		return false, 0, err
+// process is the program at work.
+type process struct {
+	cmd   *exec.Cmd
+	out   bytes.Buffer
+	since time.Time
+	ended chan struct{}
+	err   error
+}
+
+// start starts the program. It does not outlive the test.
+func start(t *testing.T, program string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.CommandContext(t.Context(), program, args...), since: time.Now(), ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	up := time.AfterFunc(d, func() { _ = cmd.Process.Kill() })
-	err = cmd.Wait()
-	up.Stop()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(out.String()))
+	go func() {
+		defer close(p.ended)
+		p.err = p.cmd.Wait()
+	}()
+	return p
+}
+
+// await returns when there is a file, or the process has ended.
+func (p *process) await(path string) {
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-p.ended:
+			return
+		case <-time.After(100 * time.Microsecond):
+		}
 	}
-	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled(), time.Since(start), err
+}
+
+// kill kills the process after some time, unless it has ended.
+func (p *process) kill(after time.Duration) {
+	select {
+	case <-p.ended:
+	case <-time.After(after):
+		_ = p.cmd.Process.Kill()
+	}
+}
+
+func (p *process) wait() (killed bool, took time.Duration, err error) {
+	<-p.ended
+	if err = p.err; err != nil {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(p.out.String()))
+	}
+	return p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled(), time.Since(p.since), err
 }
