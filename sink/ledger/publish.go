@@ -110,6 +110,17 @@ func (l *Lake) begun() bool {
 func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 	dirs := map[string]bool{l.staging(): true}
 	for _, m := range moves {
+		if m.New != "" {
+			if err := l.fs.MkdirAll(filepath.Dir(l.path(m.Target)), 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	// a file whose directory is lost is lost, and it has left staging
+	if err := l.fs.SyncDir(l.Table()); err != nil {
+		return err
+	}
+	for _, m := range moves {
 		target := l.path(m.Target)
 		parent := filepath.Dir(target)
 		dirs[parent], dirs[filepath.Dir(parent)] = true, true
@@ -132,9 +143,6 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 				delete(dirs, parent)
 			}
 			continue
-		}
-		if err := l.fs.MkdirAll(parent, 0o755); err != nil {
-			return err
 		}
 		if err := l.fs.Rename(l.StagedPath(m.Staged), target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

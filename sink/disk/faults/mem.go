@@ -18,7 +18,7 @@ import (
 
 // Mem is a file system in memory that knows what a loss of power would leave:
 // a changed name is safe once a directory that it is in was synced, data once
-// its file was.
+// its file was. What is in a directory that is lost is lost with it.
 type Mem struct {
 	// Space is what Free tells; it does not go down.
 	Space uint64
@@ -106,9 +106,10 @@ func (m *Mem) after(survives func(i int) bool, keep func(*inode) int) *Mem {
 	out.Space = m.Space
 	for i, c := range m.names {
 		if survives(i) {
-			if c.to != "" {
-				out.mkdirs(parent(c.to))
-			} else if now, ok := out.tree[c.from]; ok && now == nil {
+			if c.to != "" && !out.holds(parent(c.to)) {
+				c.to = "" // nobody can get there
+			}
+			if now, ok := out.tree[c.from]; c.to == "" && ok && now == nil {
 				// a directory that is gone is empty, whatever of that was safe
 				maps.DeleteFunc(out.tree, func(p string, _ *inode) bool { return strings.HasPrefix(p, c.from+"/") })
 			}
@@ -134,6 +135,11 @@ func (m *Mem) after(survives func(i int) bool, keep func(*inode) int) *Mem {
 	}
 	out.names = live
 	return out
+}
+
+func (m *Mem) holds(dir string) bool {
+	_, ok := m.tree[dir]
+	return ok || dir == "." || dir == "/"
 }
 
 // parent is the directory that a clean path is in.
