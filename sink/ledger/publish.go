@@ -125,27 +125,35 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 		parent := filepath.Dir(target)
 		dirs[parent], dirs[filepath.Dir(parent)] = true, true
 		if m.New == "" {
-			if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			if filepath.Dir(parent) != l.Table() {
-				continue
-			}
-			// a partition's directory goes with its last file
-			entries, err := l.fs.ReadDir(parent)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			if len(entries) == 0 {
-				if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return err
-				}
-				delete(dirs, parent)
-			}
 			continue
 		}
 		if err := l.fs.Rename(l.StagedPath(m.Staged), target); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
+		}
+	}
+	// What goes goes after what comes: a directory that is empty now stays so.
+	for _, m := range moves {
+		if m.New != "" {
+			continue
+		}
+		target := l.path(m.Target)
+		parent := filepath.Dir(target)
+		if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if filepath.Dir(parent) != l.Table() {
+			continue
+		}
+		// a partition's directory goes with its last file
+		entries, err := l.fs.ReadDir(parent)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if len(entries) == 0 {
+			if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			delete(dirs, parent)
 		}
 	}
 	for _, d := range sortedKeys(dirs) {
