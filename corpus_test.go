@@ -90,6 +90,7 @@ func FuzzRecord(f *testing.F) {
 	}
 	walker := ingest.NewWalker(transform.Layout())
 	normalizer := transform.NewNormalizer(transform.Options{})
+	row := schemas.NewBuilder(memory.DefaultAllocator)
 	source := &transform.Source{Time: schemas.MinTime, TimeFrom: schemas.FromFlag, Fill: []transform.Fill{{Col: schemas.Model, Value: "m"}}}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		rec, err := walker.Walk(doc)
@@ -97,18 +98,15 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		var in, out schemas.Sums
-		if normalizer.Apply(rec, source, &in) != transform.IsRows {
+		if normalizer.Apply(rec, source, row, &in) != transform.IsRows {
 			if in != (schemas.Sums{}) {
 				t.Error("quantities of a record without rows are in the books")
 			}
 			return
 		}
-		for i := range normalizer.Rows {
-			row := &normalizer.Rows[i]
-			out.AddRow(row)
-			if at := row.Int(schemas.EventTime); at < schemas.MinTime || at >= schemas.MaxTime {
-				t.Errorf("event time %d", at)
-			}
+		out.AddRow(row)
+		if at := row.Int(schemas.EventTime); at < schemas.MinTime || at >= schemas.MaxTime {
+			t.Errorf("event time %d", at)
 		}
 		for c := range schemas.NumColumns {
 			if c.Additive() && !transform.Derived(c) && in[c] != out[c] {

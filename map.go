@@ -234,6 +234,7 @@ type worker struct {
 	books   map[int]*schemas.Books // by task
 	reasons Counts
 	records int64 // since the last block
+	filter  bool  // by day
 
 	spool *sink.Spool
 	err   error // the first of writing to scratch files
@@ -252,6 +253,7 @@ func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratc
 		intake:  merger.Intake(),
 		books:   map[int]*schemas.Books{},
 		reasons: Counts{},
+		filter:  s.filters(),
 	}, nil
 }
 
@@ -299,6 +301,7 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 	defer func() {
 		if e := recover(); e != nil {
 			w.s.Log.Error("a record could not be handled; please report this", "file", t.input.File, "line", d.Line, "panic", fmt.Sprint(e))
+			w.intake.Row.Drop()
 			reason = schemas.RecordPanic
 		}
 	}()
@@ -312,7 +315,8 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 	case err != nil:
 		return schemas.NotJSON
 	}
-	switch w.norm.Apply(rec, &t.source, &books.In.Sums) {
+	row := w.intake.Row
+	switch w.norm.Apply(rec, &t.source, row, &books.In.Sums) {
 	case transform.IsBad:
 		return w.norm.Reason
 	case transform.NotClaimed:
@@ -322,24 +326,23 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 		books.NoUsage++
 		return ""
 	}
-	books.ExtraRows += int64(len(w.norm.Rows)) - 1
-	for i := range w.norm.Rows {
-		row := &w.norm.Rows[i]
-		row.SetInt(schemas.SourceLine, d.Line)
-		row.SetInt(schemas.SourceRow, int64(d.Ord)*1024+int64(i))
-		w.append(books, row)
-	}
+	row.SetInt(schemas.SourceLine, d.Line)
+	row.SetInt(schemas.SourceRow, int64(d.Ord)*1024)
+	w.add(books, row)
 	return ""
 }
 
-func (w *worker) append(books *schemas.Books, row *schemas.Row) {
-	day := schemas.DayOf(row.Int(schemas.EventTime))
-	if day < w.s.from || day >= w.s.to {
-		books.Filtered++
-		books.FilteredSums.AddRow(row)
-		return
+// add takes in the open row, unless its day is not wanted.
+func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
+	if w.filter {
+		if day := schemas.DayOf(row.Int(schemas.EventTime)); day < w.s.from || day >= w.s.to {
+			books.Filtered++
+			books.FilteredSums.AddRow(row)
+			row.Drop()
+			return
+		}
 	}
-	if err := w.intake.Append(row); w.err == nil {
+	if err := w.intake.Add(); w.err == nil {
 		w.err = err
 	}
 }

@@ -73,10 +73,10 @@ type Config struct {
 // small one makes more scratch files.
 const DefaultMemory = 384 << 20
 
-// Rows may take two fifths of the budget while they are taken in, shared by
+// Rows may take three fifths of the budget while they are taken in, shared by
 // the workers. What is left of them is merged within what then remains.
-func (s *settings) share() int64    { return s.Memory * 2 / 5 / int64(s.Jobs) }
-func (s *settings) reducing() int64 { return max(s.Memory/2, 1) }
+func (s *settings) share() int64    { return s.Memory * 3 / 5 / int64(s.Jobs) }
+func (s *settings) reducing() int64 { return max(s.Memory*2/5, 1) }
 
 // Progress is how far a load is.
 type Progress struct {

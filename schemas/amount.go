@@ -31,6 +31,16 @@ func (a Amount) Sub(b Amount) Amount {
 	return Amount{a.hi - b.hi - int64(borrow), lo}
 }
 
+// Times is n * a.
+func (a Amount) Times(n int64) Amount {
+	hi, lo := bits.Mul64(a.lo, uint64(n))
+	hi += uint64(a.hi) * uint64(n)
+	if n < 0 {
+		hi -= a.lo
+	}
+	return Amount{int64(hi), lo}
+}
+
 // IsZero reports whether a is 0.
 func (a Amount) IsZero() bool { return a == Amount{} }
 
@@ -109,16 +119,20 @@ func (s *Sums) AddInt(c Col, v int64) {
 	s[c] = s[c].Add(AmountOf(v))
 }
 
-// AddRow adds every additive column of a row.
-func (s *Sums) AddRow(r *Row) {
+// AddRow adds every additive column of a Row or of a Builder's open row.
+func (s *Sums) AddRow(r interface {
+	Has(c Col) bool
+	Int(c Col) int64
+	Double(c Col) float64
+}) {
 	for c := InputTokens; c <= CostUSD; c++ {
 		if !c.Additive() || !r.Has(c) {
 			continue
 		}
 		if Columns[c].Kind == Double {
-			s.AddDouble(c, r.f64[c])
+			s.AddDouble(c, r.Double(c))
 		} else {
-			s.AddInt(c, r.i64[c])
+			s.AddInt(c, r.Int(c))
 		}
 	}
 }

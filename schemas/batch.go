@@ -1,11 +1,10 @@
 package schemas
 
 import (
-	"strings"
+	"math"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // sourceField stands in a batch for source_file and source_id: an index into
@@ -14,8 +13,12 @@ import (
 const sourceField = "source"
 
 // Batch is a run of rows as Arrow arrays. It carries only the columns that
-// have a value; a nil column is all NULL. Rows are in no order. The one who
-// got the batch releases it.
+// have a value; a nil column is all NULL. The one who got the batch releases
+// it.
+//
+// An array is of the column's ArrowType or narrower: whole numbers from 0 up,
+// whatever the column's kind, may be Uint8, Uint16 or Uint32, and the indices
+// of a dictionary Uint8 or Uint16; strings may have a dictionary or not.
 type Batch struct {
 	Rec    arrow.Record
 	Cols   [NumColumns]arrow.Array
@@ -36,6 +39,17 @@ func NewBatch(rec arrow.Record) *Batch {
 	return b
 }
 
+// Part is the rows [lo, hi) of the batch, whose memory it shares. It is released
+// by itself.
+func (b *Batch) Part(lo, hi int) *Batch {
+	if lo == 0 && hi == b.Len() {
+		b.Rec.Retain()
+		part := *b
+		return &part
+	}
+	return NewBatch(b.Rec.NewSlice(int64(lo), int64(hi)))
+}
+
 // Len is the count of rows.
 func (b *Batch) Len() int { return int(b.Rec.NumRows()) }
 
@@ -45,12 +59,143 @@ func (b *Batch) Release() { b.Rec.Release() }
 // Null reports whether column c of row i is NULL.
 func (b *Batch) Null(c Col, i int) bool { return b.Cols[c] == nil || b.Cols[c].IsNull(i) }
 
+// Valid is the bitmap of column c, which has a value: bit off+i is 1 where row i
+// is not NULL. It is nil where no row is.
+func (b *Batch) Valid(c Col) (bitmap []byte, off int) {
+	a := b.Cols[c]
+	if a.NullN() == 0 {
+		return nil, 0
+	}
+	return a.NullBitmapBytes(), a.Data().Offset()
+}
+
+// Words appends the values of the rows [lo, hi) of a column that has a value
+// and is no string: a Double by its bits, a Bool as 0 or 1. What stands for a
+// NULL means nothing.
+func (b *Batch) Words(dst []uint64, c Col, lo, hi int) []uint64 {
+	double := Columns[c].Kind == Double
+	switch a := b.Cols[c].(type) {
+	case *array.Uint8:
+		return widen(dst, a.Uint8Values()[lo:hi], double)
+	case *array.Uint16:
+		return widen(dst, a.Uint16Values()[lo:hi], double)
+	case *array.Uint32:
+		return widen(dst, a.Uint32Values()[lo:hi], double)
+	case *array.Float64:
+		return append(dst, arrow.Uint64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(a.Float64Values()[lo:hi]))...)
+	case *array.Int64:
+		return append(dst, arrow.Uint64Traits.CastFromBytes(arrow.Int64Traits.CastToBytes(a.Int64Values()[lo:hi]))...)
+	case *array.Timestamp:
+		return append(dst, arrow.Uint64Traits.CastFromBytes(arrow.TimestampTraits.CastToBytes(a.TimestampValues()[lo:hi]))...)
+	case *array.Boolean:
+		for i := lo; i < hi; i++ {
+			v := uint64(0)
+			if a.Value(i) {
+				v = 1
+			}
+			dst = append(dst, v)
+		}
+	}
+	return dst
+}
+
+func widen[T uint8 | uint16 | uint32](dst []uint64, src []T, double bool) []uint64 {
+	at := len(dst)
+	dst = append(dst, make([]uint64, len(src))...)
+	out := dst[at:]
+	if double {
+		for i, v := range src {
+			out[i] = math.Float64bits(float64(v))
+		}
+		return dst
+	}
+	for i, v := range src {
+		out[i] = uint64(v)
+	}
+	return dst
+}
+
+// Sum adds up the rows [lo, hi) of an additive column.
+func (b *Batch) Sum(c Col, lo, hi int) Amount {
+	if b.Cols[c] == nil {
+		return Amount{}
+	}
+	unit := int64(1e6)
+	if Columns[c].Kind == Money {
+		unit = 1
+	}
+	valid, off := b.Valid(c)
+	switch a := b.Cols[c].(type) {
+	case *array.Uint8:
+		return whole(a.Uint8Values()[lo:hi], valid, off+lo, unit)
+	case *array.Uint16:
+		return whole(a.Uint16Values()[lo:hi], valid, off+lo, unit)
+	case *array.Uint32:
+		return whole(a.Uint32Values()[lo:hi], valid, off+lo, unit)
+	}
+	var s Sums
+	for i := lo; i < hi; i++ {
+		switch {
+		case b.Null(c, i):
+		case Columns[c].Kind == Double:
+			s.AddDouble(c, b.Double(c, i))
+		default:
+			s.AddInt(c, b.Int(c, i))
+		}
+	}
+	return s[c]
+}
+
+// whole adds up whole numbers, at most 2^31 of them.
+func whole[T uint8 | uint16 | uint32](values []T, valid []byte, off int, unit int64) Amount {
+	var sum uint64
+	for i, v := range values {
+		if valid == nil || valid[(off+i)>>3]&(1<<((off+i)&7)) != 0 {
+			sum += uint64(v)
+		}
+	}
+	return AmountOf(int64(sum)).Times(unit)
+}
+
+// Codes appends the numbers in the dictionary of the rows [lo, hi) of a string
+// column that has one. What stands for a NULL means nothing.
+func (b *Batch) Codes(dst []int32, c Col, lo, hi int) []int32 {
+	switch a := b.Cols[c].(*array.Dictionary).Indices().(type) {
+	case *array.Uint8:
+		for _, v := range a.Uint8Values()[lo:hi] {
+			dst = append(dst, int32(v))
+		}
+	case *array.Uint16:
+		for _, v := range a.Uint16Values()[lo:hi] {
+			dst = append(dst, int32(v))
+		}
+	case *array.Int32:
+		dst = append(dst, a.Int32Values()[lo:hi]...)
+	}
+	return dst
+}
+
+// Texts is the texts of a string column that has a value: those of its
+// dictionary, or of its rows.
+func (b *Batch) Texts(c Col) (texts *array.String, dict bool) {
+	if a, ok := b.Cols[c].(*array.Dictionary); ok {
+		return a.Dictionary().(*array.String), true
+	}
+	return b.Cols[c].(*array.String), false
+}
+
 // Int is a Time, Int, Bool or Money value, 0 where NULL.
 func (b *Batch) Int(c Col, i int) int64 {
 	if b.Null(c, i) {
 		return 0
 	}
 	switch a := b.Cols[c].(type) {
+	case *array.Uint8:
+		return int64(a.Value(i))
+	case *array.Uint16:
+		return int64(a.Value(i))
+	case *array.Uint32:
+		return int64(a.Value(i))
 	case *array.Int64:
 		return a.Value(i)
 	case *array.Timestamp:
@@ -65,10 +210,10 @@ func (b *Batch) Int(c Col, i int) int64 {
 
 // Double is a Double value, 0 where NULL.
 func (b *Batch) Double(c Col, i int) float64 {
-	if b.Null(c, i) {
-		return 0
+	if a, ok := b.Cols[c].(*array.Float64); ok && a.IsValid(i) {
+		return a.Value(i)
 	}
-	return b.Cols[c].(*array.Float64).Value(i)
+	return float64(b.Int(c, i))
 }
 
 // Str is a String value, "" where NULL. It aliases the batch.
@@ -76,13 +221,10 @@ func (b *Batch) Str(c Col, i int) string {
 	if b.Null(c, i) {
 		return ""
 	}
-	switch a := b.Cols[c].(type) {
-	case *array.String:
-		return a.Value(i)
-	case *array.Dictionary:
+	if a, ok := b.Cols[c].(*array.Dictionary); ok {
 		return a.Dictionary().(*array.String).Value(a.GetValueIndex(i))
 	}
-	return ""
+	return b.Cols[c].(*array.String).Value(i)
 }
 
 // Row fills r with row i. Its strings alias the batch.
@@ -101,169 +243,5 @@ func (b *Batch) Row(i int, r *Row) {
 		default:
 			r.SetInt(c, b.Int(c, i))
 		}
-	}
-}
-
-// Builder gathers rows into batches. A column costs nothing until its first
-// value. A Builder belongs to one goroutine.
-type Builder struct {
-	mem    memory.Allocator
-	n      int
-	source *array.Int32Builder
-	cols   [NumColumns]*column
-	words  int64
-}
-
-// NewBuilder makes a builder that takes its memory from mem.
-func NewBuilder(mem memory.Allocator) *Builder {
-	return &Builder{mem: mem, source: array.NewInt32Builder(mem)}
-}
-
-// Len is the count of rows since the last Flush.
-func (b *Builder) Len() int { return b.n }
-
-// Words is how many bytes, about, the builder holds outside of its allocator:
-// what it knows words of dictionaries again by. They stay until Release.
-func (b *Builder) Words() int64 { return b.words }
-
-// Append adds a row and copies its strings.
-func (b *Builder) Append(r *Row) {
-	b.source.Append(r.Source)
-	for c := range NumColumns {
-		if !r.Has(c) {
-			continue
-		}
-		col := b.cols[c]
-		if col == nil {
-			col = newColumn(b.mem, c)
-			b.cols[c] = col
-		}
-		col.pad(b.n)
-		b.words += col.append(r)
-	}
-	b.n++
-}
-
-// Flush returns the rows since the last Flush. The caller releases the batch.
-func (b *Builder) Flush() *Batch {
-	fields := []arrow.Field{{Name: sourceField, Type: arrow.PrimitiveTypes.Int32}}
-	arrays := []arrow.Array{b.source.NewArray()}
-	for c := range NumColumns {
-		if col := b.cols[c]; col != nil && col.len() > 0 {
-			col.pad(b.n)
-			fields = append(fields, arrow.Field{Name: Columns[c].Name, Type: c.ArrowType(), Nullable: true})
-			arrays = append(arrays, col.array())
-		}
-	}
-	rec := array.NewRecord(arrow.NewSchema(fields, nil), arrays, int64(b.n))
-	for _, a := range arrays {
-		a.Release()
-	}
-	b.n = 0
-	return NewBatch(rec)
-}
-
-// Release gives the builder's memory back. The builder cannot be used after.
-func (b *Builder) Release() {
-	b.source.Release()
-	for _, col := range b.cols {
-		if col != nil {
-			col.release()
-		}
-	}
-}
-
-// column builds one column. A string column with a dictionary keeps indices
-// and values apart; arrow v17's own dictionary builder is not used because of
-// its defects with NULL.
-type column struct {
-	c    Col
-	mem  memory.Allocator
-	vals array.Builder
-	dict *array.StringBuilder
-	seen map[string]int32
-	strs []string // the dictionary's values, to know the last one again
-	last int32
-}
-
-func newColumn(mem memory.Allocator, c Col) *column {
-	col := &column{c: c, mem: mem, last: -1}
-	if _, ok := c.ArrowType().(*arrow.DictionaryType); ok {
-		col.vals = array.NewInt32Builder(mem)
-		col.dict = array.NewStringBuilder(mem)
-		col.seen = map[string]int32{}
-	} else {
-		col.vals = array.NewBuilder(mem, c.ArrowType())
-	}
-	return col
-}
-
-func (col *column) len() int { return col.vals.Len() }
-
-func (col *column) pad(n int) {
-	if miss := n - col.vals.Len(); miss > 0 {
-		col.vals.AppendNulls(miss)
-	}
-}
-
-// append returns how many bytes a new word of the dictionary takes.
-func (col *column) append(r *Row) (word int64) {
-	switch b := col.vals.(type) {
-	case *array.Float64Builder:
-		b.Append(r.f64[col.c])
-	case *array.Int64Builder:
-		b.Append(r.i64[col.c])
-	case *array.TimestampBuilder:
-		b.Append(arrow.Timestamp(r.i64[col.c]))
-	case *array.BooleanBuilder:
-		b.Append(r.i64[col.c] != 0)
-	case *array.StringBuilder:
-		b.Append(r.str[col.c])
-	case *array.Int32Builder:
-		before := len(col.strs)
-		b.Append(col.index(r.str[col.c]))
-		if len(col.strs) > before {
-			return int64(len(r.str[col.c])) + wordBytes
-		}
-	}
-	return 0
-}
-
-// wordBytes is what a word costs beside its text: in a map, a slice, and once
-// more as garbage of their growth.
-const wordBytes = 80
-
-func (col *column) index(s string) int32 {
-	if col.last >= 0 && s == col.strs[col.last] {
-		return col.last
-	}
-	i, ok := col.seen[s]
-	if !ok {
-		s = strings.Clone(s)
-		i = int32(len(col.strs))
-		col.seen[s] = i
-		col.strs = append(col.strs, s)
-		col.dict.Append(s)
-	}
-	col.last = i
-	return i
-}
-
-func (col *column) array() arrow.Array {
-	if col.dict == nil {
-		return col.vals.NewArray()
-	}
-	idx, dict := col.vals.NewArray(), col.dict.NewArray()
-	defer idx.Release()
-	defer dict.Release()
-	clear(col.seen)
-	col.strs, col.last = col.strs[:0], -1
-	return array.NewDictionaryArray(dictType, idx, dict)
-}
-
-func (col *column) release() {
-	col.vals.Release()
-	if col.dict != nil {
-		col.dict.Release()
 	}
 }

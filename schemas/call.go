@@ -87,7 +87,8 @@ func (id *Identity) Key(rule KeyRule) (CallKey, Scope) {
 		return CallKey{}, scope
 	}
 	var buf [256]byte
-	b := id.reuse(buf[:0])
+	family, _, _ := strings.Cut(id.Dialect, ".")
+	b := appendPart(appendPart(buf[:0], family), id.RequestID)
 	if rule.Transport {
 		b = appendPart(b, id.TransportID)
 	}
@@ -100,16 +101,11 @@ func (id *Identity) Key(rule KeyRule) (CallKey, Scope) {
 	return CallKey(xxh3.Hash128(b).Bytes()), scope
 }
 
-// Reuse is the same for two rows that carry the same id, whether or not they
-// are the same call.
-func (id *Identity) Reuse() uint64 {
-	var buf [256]byte
-	return xxh3.Hash(id.reuse(buf[:0]))
-}
-
-func (id *Identity) reuse(b []byte) []byte {
+// FamilyHash is the same for rows whose ids are of one kind: those of one family
+// of dialects.
+func (id *Identity) FamilyHash() uint64 {
 	family, _, _ := strings.Cut(id.Dialect, ".")
-	return appendPart(appendPart(b, family), id.RequestID)
+	return xxh3.HashString(family)
 }
 
 func appendPart(b []byte, s string) []byte {

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"io"
-	"math"
+	"math/bits"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
@@ -21,118 +19,82 @@ import (
 // first by place. It does not depend on the order of loads. Rows of one place
 // are the same row, whatever their key; the one in the table stays.
 
-// call is what must be known of a row to find its copies.
-type call struct {
-	reuse  uint64 // the same for rows with the same id
-	key    schemas.CallKey
-	time   int64
-	output float64 // -1 where NULL
-	input  float64
-	place
+// A ref names a row by the hash of its id, or of its place: rows with one hash
+// may be copies, and are looked at.
+type ref struct {
+	hash    uint64
 	section int32 // number of the section the row is in,
-	index   int64 // and of the row there
-	scope   schemas.Scope
-	old     bool // the row is in the table
-	flag    bool // and has the flag id_reused
+	index   int32 // and of the row there; 1<<31 more if it must be looked at anyway
 }
 
-// callBytes is the length of a call in a file.
-const callBytes = 8 + 16 + 3*8 + 8 + 8 + 4 + 4 + 8 + 1
+const (
+	refBytes = 16
+	anyway   = -1 << 31
+)
 
-func (c *call) append(b []byte) []byte {
-	le := binary.LittleEndian
-	b = le.AppendUint64(b, c.reuse)
-	b = append(b, c.key[:]...)
-	b = le.AppendUint64(b, uint64(c.time))
-	b = le.AppendUint64(b, math.Float64bits(c.output))
-	b = le.AppendUint64(b, math.Float64bits(c.input))
-	b = le.AppendUint64(b, uint64(c.line))
-	b = le.AppendUint64(b, uint64(c.row))
-	b = le.AppendUint32(b, uint32(c.source))
-	b = le.AppendUint32(b, uint32(c.section))
-	b = le.AppendUint64(b, uint64(c.index))
-	bits := byte(c.scope) << 2
-	if c.old {
-		bits |= 1
-	}
-	if c.flag {
-		bits |= 2
-	}
-	return append(b, bits)
-}
-
-func (c *call) parse(b []byte) {
-	le := binary.LittleEndian
-	c.reuse = le.Uint64(b)
-	copy(c.key[:], b[8:])
-	b = b[24:]
-	c.time = int64(le.Uint64(b))
-	c.output = math.Float64frombits(le.Uint64(b[8:]))
-	c.input = math.Float64frombits(le.Uint64(b[16:]))
-	c.line = int64(le.Uint64(b[24:]))
-	c.row = int64(le.Uint64(b[32:]))
-	c.source = int32(le.Uint32(b[40:]))
-	c.section = int32(le.Uint32(b[44:]))
-	c.index = int64(le.Uint64(b[48:]))
-	c.scope, c.old, c.flag = schemas.Scope(b[56]>>2), b[56]&1 != 0, b[56]&2 != 0
-}
+func (r *ref) pos() int64 { return int64(r.index &^ anyway) }
 
 // shelves is how many shares a call log is kept in, by hash: copies are in one
 // share, and shares are looked at one by one.
 const shelves = 256
 
-// A callLog gathers calls. Its memory is bounded by spill.
+// A callLog gathers refs. Its memory is bounded by spill.
 type callLog struct {
-	calls   [shelves][]call
+	shelves [shelves][][]ref // in lists that do not grow once they are full
+	n       int64            // in memory
 	spilled []spilledCalls
 }
 
-// spilledCalls are calls in the file of a run.
+// spilledCalls are refs in the file of a run.
 type spilledCalls struct {
 	run *runFile
 	at  [shelves + 1]int64 // where each share begins
 }
 
-func (l *callLog) add(c call) {
-	i := c.reuse >> 56
-	l.calls[i] = append(l.calls[i], c)
-}
-
-// held counts the calls in memory.
-func (l *callLog) held() (n int64) {
-	for i := range l.calls {
-		n += int64(len(l.calls[i]))
+func (l *callLog) add(r ref) {
+	shelf := &l.shelves[r.hash>>56]
+	last := len(*shelf) - 1
+	if last < 0 || len((*shelf)[last]) == cap((*shelf)[last]) {
+		*shelf = append(*shelf, make([]ref, 0, min(16<<(last+1), 1024)))
+		last++
 	}
-	return n
+	(*shelf)[last] = append((*shelf)[last], r)
+	l.n++
 }
 
-// spill writes all calls to w, whose next byte is off in the file of r, and
-// forgets them. It returns the offset behind.
-func (l *callLog) spill(w io.Writer, off int64, r *runFile) (int64, error) {
+// spill writes all refs behind what w has in the file of r, and forgets them.
+func (l *callLog) spill(w *offsetWriter, r *runFile) error {
+	if l.n == 0 {
+		return nil
+	}
 	s := spilledCalls{run: r}
 	var buf []byte
-	for i, list := range l.calls {
-		s.at[i] = off
-		buf = buf[:0]
-		for k := range list {
-			buf = list[k].append(buf)
+	for i, lists := range l.shelves {
+		s.at[i] = w.n
+		for _, list := range lists {
+			buf = buf[:0]
+			for k := range list {
+				buf = binary.LittleEndian.AppendUint64(buf, list[k].hash)
+				buf = binary.LittleEndian.AppendUint32(buf, uint32(list[k].section))
+				buf = binary.LittleEndian.AppendUint32(buf, uint32(list[k].index))
+			}
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
 		}
-		if _, err := w.Write(buf); err != nil {
-			return off, err
-		}
-		off += int64(len(buf))
-		l.calls[i] = nil
+		l.shelves[i] = nil
 	}
-	s.at[shelves] = off
-	if off > s.at[0] {
-		l.spilled = append(l.spilled, s)
-	}
-	return off, nil
+	s.at[shelves] = w.n
+	l.spilled = append(l.spilled, s)
+	l.n = 0
+	return nil
 }
 
-// share returns all calls of share i.
-func (l *callLog) share(i int, to []call) ([]call, error) {
-	to = append(to, l.calls[i]...)
+// share returns all refs of share i behind to.
+func (l *callLog) share(i int, to []ref) ([]ref, error) {
+	for _, list := range l.shelves[i] {
+		to = append(to, list...)
+	}
 	for _, s := range l.spilled {
 		n := s.at[i+1] - s.at[i]
 		if n == 0 {
@@ -143,16 +105,123 @@ func (l *callLog) share(i int, to []call) ([]call, error) {
 			return nil, err
 		}
 		buf := make([]byte, n)
-		if _, err := f.ReadAt(buf, s.at[i]); err != nil && (err != io.EOF || n == 0) {
+		if k, err := f.ReadAt(buf, s.at[i]); k < len(buf) {
 			return nil, err
 		}
-		for ; len(buf) > 0; buf = buf[callBytes:] {
-			var c call
-			c.parse(buf)
-			to = append(to, c)
+		for ; len(buf) > 0; buf = buf[refBytes:] {
+			le := binary.LittleEndian
+			to = append(to, ref{le.Uint64(buf), int32(le.Uint32(buf[8:])), int32(le.Uint32(buf[12:]))})
 		}
 	}
 	return to, nil
+}
+
+// suspects moves those refs to the front that share their hash with another, or
+// must be looked at anyway, and returns them. slots is memory to work in.
+func suspects(list []ref, slots []int32) ([]ref, []int32) {
+	size := 1 << bits.Len(uint(2*len(list)))
+	if len(slots) < size {
+		slots = make([]int32, size)
+	}
+	table := slots[:size]
+	clear(table)
+	again := make([]uint64, (len(list)+63)/64)
+	for i := range list {
+		at := list[i].hash & uint64(size-1)
+		for table[at] != 0 && list[table[at]-1].hash != list[i].hash {
+			at = (at + 1) & uint64(size-1)
+		}
+		first := table[at] - 1
+		if first < 0 {
+			table[at], first = int32(i+1), int32(i)
+		}
+		if first != int32(i) || list[i].index < 0 {
+			again[i/64] |= 1 << (i % 64)
+			again[first/64] |= 1 << (first % 64)
+		}
+	}
+	n := 0
+	for i := range list {
+		if again[i/64]&(1<<(i%64)) != 0 {
+			list[n] = list[i]
+			n++
+		}
+	}
+	return list[:n], slots
+}
+
+// call is what must be known of a row to tell whether it is a copy.
+type call struct {
+	ref
+	key    schemas.CallKey
+	time   int64
+	output float64 // -1 where NULL
+	input  float64
+	place
+	scope schemas.Scope
+	old   bool // the row is in the table
+	flag  bool // and has the flag id_reused
+}
+
+// callBytes is the size of a call in memory, about.
+const callBytes = 128
+
+// A look is at what of a batch's rows decides where their copies can lie.
+type look struct {
+	m        *Merger
+	b        *schemas.Batch
+	dialects []int32 // and so on: the numbers in the batch's dictionaries, nil where it has none
+	froms    []int32
+	flags    []int32
+	seeds    []uint64 // of the hashes, by dialect
+
+	last [3]int32
+	kind kind
+}
+
+// kind is the same for rows with the same dialect, event_time_source and flags.
+type kind struct {
+	scope schemas.Scope
+	flag  bool // id_reused
+	seed  uint64
+}
+
+// hash is the same for rows with the same id, whether or not they are copies.
+func (k *kind) hash(id string) uint64 { return xxh3.HashStringSeed(id, k.seed) }
+
+func (m *Merger) look(b *schemas.Batch) *look {
+	l := &look{m: m, b: b, last: [3]int32{-1, -1, -1}}
+	codes := func(c schemas.Col) []int32 {
+		if b.Cols[c] == nil {
+			return nil
+		}
+		return b.Codes(nil, c, 0, b.Len())
+	}
+	l.dialects, l.froms, l.flags = codes(schemas.Dialect), codes(schemas.EventTimeSource), codes(schemas.QualityFlags)
+	return l
+}
+
+// at is the kind of row i, which has an id.
+func (l *look) at(i int) *kind {
+	now := [3]int32{-2, -2, -2}
+	for k, codes := range [...][]int32{l.dialects, l.froms, l.flags} {
+		if codes != nil {
+			now[k] = codes[i]
+		}
+	}
+	if l.flags != nil && l.b.Null(schemas.QualityFlags, i) {
+		now[2] = -2
+	}
+	if now != l.last {
+		id := identity(l.b, i)
+		l.last = now
+		l.kind = kind{
+			scope: id.Scope(l.m.opt.Rule(id.Dialect)),
+			flag:  schemas.HasFlag(id.Flags, schemas.FlagIDReused),
+			seed:  id.FamilyHash(),
+		}
+	}
+	return &l.kind
 }
 
 // identity is what decides the call key of row i.
@@ -168,6 +237,22 @@ func identity(b *schemas.Batch, i int) schemas.Identity {
 	id.Flags = b.Str(schemas.QualityFlags, i)
 	id.EventTime = b.Int(schemas.EventTime, i)
 	return id
+}
+
+// callOf is row i of a batch.
+func (m *Merger) callOf(b *schemas.Batch, i int) call {
+	c := call{output: -1, input: -1, time: b.Int(schemas.EventTime, i)}
+	c.place = place{b.Int(schemas.SourceLine, i), b.Int(schemas.SourceRow, i), b.Source.Value(i)}
+	id := identity(b, i)
+	c.key, c.scope = id.Key(m.opt.Rule(id.Dialect))
+	c.flag = schemas.HasFlag(id.Flags, schemas.FlagIDReused)
+	if !b.Null(schemas.OutputTokens, i) {
+		c.output = b.Double(schemas.OutputTokens, i)
+	}
+	if !b.Null(schemas.InputTokens, i) {
+		c.input = b.Double(schemas.InputTokens, i)
+	}
+	return c
 }
 
 // CallColumns are the columns that a call is known by.
@@ -208,13 +293,10 @@ func (s sieve) may(hash uint64) bool {
 // Pair says that rows of one source gave way to rows of another.
 type Pair struct{ Source, By int32 }
 
-// verdicts gathers what is decided.
+// verdicts decides.
 type verdicts struct {
 	m      *Merger
-	order  *order
 	places bool // rows are grouped by their place, not by their call
-	beaten map[Pair]int64
-	units  map[schemas.Unit]*change
 }
 
 // change is what becomes of a unit.
@@ -227,81 +309,133 @@ type change struct {
 
 // decide finds all copies: first rows of one place, then rows of one call.
 func (m *Merger) decide(ctx context.Context, jobs int) error {
-	order := m.opt.Sources.order()
-	var mu sync.Mutex
+	m.order = m.opt.Sources.order()
 	for _, step := range []struct {
 		logs   []*callLog
 		places bool
 	}{{m.places, true}, {m.calls, false}} {
-		g, ctx := errgroup.WithContext(ctx)
-		g.SetLimit(jobs)
-		for i := range shelves {
-			g.Go(func() error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				var list []call
-				var err error
-				for _, l := range step.logs {
-					if list, err = l.share(i, list); err != nil {
-						return err
-					}
-				}
-				v := &verdicts{m: m, order: order, places: step.places, beaten: map[Pair]int64{}, units: map[schemas.Unit]*change{}}
-				v.share(list)
-				mu.Lock()
-				defer mu.Unlock()
-				for p, n := range v.beaten {
-					m.beaten[p] += n
-				}
-				for u, c := range v.units {
-					t := m.unit(u)
-					t.freshly += c.freshly
-					t.gone += c.gone
-					t.anyDay += c.anyDay
-				}
-				return nil
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
+		var list []ref
+		for i := 0; i < shelves; {
+			var err error
+			n := min(4*jobs, shelves-i)
+			if list, err = m.suspects(ctx, jobs, step.logs, i, n, list); err != nil {
+				return err
+			}
+			if i += n; i < shelves && int64(len(list))*callBytes < m.opt.Reading {
+				continue
+			}
+			calls, err := m.details(ctx, jobs, list)
+			if err != nil {
+				return err
+			}
+			v := &verdicts{m: m, places: step.places}
+			v.all(calls)
+			list = list[:0]
 		}
 	}
-	m.order = order
 	return nil
 }
 
-// share decides on one share of a log.
-func (v *verdicts) share(list []call) {
-	type head struct {
-		reuse uint64
-		at    int32
+// suspects appends the suspects of n shares from share i on.
+func (m *Merger) suspects(ctx context.Context, jobs int, logs []*callLog, i, n int, to []ref) ([]ref, error) {
+	found := make([][]ref, n)
+	g, ctx := errgroup.WithContext(ctx)
+	for j := range min(jobs, n) {
+		g.Go(func() error {
+			var list []ref
+			var slots []int32
+			for k := j; k < n; k += jobs {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				list = list[:0]
+				for _, l := range logs {
+					var err error
+					if list, err = l.share(i+k, list); err != nil {
+						return err
+					}
+				}
+				found[k], slots = suspects(list, slots)
+				found[k] = slices.Clone(found[k])
+			}
+			return nil
+		})
 	}
-	heads := make([]head, len(list))
-	for i := range list {
-		heads[i] = head{list[i].reuse, int32(i)}
+	err := g.Wait()
+	return append(to, slices.Concat(found...)...), err
+}
+
+// details reads the rows of refs. What it returns is in no order.
+func (m *Merger) details(ctx context.Context, jobs int, refs []ref) ([]call, error) {
+	slices.SortFunc(refs, func(a, b ref) int {
+		return cmp.Or(cmp.Compare(a.section, b.section), cmp.Compare(a.pos(), b.pos()))
+	})
+	calls := make([]call, len(refs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(jobs)
+	for lo := 0; lo < len(refs); {
+		hi := lo + 1
+		for hi < len(refs) && refs[hi].section == refs[lo].section {
+			hi++
+		}
+		of, to := refs[lo:hi], calls[lo:hi]
+		g.Go(func() error { return m.read(ctx, m.sections[of[0].section], of, to) })
+		lo = hi
 	}
-	slices.SortFunc(heads, func(a, b head) int { return cmp.Compare(a.reuse, b.reuse) })
-	var group []call
-	for len(heads) > 0 {
+	return calls, g.Wait()
+}
+
+// read reads rows of one section, which refs name in order.
+func (m *Merger) read(ctx context.Context, p *section, refs []ref, to []call) error {
+	open := p.read
+	if p.calls != nil {
+		open = p.calls
+	}
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	var base int64
+	for i := 0; i < len(refs); {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := in.Next()
+		if err != nil {
+			return err
+		}
+		for ; i < len(refs) && refs[i].pos() < base+int64(b.Len()); i++ {
+			to[i] = m.callOf(b, int(refs[i].pos()-base))
+			to[i].ref, to[i].old = refs[i], p.old
+		}
+		base += int64(b.Len())
+		b.Release()
+	}
+	return nil
+}
+
+// all decides on calls.
+func (v *verdicts) all(list []call) {
+	if v.places {
+		for i := range list {
+			list[i].key, _ = placeKey(list[i].place)
+		}
+	}
+	slices.SortFunc(list, func(a, b call) int { return cmp.Compare(a.hash, b.hash) })
+	for len(list) > 0 {
 		n := 1
-		for n < len(heads) && heads[n].reuse == heads[0].reuse {
+		for n < len(list) && list[n].hash == list[0].hash {
 			n++
 		}
-		if n > 1 || list[heads[0].at].flag {
-			group = group[:0]
-			for _, h := range heads[:n] {
-				group = append(group, list[h.at])
-			}
-			v.group(group)
-		}
-		heads = heads[n:]
+		v.group(list[:n])
+		list = list[n:]
 	}
 }
 
 // group decides on rows with one id, or of one place.
 func (v *verdicts) group(list []call) {
-	list = slices.DeleteFunc(list, func(c call) bool { return v.section(&c).marks.at(c.index) == lost })
+	list = slices.DeleteFunc(list, func(c call) bool { return v.section(&c).marks.at(c.pos()) == lost })
 	slices.SortFunc(list, func(a, b call) int {
 		if c := slices.Compare(a.key[:], b.key[:]); c != 0 || v.places {
 			return cmp.Or(c, cmp.Compare(age(&a), age(&b)))
@@ -333,7 +467,7 @@ func (v *verdicts) better(a, b *call) int {
 		cmp.Compare(b.output, a.output),
 		cmp.Compare(b.input, a.input),
 		cmp.Compare(b.time, a.time),
-		v.order.comparePlaces(a.place, b.place),
+		v.m.order.comparePlaces(a.place, b.place),
 		cmp.Compare(age(a), age(b)),
 	)
 }
@@ -362,12 +496,8 @@ func (v *verdicts) section(c *call) *section { return v.m.sections[c.section] }
 
 func (v *verdicts) lose(c, by *call) {
 	p := v.section(c)
-	p.marks.set(c.index, lost)
-	t := v.units[p.unit]
-	if t == nil {
-		t = &change{}
-		v.units[p.unit] = t
-	}
+	p.mark(c.pos(), lost)
+	t := v.m.unit(p.unit)
 	if c.old {
 		t.gone++
 	} else {
@@ -377,7 +507,7 @@ func (v *verdicts) lose(c, by *call) {
 		t.anyDay--
 	}
 	if c.source != by.source {
-		v.beaten[Pair{c.source, by.source}]++
+		v.m.beaten[Pair{c.source, by.source}]++
 	}
 }
 
@@ -397,9 +527,9 @@ func (v *verdicts) flag(kept []call) {
 			switch c := &kept[i]; {
 			case c.flag == several:
 			case several:
-				v.section(c).marks.set(c.index, reused)
+				v.section(c).mark(c.pos(), reused)
 			default:
-				v.section(c).marks.set(c.index, single)
+				v.section(c).mark(c.pos(), single)
 			}
 		}
 		kept = kept[n:]

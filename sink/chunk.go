@@ -119,7 +119,7 @@ func (c *chunk) flagged() (runs []run, changed part, err error) {
 		}
 		at += int(r.n)
 	}
-	changed.some = true
+	changed.some, changed.dict = true, true
 	changed.at = func(i int32) ([]byte, error) { return []byte(lists[i]), nil }
 	return runs, changed, nil
 }
@@ -134,6 +134,7 @@ type job struct {
 	levels []byte
 	words  []uint64
 	index  []int32
+	codes  []int32 // of a run
 	texts  [][]byte
 }
 
@@ -147,22 +148,32 @@ var jobs = sync.Pool{New: func() any {
 
 // part is one batch's array of a column. The zero part is all NULL.
 type part struct {
+	batch *schemas.Batch // nil: of texts that at knows
+	col   schemas.Col
 	some  bool
-	off   int32  // of valid and bits
+	off   int    // of valid
 	valid []byte // bitmap; nil if none is NULL
 
-	words []uint64 // values of 8 bytes
-	bits  []byte   // flags
-	// Texts: that of a row is at(index[row]), or at(row) without index. codes
-	// are those of a memo.
-	index []int32
+	// Texts: that of a row is at(index), by its number in the dictionary, or by
+	// the row without one. codes are those of a memo.
+	dict  bool
 	codes []int32
 	at    func(int32) ([]byte, error)
+	index []int32 // by row, where it is not the batch that knows it
 }
 
-func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, row+p.off) }
+func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, int(row)+p.off) }
 
-func bit(b []byte, i int32) bool { return b[i>>3]&(1<<(i&7)) != 0 }
+func bit(b []byte, i int) bool { return b[i>>3]&(1<<(i&7)) != 0 }
+
+// numbers are the numbers in the dictionary of the rows of a run.
+func (j *job) numbers(p *part, r run) []int32 {
+	if p.index != nil {
+		return p.index[r.row : r.row+r.n]
+	}
+	j.codes = p.batch.Codes(j.codes[:0], p.col, int(r.row), int(r.row+r.n))
+	return j.codes
+}
 
 // load takes the arrays of column col apart. It reports whether any has a
 // value.
@@ -177,7 +188,7 @@ func (j *job) load(w *Writer, c *chunk, col schemas.Col) (some bool, err error) 
 		default:
 			if a := b.Cols[col]; a == nil || a.NullN() == a.Len() {
 				last = nil
-			} else if last, err = p.load(a, c.memo[i][col], last, w.group); err != nil {
+			} else if last, err = p.load(b, col, c.memo[i][col], last, w.group); err != nil {
 				return false, err
 			}
 			c.memo[i][col] = last
@@ -188,7 +199,7 @@ func (j *job) load(w *Writer, c *chunk, col schemas.Col) (some bool, err error) 
 }
 
 func (w *Writer) loadSource(p *part, index []int32, col schemas.Col) {
-	p.some, p.index = true, index
+	p.some, p.dict, p.index = true, true, index
 	p.codes = w.named[col-schemas.SourceFile].in(w.group, w.sources.len())
 	p.at = func(i int32) ([]byte, error) {
 		src := w.sources.At(i)
@@ -203,38 +214,23 @@ func (w *Writer) loadSource(p *part, index []int32, col schemas.Col) {
 	}
 }
 
-// load takes an array apart. It returns the array's memo, which is kept, that
-// of the batch before, or new.
-func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
-	p.some = true
-	if a.NullN() > 0 {
-		p.valid, p.off = a.NullBitmapBytes(), int32(a.Data().Offset())
-	}
-	var (
-		strs *array.String
-		dict arrow.ArrayData
-	)
-	switch a := a.(type) {
-	case *array.Float64:
-		p.words = arrow.Uint64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(a.Float64Values()))
-	case *array.Int64:
-		p.words = arrow.Uint64Traits.CastFromBytes(arrow.Int64Traits.CastToBytes(a.Int64Values()))
-	case *array.Timestamp:
-		p.words = arrow.Uint64Traits.CastFromBytes(arrow.TimestampTraits.CastToBytes(a.TimestampValues()))
-	case *array.Boolean:
-		p.bits, p.off = a.Data().Buffers()[1].Bytes(), int32(a.Data().Offset())
-	case *array.String:
-		strs = a
-	case *array.Dictionary:
-		strs, dict = a.Dictionary().(*array.String), a.Data().Dictionary()
-		p.index = a.Indices().(*array.Int32).Int32Values()
-	}
-	if strs == nil {
+// load looks at a batch's column. It returns the memo of its texts, which is the
+// one that was kept, that of the batch before, or new.
+func (p *part) load(b *schemas.Batch, col schemas.Col, kept, last *memo, group int) (*memo, error) {
+	p.batch, p.col, p.some = b, col, true
+	p.valid, p.off = b.Valid(col)
+	if schemas.Columns[col].Kind != schemas.String {
 		return nil, nil
 	}
+	var strs *array.String
+	strs, p.dict = b.Texts(col)
 	data, offsets := strs.ValueBytes(), strs.ValueOffsets()
 	p.at = func(i int32) ([]byte, error) {
 		return data[offsets[i]-offsets[0] : offsets[i+1]-offsets[0]], nil
+	}
+	var dict arrow.ArrayData
+	if p.dict {
+		dict = b.Cols[col].Data().Dictionary()
 	}
 	switch {
 	case kept != nil:
@@ -245,7 +241,7 @@ func (p *part) load(a arrow.Array, kept, last *memo, group int) (*memo, error) {
 	default:
 		kept = &memo{dict: dict}
 	}
-	if dict != nil {
+	if p.dict {
 		p.codes = kept.in(group, strs.Len())
 	}
 	return kept, nil
@@ -319,22 +315,20 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 		switch {
 		case !p.some:
 			clear(levels)
-		case p.valid == nil && p.bits == nil:
-			n += copy(j.words[n:], p.words[r.row:r.row+r.n])
+		case p.valid == nil:
+			n = len(p.batch.Words(j.words[:n], p.col, int(r.row), int(r.row+r.n)))
 		default:
+			p.batch.Words(j.words[:n], p.col, int(r.row), int(r.row+r.n))
+			to := n
 			for i := range levels {
-				row := r.row + int32(i)
-				if p.null(row) {
+				if p.null(r.row + int32(i)) {
 					levels[i] = 0
 					continue
 				}
-				if p.bits == nil {
-					j.words[n] = p.words[row]
-				} else if j.words[n] = 0; bit(p.bits, row+p.off) {
-					j.words[n] = 1
-				}
-				n++
+				j.words[to] = j.words[n+i]
+				to++
 			}
+			n = to
 		}
 	}
 	if err := look(j.words[:n]); err != nil {
@@ -355,7 +349,7 @@ func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err
 			clear(levels)
 			continue
 		}
-		for i, v := range p.index[r.row : r.row+r.n] {
+		for i, v := range j.numbers(p, r) {
 			if p.null(r.row + int32(i)) {
 				levels[i] = 0
 				continue
@@ -388,6 +382,10 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 	n := 0 // rows in levels
 	for _, r := range runs {
 		p := &j.parts[r.batch]
+		var numbers []int32
+		if p.some && p.dict {
+			numbers = j.numbers(p, r)
+		}
 		for row := r.row; row < r.row+r.n; row++ {
 			if n == page {
 				if err := flush(n); err != nil {
@@ -398,8 +396,8 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 			j.levels[n] = 0
 			if p.some && !p.null(row) {
 				i := row
-				if p.index != nil {
-					i = p.index[row]
+				if p.dict {
+					i = numbers[row-r.row]
 				}
 				text, err := p.at(i)
 				if err != nil {

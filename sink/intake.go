@@ -1,201 +1,206 @@
 package sink
 
 import (
-	"bufio"
-	"io"
+	"cmp"
+	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 
-	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/schemas"
 )
 
-const (
-	// recordBytes is the size of the batches that rows are staged in, about:
-	// a merge holds one of each section.
-	recordBytes = 256 << 10
-	// checkRows is how often, in rows, an intake looks at the memory it holds;
-	// oftener where its share is small.
-	checkRows = 128
-)
-
-// An Intake takes in new rows. It holds them in memory up to its share of the
-// budget; beyond that it writes what it has, sorted, to a run. It belongs to
-// one goroutine.
+// An Intake takes in new rows: Row is the open one, which Add takes in. It holds
+// rows in memory up to its share of the budget; beyond that it writes what it
+// has, sorted, to a run. It belongs to one goroutine.
 type Intake struct {
-	m      *Merger
-	mem    *meter
-	units  map[schemas.Unit]*held
-	calls  callLog
-	places callLog
-	asked  asked
-	order  *order
-	rows   int // since the last look at memory
-	check  int // after so many rows comes the next
+	Row *schemas.Builder
+
+	m       *Merger
+	mem     *meter
+	order   *order
+	most    int      // rows that make a batch
+	buckets []uint16 // of the rows in Row, where there are several
+	held    []*section
+	rows    int64 // in held
+	writer  *rewriter
+	calls   callLog
+	places  callLog
+	asked   asked
+	fresh   map[schemas.Unit]int64 // rows
 }
 
-// held are rows of one unit in memory.
-type held struct {
-	builder *schemas.Builder
-	batches []*schemas.Batch
-	rows    int64
-}
-
-// Append takes in a row and copies what it needs. The row belongs to the day
-// of its event time, and to the bucket of its call key.
-func (in *Intake) Append(row *schemas.Row) error {
-	unit := schemas.Unit{Day: schemas.DayOf(row.Int(schemas.EventTime)), Bucket: in.m.bucket(row)}
-	h := in.units[unit]
-	if h == nil {
-		h = &held{builder: schemas.NewBuilder(in.mem)}
-		in.units[unit] = h
+// Add takes in the open row. It belongs to the day of its event time, and to the
+// bucket of its call key.
+func (in *Intake) Add() error {
+	if in.m.opt.Buckets > 1 {
+		in.buckets = append(in.buckets, in.m.bucket(in.Row))
 	}
-	h.builder.Append(row)
-	h.rows++
-	if h.builder.Len() >= batchRows {
-		h.batches = append(h.batches, h.builder.Flush())
+	in.Row.Add()
+	if in.Row.Len() < in.most {
+		return nil
 	}
-	if in.rows++; in.rows >= in.check {
-		in.rows = 0
-		if in.held() > in.m.opt.Share {
-			return in.spill()
-		}
+	in.seal()
+	if in.mem.held.Load()+in.rows*refBytes > in.m.opt.Share {
+		return in.spill()
 	}
 	return nil
 }
 
-// held is how much memory the rows take, in bytes.
-func (in *Intake) held() int64 {
-	n := in.mem.held.Load()
-	for _, h := range in.units {
-		n += h.builder.Words()
+// seal makes a batch of the rows that were added, in the order of units and of
+// the sort key.
+func (in *Intake) seal() {
+	times := in.Row.Times()
+	source, line, row := in.Row.Places()
+	n := len(times)
+	if n == 0 {
+		return
 	}
-	return n
-}
-
-// flush ends the builders. It returns the units that have rows, in order.
-func (in *Intake) flush() []schemas.Unit {
-	for unit, h := range in.units {
-		if h.builder.Len() > 0 {
-			h.batches = append(h.batches, h.builder.Flush())
+	at := func(i int) spot { return spot{times[i], place{line[i], row[i], source[i]}} }
+	unit := func(i int) schemas.Unit {
+		u := schemas.Unit{Day: schemas.DayOf(times[i])}
+		if in.buckets != nil {
+			u.Bucket = in.buckets[i]
 		}
-		h.builder.Release()
-		if len(h.batches) == 0 {
-			delete(in.units, unit)
-		}
+		return u
 	}
-	return slices.SortedFunc(maps.Keys(in.units), schemas.Unit.Compare)
+	by := sorted(n, func(i, j int) int {
+		if in.buckets != nil {
+			if c := unit(i).Compare(unit(j)); c != 0 {
+				return c
+			}
+		}
+		if times[i] != times[j] {
+			return cmp.Compare(times[i], times[j])
+		}
+		return in.order.comparePlaces(at(i).place, at(j).place)
+	})
+	number := func(i int) int {
+		if by != nil {
+			return int(by[i])
+		}
+		return i
+	}
+	var parts []*section
+	for i := range n {
+		k := number(i)
+		if i > 0 {
+			p := parts[len(parts)-1]
+			p.rows = int64(i - p.low)
+			if u := unit(k); p.unit == u {
+				continue
+			}
+			p.last = at(number(i - 1))
+		}
+		parts = append(parts, &section{unit: unit(k), low: i, first: at(k)})
+	}
+	end := parts[len(parts)-1]
+	end.rows, end.last = int64(n-end.low), at(number(n-1))
+	batch := in.Row.Flush(by)
+	for _, p := range parts {
+		batch.Rec.Retain()
+		p.batch, p.marks, p.size = batch, makeMarks(p.rows), keyBytes*p.rows
+	}
+	batch.Release()
+	in.held = append(in.held, parts...)
+	in.rows += int64(n)
+	in.buckets = in.buckets[:0]
 }
 
 // Close ends the intake: the rows it holds are the merger's.
 func (in *Intake) Close() {
-	for _, unit := range in.flush() {
-		for _, b := range in.units[unit].batches {
-			k := keysOf(b)
-			p := &section{unit: unit, rows: int64(b.Len()), marks: makeMarks(int64(b.Len())), batch: b, order: in.order.sorted(&k)}
-			in.enter(p, in.m.add(p), 0, b)
-		}
+	in.seal()
+	for _, p := range in.held {
+		in.m.number(p)
+		b := p.batch.Part(p.low, p.low+int(p.rows))
+		in.enter(p, 0, b)
+		b.Release()
 	}
-	in.units = nil
+	in.held, in.Row, in.writer = nil, nil, nil
 	in.m.close(in)
 }
 
 // spill writes all rows to a run, and gives back their memory.
 func (in *Intake) spill() (err error) {
-	r, f, err := in.m.run()
-	if err != nil {
+	if in.writer == nil {
+		in.writer = newRewriter(in.m, in.order)
+		in.writer.early = true
+	}
+	w := in.writer
+	if err := w.begin(); err != nil {
 		return err
 	}
-	w := &offsetWriter{w: bufio.NewWriterSize(f, 1<<20)}
 	defer func() {
-		if e := f.Close(); err == nil {
+		if e := w.end(); err == nil {
 			err = e
 		}
 	}()
-	units := in.flush()
-	perRow := in.mem.held.Load() / max(in.total(), 1)
-	for _, unit := range units {
-		if err := in.stretch(w, r, unit, in.units[unit], perRow); err != nil {
-			return err
+	w.cut = int(min(max(in.m.opt.Share>>6*in.rows/max(in.mem.held.Load(), 1), 64), schemas.BuilderRows))
+	units := map[schemas.Unit][]*section{}
+	for _, p := range in.held {
+		units[p.unit] = append(units[p.unit], p)
+	}
+	in.held, in.rows = nil, 0
+	for _, u := range slices.SortedFunc(maps.Keys(units), schemas.Unit.Compare) {
+		if err == nil {
+			_, err = w.merge(context.Background(), units[u], in.enter)
+		}
+		for _, p := range units[u] {
+			p.release()
 		}
 	}
-	in.units = map[schemas.Unit]*held{}
-	off := w.n
 	for _, l := range []*callLog{&in.calls, &in.places} {
-		if off, err = l.spill(w, off, r); err != nil {
-			return err
+		if err == nil {
+			err = l.spill(w.w, w.run)
 		}
 	}
-	return w.w.Flush()
-}
-
-func (in *Intake) total() (n int64) {
-	for _, h := range in.units {
-		n += h.rows
-	}
-	return n
-}
-
-// stretch writes the rows of one unit as a section of the run.
-func (in *Intake) stretch(w *offsetWriter, r *runFile, unit schemas.Unit, h *held, perRow int64) error {
-	defer func() {
-		for _, b := range h.batches {
-			b.Release()
-		}
-		h.batches = nil
-	}()
-	p := &section{unit: unit, rows: h.rows, size: 2 * recordBytes, marks: makeMarks(h.rows)}
-	number := in.m.add(p)
-	off := w.n
-	g := schemas.NewGatherer(in.mem, h.batches)
-	out := ipc.NewWriter(w, ipc.WithSchema(g.Schema()), ipc.WithAllocator(in.m.opt.Mem), ipc.WithLZ4())
-	cut := int(min(max(recordBytes/max(perRow, 1), 64), batchRows))
-	var base int64
-	err := in.order.pieces(h.batches, cut, func(refs []schemas.Ref) error {
-		b := g.Gather(h.batches, refs)
-		defer b.Release()
-		in.enter(p, number, base, b)
-		base += int64(b.Len())
-		return out.Write(b.Rec)
-	})
-	if err != nil {
-		return err
-	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	n := w.n - off
-	p.open = func() (Batches, error) { return r.stretch(off, n, in.m.opt.Mem) }
-	return nil
+	return err
 }
 
 // enter notes the rows of a new batch, which are those of the section from base
 // on, to find copies of them.
-func (in *Intake) enter(p *section, number int32, base int64, b *schemas.Batch) {
+func (in *Intake) enter(p *section, base int64, b *schemas.Batch) {
 	m := in.m
-	m.enter(b, func(i int, c call, id *schemas.Identity) {
-		c.section, c.index = number, base+int64(i)
-		if m.opt.Again[c.source] {
-			at := c
-			at.key, at.reuse = placeKey(c.place)
-			m.sieve.put(at.reuse)
-			in.places.add(at)
+	in.fresh[p.unit] += int64(b.Len())
+	if len(m.opt.Again) > 0 {
+		in.again(p, base, b)
+	}
+	if b.Cols[schemas.RequestID] == nil {
+		return
+	}
+	ids, _ := b.Texts(schemas.RequestID)
+	look := m.look(b)
+	for i := range b.Len() {
+		id := ids.Value(i)
+		if id == "" {
+			continue
 		}
-		if c.scope == schemas.NoCopies {
-			return
-		}
-		if c.scope == schemas.AnyDay {
+		k := look.at(i)
+		if k.scope == schemas.AnyDay {
 			in.asked.anyDay[p.unit]++
 		}
-		m.sieve.put(c.reuse)
-		in.calls.add(c)
+		hash := k.hash(id)
+		in.calls.add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
 		if m.sieve != nil {
-			in.asked.add(p.unit, c.scope, id.RequestID)
+			m.sieve.put(hash)
+			in.asked.add(p.unit, k.scope, id)
 		}
-	})
+	}
+}
+
+// again notes the places of rows whose sources are read again.
+func (in *Intake) again(p *section, base int64, b *schemas.Batch) {
+	var k keys
+	k.read(b)
+	for i, src := range k.source {
+		if in.m.opt.Again[src] {
+			_, hash := placeKey(k.place(i))
+			in.places.add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
+		}
+	}
 }
 
 // asked are the new calls whose copies may be on other days.
@@ -223,28 +228,13 @@ func (a *asked) add(unit schemas.Unit, scope schemas.Scope, id string) {
 		a.any, a.near[unit] = nil, nil
 		return
 	}
-	id = string([]byte(id)) // not the batch's memory
+	id = strings.Clone(id) // not the batch's memory
 	if scope == schemas.AnyDay {
 		a.any = append(a.any, id)
 	} else {
 		near = append(near, id)
 	}
 	a.near[unit] = near
-}
-
-// offsetWriter counts what goes through it.
-type offsetWriter struct {
-	w *bufio.Writer
-	n int64
-}
-
-func (w *offsetWriter) Write(b []byte) (int, error) {
-	n, err := w.w.Write(b)
-	w.n += int64(n)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	return n, err
 }
 
 // meter counts the memory of an allocator.

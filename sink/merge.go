@@ -2,16 +2,17 @@ package sink
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -72,12 +73,19 @@ func NewMerger(opt MergerOptions) *Merger {
 
 // Intake makes an intake of new rows.
 func (m *Merger) Intake() *Intake {
+	mem := &meter{Allocator: m.opt.Mem}
 	return &Intake{
-		m: m, mem: &meter{Allocator: m.opt.Mem}, units: map[schemas.Unit]*held{}, order: m.opt.Sources.order(),
-		check: int(min(max(m.opt.Share>>16, 1), checkRows)),
+		Row: schemas.NewBuilder(mem),
+		m:   m, mem: mem, order: m.opt.Sources.order(),
+		most:  int(min(max(m.opt.Share/intakeBytes, 1), schemas.BuilderRows)),
 		asked: asked{near: map[schemas.Unit][]string{}, anyDay: map[schemas.Unit]int64{}},
+		fresh: map[schemas.Unit]int64{},
 	}
 }
+
+// intakeBytes is the least share of memory for each row of a batch: a small one
+// must not be taken up by a single batch.
+const intakeBytes = 1024
 
 // close takes over what an intake holds.
 func (m *Merger) close(in *Intake) {
@@ -94,6 +102,9 @@ func (m *Merger) close(in *Intake) {
 	for u, n := range in.asked.anyDay {
 		m.unit(u).anyDay += n
 	}
+	for u, n := range in.fresh {
+		m.unit(u).fresh += n
+	}
 }
 
 // Close gives back the memory and the files of all rows.
@@ -108,17 +119,12 @@ func (m *Merger) Close() error {
 	return errors.Join(errs...)
 }
 
-// add numbers a section.
-func (m *Merger) add(p *section) int32 {
+// number adds a section and numbers it.
+func (m *Merger) number(p *section) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	p.number = int32(len(m.sections))
 	m.sections = append(m.sections, p)
-	if p.old {
-		m.old[p.unit] = p
-	} else {
-		m.unit(p.unit).fresh += p.rows
-	}
-	return int32(len(m.sections) - 1)
 }
 
 // unit is what becomes of a unit. The caller has the lock.
@@ -131,39 +137,14 @@ func (m *Merger) unit(u schemas.Unit) *change {
 	return c
 }
 
-// bucket is the bucket of a row.
-func (m *Merger) bucket(row *schemas.Row) uint16 {
-	if m.opt.Buckets <= 1 {
-		return 0
-	}
+// bucket is the bucket of the open row.
+func (m *Merger) bucket(row *schemas.Builder) uint16 {
 	id := row.Identity()
 	key, scope := id.Key(m.opt.Rule(id.Dialect))
 	if scope == schemas.NoCopies {
-		return schemas.PlaceBucket(m.opt.Sources.At(row.Source).File, row.Int(schemas.SourceLine), row.Int(schemas.SourceRow), m.opt.Buckets)
+		return schemas.PlaceBucket(m.opt.Sources.At(row.Source()).File, row.Int(schemas.SourceLine), row.Int(schemas.SourceRow), m.opt.Buckets)
 	}
 	return key.Bucket(m.opt.Buckets)
-}
-
-// enter hands out the calls of a batch's rows; without an id a call has only a
-// place.
-func (m *Merger) enter(b *schemas.Batch, add func(i int, c call, id *schemas.Identity)) {
-	k := keysOf(b)
-	for i := range b.Len() {
-		c := call{time: int64(k.time[i]), place: k.place(i), output: -1, input: -1}
-		id := identity(b, i)
-		if id.RequestID != "" {
-			c.key, c.scope = id.Key(m.opt.Rule(id.Dialect))
-			c.reuse = id.Reuse()
-			c.flag = schemas.HasFlag(id.Flags, schemas.FlagIDReused)
-			if !b.Null(schemas.OutputTokens, i) {
-				c.output = b.Double(schemas.OutputTokens, i)
-			}
-			if !b.Null(schemas.InputTokens, i) {
-				c.input = b.Double(schemas.InputTokens, i)
-			}
-		}
-		add(i, c, &id)
-	}
 }
 
 // File is a file of the table.
@@ -207,18 +188,25 @@ func (m *Merger) Ask(unit schemas.Unit, anyDay bool) (may bool, ids []string) {
 // Forget takes the rows of these sources out of a file. It comes before Old.
 func (m *Merger) Forget(f File, sources map[int32]bool) error {
 	p := m.file(f)
-	return m.scan(f, p, func(row int64, c call) {
-		if !sources[c.source] || p.marks.at(row) == lost {
-			return
-		}
-		p.marks.set(row, lost)
-		t := m.unit(f.Unit)
-		t.gone++
-		if c.scope == schemas.AnyDay {
-			t.anyDay--
-		}
-		if c.scope != schemas.NoCopies {
-			m.sieve.put(c.reuse)
+	t := m.unit(f.Unit)
+	return m.scan(f, []schemas.Col{schemas.RequestID, schemas.Dialect, schemas.EventTimeSource, schemas.QualityFlags}, func(base int64, b *schemas.Batch) {
+		look := m.look(b)
+		for i, src := range b.Source.Int32Values() {
+			row := base + int64(i)
+			if !sources[src] || p.marks.at(row) == lost {
+				continue
+			}
+			p.mark(row, lost)
+			t.gone++
+			id := b.Str(schemas.RequestID, i)
+			if id == "" {
+				continue
+			}
+			k := look.at(i)
+			if k.scope == schemas.AnyDay {
+				t.anyDay--
+			}
+			m.sieve.put(k.hash(id))
 		}
 	})
 }
@@ -229,19 +217,41 @@ func (m *Merger) Old(f File) error {
 	if err := m.shelve(); err != nil {
 		return err
 	}
-	return m.scan(f, p, func(row int64, c call) {
-		if p.marks.at(row) == lost {
+	cols := []schemas.Col{schemas.RequestID, schemas.Dialect, schemas.QualityFlags}
+	if len(m.opt.Again) > 0 {
+		cols = append(cols, schemas.EventTime, schemas.SourceLine, schemas.SourceRow)
+	}
+	var k keys
+	return m.scan(f, cols, func(base int64, b *schemas.Batch) {
+		if len(m.opt.Again) > 0 {
+			k.read(b)
+			for i, src := range k.source {
+				if m.opt.Again[src] && p.marks.at(base+int64(i)) != lost {
+					_, hash := placeKey(k.place(i))
+					m.oldLog[1].add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
+				}
+			}
+		}
+		if b.Cols[schemas.RequestID] == nil {
 			return
 		}
-		c.old, c.index = true, row
-		c.section = p.number
-		if m.opt.Again[c.source] {
-			at := c
-			at.key, at.reuse = placeKey(c.place)
-			m.oldLog[1].add(at)
-		}
-		if c.scope != schemas.NoCopies && m.sieve.may(c.reuse) {
-			m.oldLog[0].add(c)
+		ids, _ := b.Texts(schemas.RequestID)
+		look := m.look(b)
+		for i := range b.Len() {
+			id := ids.Value(i)
+			if id == "" || p.marks.at(base+int64(i)) == lost {
+				continue
+			}
+			k := look.at(i)
+			hash := k.hash(id)
+			if !m.sieve.may(hash) {
+				continue
+			}
+			r := ref{hash: hash, section: p.number, index: int32(base) + int32(i)}
+			if k.flag {
+				r.index |= anyway
+			}
+			m.oldLog[0].add(r)
 		}
 	})
 }
@@ -249,7 +259,7 @@ func (m *Merger) Old(f File) error {
 // shelve writes the calls of the table to a scratch file when they take more
 // than an intake's share.
 func (m *Merger) shelve() (err error) {
-	if (m.oldLog[0].held()+m.oldLog[1].held())*int64(unsafe.Sizeof(call{})) <= m.opt.Share {
+	if (m.oldLog[0].n+m.oldLog[1].n)*refBytes <= m.opt.Share {
 		return nil
 	}
 	r, f, err := m.run()
@@ -261,14 +271,13 @@ func (m *Merger) shelve() (err error) {
 			err = e
 		}
 	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	var off int64
+	w := &offsetWriter{w: bufio.NewWriterSize(f, 256<<10)}
 	for i := range m.oldLog {
-		if off, err = m.oldLog[i].spill(w, off, r); err != nil {
+		if err := m.oldLog[i].spill(w, r); err != nil {
 			return err
 		}
 	}
-	return w.Flush()
+	return w.w.Flush()
 }
 
 // run makes a scratch file.
@@ -297,16 +306,20 @@ func (m *Merger) file(f File) *section {
 		return p
 	}
 	p := &section{unit: f.Unit, old: true, rows: f.Rows, size: oldBytes, marks: makeMarks(f.Rows)}
+	p.last.time = math.MaxInt64
 	p.open = func() (Batches, error) { return f.Open() }
-	p.number = m.add(p)
+	p.calls = func() (Batches, error) { return f.Open(CallColumns...) }
+	m.number(p)
+	m.old[f.Unit] = p
 	return p
 }
 
 // oldBytes is what reading a file takes, about: a page of every column.
 const oldBytes = 24 << 20
 
-func (m *Merger) scan(f File, p *section, each func(row int64, c call)) error {
-	in, err := f.Open(CallColumns...)
+// scan reads columns of a file.
+func (m *Merger) scan(f File, cols []schemas.Col, each func(base int64, b *schemas.Batch)) error {
+	in, err := f.Open(cols...)
 	if err != nil {
 		return err
 	}
@@ -320,7 +333,7 @@ func (m *Merger) scan(f File, p *section, each func(row int64, c call)) error {
 		if err != nil {
 			return err
 		}
-		m.enter(b, func(i int, c call, _ *schemas.Identity) { each(base+int64(i), c) })
+		each(base, b)
 		base += int64(b.Len())
 		b.Release()
 	}
@@ -387,17 +400,12 @@ func (m *Merger) Merge(ctx context.Context, unit schemas.Unit, emit func(Rows) e
 		}
 	}
 	out := NewOutcome()
-	g := newMerging(ctx, m.order, out)
+	g := newMerging(ctx, m.order, out, list)
 	defer g.close()
-	for _, p := range list {
-		if err := g.add(p); err != nil {
-			return nil, err
-		}
-	}
 	if emit == nil {
 		return out, g.drain()
 	}
-	return out, g.run(ChunkRows, func(g *merging) error { return emit(g.rows(m.opt.Sources)) })
+	return out, g.run(ChunkRows, false, func(g *merging) error { return emit(g.rows(m.opt.Sources)) })
 }
 
 // sectionsOf lists the sections of a unit, its file first. Where nothing is to be
@@ -415,6 +423,70 @@ func (m *Merger) sectionsOf(unit schemas.Unit, all bool) []*section {
 		}
 	}
 	return list
+}
+
+// narrow merges sections into fewer ones until all that overlap can be read side
+// by side. The file of the unit stays as it is.
+func (m *Merger) narrow(ctx context.Context, list []*section) ([]*section, error) {
+	for {
+		slices.SortStableFunc(list, func(a, b *section) int { return cmp.Compare(a.first.time, b.first.time) })
+		crowd := m.crowd(list)
+		if len(crowd) < 2 {
+			return list, nil
+		}
+		w := newRewriter(m, m.order)
+		if err := w.begin(); err != nil {
+			return list, err
+		}
+		longer, err := w.merge(ctx, crowd, nil)
+		if e := w.end(); err == nil {
+			err = e
+		}
+		if err != nil {
+			return list, err
+		}
+		for _, p := range crowd {
+			p.release()
+		}
+		list = append(slices.DeleteFunc(list, func(p *section) bool { return slices.Contains(crowd, p) }), longer...)
+	}
+}
+
+// crowd is some of the sections that overlap and cannot be read side by side,
+// nil if all can. They are in the order of their beginnings.
+func (m *Merger) crowd(list []*section) []*section {
+	var open []*section
+	var size int64
+	for _, p := range list {
+		open = slices.DeleteFunc(open, func(q *section) bool {
+			past := q.last.time < p.first.time
+			if past {
+				size -= q.size
+			}
+			return past
+		})
+		open = append(open, p)
+		if size += p.size; size <= m.opt.Reading {
+			continue
+		}
+		var some []*section
+		size = 0
+		for _, q := range open {
+			if q.old || len(some) >= 2 && size+q.size > m.opt.Reading {
+				continue
+			}
+			some = append(some, q)
+			size += q.size
+		}
+		if len(some) >= 2 {
+			return some
+		}
+		size = 0
+		for _, q := range open {
+			size += q.size
+		}
+	}
+	return nil
 }
 
 // withReuse puts the flag id_reused into quality_flags, or takes it out.

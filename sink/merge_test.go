@@ -322,7 +322,8 @@ func (t *mergeTable) merge(ctx context.Context, w way, fresh []*modelRow, again,
 			var row schemas.Row
 			for i := k; i < len(fresh) && errs[k] == nil; i += w.intakes {
 				fresh[i].fill(&row, index[fresh[i].source])
-				errs[k] = in.Append(&row)
+				in.Row.Set(&row)
+				errs[k] = in.Add()
 			}
 		})
 	}

@@ -1,19 +1,18 @@
 package sink
 
 import (
-	"bufio"
 	"context"
 	"io"
-
-	"github.com/apache/arrow/go/v17/arrow/ipc"
+	"sort"
 
 	"usagelake/schemas"
 )
 
-// A cursor stands on a row of a section.
+// A cursor stands on a row of a section. It begins to read when it is the first
+// of all, so that of sections behind each other few are open.
 type cursor struct {
 	section *section
-	in      Batches
+	in      Batches // nil before
 
 	batch *schemas.Batch
 	keys  keys
@@ -23,12 +22,35 @@ type cursor struct {
 	ref   int32   // of the batch in the chunk at hand, -1 if it is not there
 }
 
-// row is the number of the row in its batch.
-func (c *cursor) row() int {
+// row is the number in its batch of the row at a position.
+func (c *cursor) row(pos int) int {
 	if c.order != nil {
-		return int(c.order[c.pos])
+		return int(c.order[pos])
 	}
-	return c.pos
+	return pos
+}
+
+func (c *cursor) spot() spot {
+	if c.in == nil {
+		return c.section.first
+	}
+	return c.keys.spot(c.row(c.pos))
+}
+
+// until is the position behind the rows of the batch that come before a spot, at
+// least that behind the cursor's.
+func (c *cursor) until(o *order, limit spot) int {
+	n := c.batch.Len()
+	before := func(pos int) bool { return o.compareSpots(c.keys.spot(c.row(pos)), limit) < 0 }
+	if before(n - 1) {
+		return n
+	}
+	lo, step := c.pos+1, 1
+	for lo+step < n && before(lo+step) {
+		lo += step
+		step *= 2
+	}
+	return lo + sort.Search(min(step, n-lo), func(i int) bool { return !before(lo + i) })
 }
 
 // cursors are a heap, the one with the least row on top.
@@ -38,7 +60,7 @@ type cursors struct {
 }
 
 func (h *cursors) less(a, b *cursor) bool {
-	return h.order.compare(&a.keys, a.row(), &b.keys, b.row()) < 0
+	return h.order.compareSpots(a.spot(), b.spot()) < 0
 }
 
 func (h *cursors) push(c *cursor) {
@@ -79,40 +101,15 @@ func (h *cursors) pop() {
 	h.fix()
 }
 
-// pieces hands out all rows of batches in order, at most n at a time. Rows that
-// differ in nothing but their sources' ids stay together: their order is not
-// known yet.
-func (o *order) pieces(batches []*schemas.Batch, n int, piece func([]schemas.Ref) error) error {
-	h := cursors{order: o}
-	for i, b := range batches {
-		c := &cursor{batch: b, keys: keysOf(b), ref: int32(i)}
-		c.order = o.sorted(&c.keys)
-		h.push(c)
-	}
-	refs := make([]schemas.Ref, 0, n)
-	var last *cursor
-	lastRow := 0
-	for len(h.list) > 0 {
-		c := h.list[0]
-		row := c.row()
-		if len(refs) >= n && (!o.twins || o.compare(&last.keys, lastRow, &c.keys, row) != 0) {
-			if err := piece(refs); err != nil {
-				return err
-			}
-			refs = refs[:0]
-		}
-		refs = append(refs, schemas.Ref{Batch: c.ref, Row: int32(row)})
-		last, lastRow = c, row
-		if c.pos++; c.pos == c.batch.Len() {
-			h.pop()
-		} else {
-			h.fix()
-		}
-	}
-	if len(refs) == 0 {
+// second is the cursor that comes next behind the top, nil if there is none.
+func (h *cursors) second() *cursor {
+	switch {
+	case len(h.list) < 2:
 		return nil
+	case len(h.list) > 2 && h.less(h.list[2], h.list[1]):
+		return h.list[2]
 	}
-	return piece(refs)
+	return h.list[1]
 }
 
 // merging merges sections of one unit.
@@ -122,31 +119,37 @@ type merging struct {
 	books *Outcome // nil: the rows are not counted, and those that are lost are kept
 
 	batches []*schemas.Batch // of the chunk at hand
-	refs    []schemas.Ref
-	marks   []mark
+	refs    []Ref
+	marks   []marked
 	spent   []*schemas.Batch // left behind by their cursors, but in the chunk
 }
 
-func newMerging(ctx context.Context, o *order, books *Outcome) *merging {
-	return &merging{ctx: ctx, heap: cursors{order: o}, books: books}
+// marked is a row of a chunk that has a mark.
+type marked struct {
+	at int // in refs
+	mark
 }
 
-// add begins to read a section.
-func (g *merging) add(p *section) error {
-	in, err := p.read()
-	if err != nil {
-		return err
-	}
-	c := &cursor{section: p, in: in, ref: -1}
-	ok, err := g.next(c)
-	if ok {
+func newMerging(ctx context.Context, o *order, books *Outcome, list []*section) *merging {
+	g := &merging{ctx: ctx, heap: cursors{order: o}, books: books}
+	for _, p := range list {
+		c := &cursor{section: p, ref: -1}
+		if o.twins { // which of its rows is the first is not sure
+			p.first = spot{}
+		}
 		g.heap.push(c)
-		return nil
 	}
-	if e := in.Close(); err == nil {
-		err = e
+	return g
+}
+
+// open begins to read the section of a cursor. It reports whether there is a row.
+func (g *merging) open(c *cursor) (bool, error) {
+	in, err := c.section.read()
+	if err != nil {
+		return false, err
 	}
-	return err
+	c.in = in
+	return g.next(c)
 }
 
 // next moves a cursor to its next batch.
@@ -170,8 +173,8 @@ func (g *merging) next(c *cursor) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.batch, c.keys, c.pos, c.ref = b, keysOf(b), 0, -1
-	c.order = c.section.order
+	c.batch, c.order, c.pos, c.ref = b, nil, 0, -1
+	c.keys.read(b)
 	if g.heap.order.twins {
 		c.order = g.heap.order.sorted(&c.keys)
 	}
@@ -181,25 +184,49 @@ func (g *merging) next(c *cursor) (bool, error) {
 	return true, nil
 }
 
-// run hands out the rows in order, in chunks of n.
-func (g *merging) run(n int, emit func(*merging) error) error {
+// run hands out the rows in order, in chunks of n. With alone a batch of half as
+// many or more that no other row comes between is a chunk of its own.
+func (g *merging) run(n int, alone bool, emit func(*merging) error) error {
 	for len(g.heap.list) > 0 {
 		c := g.heap.list[0]
-		row := c.row()
-		if m := c.section.marks.at(c.base + int64(row)); m != lost || g.books == nil {
-			if c.ref < 0 {
-				c.ref = int32(len(g.batches))
-				g.batches = append(g.batches, c.batch)
+		if c.in == nil {
+			more, err := g.open(c)
+			if err != nil {
+				return err
 			}
-			g.refs = append(g.refs, schemas.Ref{Batch: c.ref, Row: int32(row)})
-			g.marks = append(g.marks, m)
-			if len(g.refs) == n {
+			if !more {
+				g.heap.pop()
+				if err := c.in.Close(); err != nil {
+					return err
+				}
+				continue
+			}
+			g.heap.fix()
+			continue
+		}
+		end := c.batch.Len()
+		if next := g.heap.second(); next != nil {
+			end = c.until(g.heap.order, next.spot())
+		}
+		whole := alone && c.pos == 0 && end == c.batch.Len() && 2*end >= n
+		if whole {
+			if err := g.flush(emit); err != nil {
+				return err
+			}
+		}
+		for c.pos < end {
+			k := end
+			if !whole {
+				k = min(end, c.pos+n-len(g.refs))
+			}
+			g.take(c, k)
+			if whole || len(g.refs) == n {
 				if err := g.flush(emit); err != nil {
 					return err
 				}
 			}
 		}
-		if c.pos++; c.pos < c.batch.Len() {
+		if c.pos < c.batch.Len() {
 			g.heap.fix()
 			continue
 		}
@@ -219,17 +246,36 @@ func (g *merging) run(n int, emit func(*merging) error) error {
 	return g.flush(emit)
 }
 
+// take puts the rows of a cursor up to a position into the chunk.
+func (g *merging) take(c *cursor, end int) {
+	some := c.section.marked.Load()
+	for ; c.pos < end; c.pos++ {
+		row := c.row(c.pos)
+		if some {
+			if m := c.section.marks.at(c.base + int64(row)); m != unmarked {
+				if m == lost && g.books != nil {
+					continue
+				}
+				g.marks = append(g.marks, marked{len(g.refs), m})
+			}
+		}
+		if c.ref < 0 {
+			c.ref = int32(len(g.batches))
+			g.batches = append(g.batches, c.batch)
+		}
+		g.refs = append(g.refs, Ref{Batch: c.ref, Row: int32(row)})
+	}
+}
+
 // drain brings all rows into the books and hands out none.
 func (g *merging) drain() error {
 	for _, c := range g.heap.list {
-		for {
-			more, err := g.next(c)
-			if err != nil {
-				return err
-			}
-			if !more {
-				break
-			}
+		more, err := g.open(c)
+		for more && err == nil {
+			more, err = g.next(c)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -256,15 +302,15 @@ func (g *merging) flush(emit func(*merging) error) error {
 
 // rows is the chunk at hand, to be written.
 func (g *merging) rows(sources *Sources) Rows {
-	r := Rows{Batches: g.batches, Order: g.refs, Sources: sources, Flags: map[int]string{}}
-	for i, m := range g.marks {
-		if m == unmarked {
-			continue
-		}
-		ref := g.refs[i]
+	r := Rows{Batches: g.batches, Order: g.refs, Sources: sources}
+	for _, m := range g.marks {
+		ref := g.refs[m.at]
 		was := g.batches[ref.Batch].Str(schemas.QualityFlags, int(ref.Row))
-		if now := withReuse(was, m == reused); now != was {
-			r.Flags[i] = now
+		if now := withReuse(was, m.mark == reused); now != was {
+			if r.Flags == nil {
+				r.Flags = map[int]string{}
+			}
+			r.Flags[m.at] = now
 		}
 	}
 	return r
@@ -279,86 +325,8 @@ func (g *merging) close() {
 		if c.batch != nil {
 			c.batch.Release()
 		}
-		_ = c.in.Close()
-	}
-}
-
-// narrow merges sections into fewer ones until all can be read side by side. The
-// file of the unit stays as it is.
-func (m *Merger) narrow(ctx context.Context, list []*section) ([]*section, error) {
-	for {
-		var size int64
-		n, first := 0, 0
-		for n < len(list) && (n < first+2 || size+list[n].size <= m.opt.Reading) {
-			if list[n].old {
-				first = n + 1
-			}
-			size += list[n].size
-			n++
-		}
-		if n == len(list) {
-			return list, nil
-		}
-		p, err := m.together(ctx, list[first:n])
-		if err != nil {
-			return nil, err
-		}
-		list = append(append(list[:first:first], list[n:]...), p)
-	}
-}
-
-// together writes sections as one, with their marks.
-func (m *Merger) together(ctx context.Context, list []*section) (_ *section, err error) {
-	g := newMerging(ctx, m.order, nil)
-	defer g.close()
-	p := &section{unit: list[0].unit, size: 2 * recordBytes}
-	for _, from := range list {
-		p.rows += from.rows
-		if err := g.add(from); err != nil {
-			return nil, err
+		if c.in != nil {
+			_ = c.in.Close()
 		}
 	}
-	p.marks = makeMarks(p.rows)
-	r, f, err := m.run()
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	w := &offsetWriter{w: bufio.NewWriterSize(f, 1<<20)}
-	var firsts []*schemas.Batch
-	cut := batchRows
-	for _, c := range g.heap.list {
-		firsts = append(firsts, c.batch)
-		cut = min(cut, max(c.batch.Len(), 64))
-	}
-	gather := schemas.NewGatherer(m.opt.Mem, firsts) // a stretch's batches have the same columns
-	out := ipc.NewWriter(w, ipc.WithSchema(gather.Schema()), ipc.WithAllocator(m.opt.Mem), ipc.WithLZ4())
-	var row int64
-	err = g.run(cut, func(g *merging) error {
-		for _, mk := range g.marks {
-			p.marks.set(row, mk)
-			row++
-		}
-		b := gather.Gather(g.batches, g.refs)
-		defer b.Release()
-		for _, spent := range g.spent {
-			gather.Drop(spent)
-		}
-		return out.Write(b.Rec)
-	})
-	if err == nil {
-		err = out.Close()
-	}
-	if err == nil {
-		err = w.w.Flush()
-	}
-	for _, from := range list {
-		from.release()
-	}
-	p.open = func() (Batches, error) { return r.stretch(0, w.n, m.opt.Mem) }
-	return p, err
 }

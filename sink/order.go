@@ -5,9 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/array"
-
 	"usagelake/schemas"
 )
 
@@ -73,46 +70,65 @@ func (o *order) comparePlaces(a, b place) int {
 	return cmp.Compare(o.id[a.source], o.id[b.source])
 }
 
+// A spot is where a row stands in the order of the sort key.
+type spot struct {
+	time int64
+	place
+}
+
+func (o *order) compareSpots(a, b spot) int {
+	if a.time != b.time {
+		return cmp.Compare(a.time, b.time)
+	}
+	return o.comparePlaces(a.place, b.place)
+}
+
+// tied reports whether two rows differ in nothing but, at most, their sources'
+// ids: these may not be known yet.
+func (o *order) tied(a, b spot) bool {
+	return a.time == b.time && a.line == b.line && a.row == b.row && o.file[a.source] == o.file[b.source]
+}
+
 // keys are the sort keys of a batch's rows.
 type keys struct {
-	time      []arrow.Timestamp
-	line, row []int64
-	source    []int32
+	time, line, row []uint64 // none is below 0
+	source          []int32
 }
 
-func keysOf(b *schemas.Batch) keys {
-	return keys{
-		time:   b.Cols[schemas.EventTime].(*array.Timestamp).TimestampValues(),
-		line:   b.Cols[schemas.SourceLine].(*array.Int64).Int64Values(),
-		row:    b.Cols[schemas.SourceRow].(*array.Int64).Int64Values(),
-		source: b.Source.Int32Values(),
-	}
+// keyBytes is what the key of a row takes.
+const keyBytes = 24
+
+// read reads the keys of a batch in place of those before.
+func (k *keys) read(b *schemas.Batch) {
+	n := b.Len()
+	k.time = b.Words(k.time[:0], schemas.EventTime, 0, n)
+	k.line = b.Words(k.line[:0], schemas.SourceLine, 0, n)
+	k.row = b.Words(k.row[:0], schemas.SourceRow, 0, n)
+	k.source = b.Source.Int32Values()
 }
 
-func (k *keys) place(i int) place { return place{k.line[i], k.row[i], k.source[i]} }
+func (k *keys) place(i int) place { return place{int64(k.line[i]), int64(k.row[i]), k.source[i]} }
 
-// compare orders row i of a against row j of b.
-func (o *order) compare(a *keys, i int, b *keys, j int) int {
-	if a.time[i] != b.time[j] {
-		return cmp.Compare(a.time[i], b.time[j])
-	}
-	return o.comparePlaces(a.place(i), b.place(j))
-}
+func (k *keys) spot(i int) spot { return spot{int64(k.time[i]), k.place(i)} }
 
 // sorted is the order of a batch's rows, nil where they stand in it.
 func (o *order) sorted(k *keys) []int32 {
-	n := len(k.time)
-	inOrder := true
-	for i := 1; i < n && inOrder; i++ {
-		inOrder = o.compare(k, i-1, k, i) <= 0
+	return sorted(len(k.time), func(i, j int) int { return o.compareSpots(k.spot(i), k.spot(j)) })
+}
+
+// sorted is the order of n rows, nil where they stand in it.
+func sorted(n int, compare func(i, j int) int) []int32 {
+	i := 1
+	for i < n && compare(i-1, i) <= 0 {
+		i++
 	}
-	if inOrder {
+	if i >= n {
 		return nil
 	}
 	at := make([]int32, n)
 	for i := range at {
 		at[i] = int32(i)
 	}
-	slices.SortFunc(at, func(a, b int32) int { return o.compare(k, int(a), k, int(b)) })
+	slices.SortStableFunc(at, func(a, b int32) int { return compare(int(a), int(b)) })
 	return at
 }

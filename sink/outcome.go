@@ -3,8 +3,6 @@ package sink
 import (
 	"strings"
 
-	"github.com/apache/arrow/go/v17/arrow/array"
-
 	"usagelake/schemas"
 )
 
@@ -57,57 +55,48 @@ func tally(m map[int32]*Tally, src int32) *Tally {
 // take puts the rows of a batch, which are those of the section from base on,
 // into the books.
 func (o *Outcome) take(p *section, base int64, b *schemas.Batch) {
-	src := b.Source.Int32Values()
-	rows := make([]*Tally, len(src)) // nil: it was in the table and stays
-	last, lastTo := int32(-1), (*Tally)(nil)
-	some := false
-	for i, s := range src {
-		isLost := p.marks.at(base+int64(i)) == lost
-		switch {
-		case p.old && !isLost:
-			continue
-		case p.old:
-			rows[i] = tally(o.Removed, s)
-		case isLost:
-			rows[i] = tally(o.Lost, s)
-		default:
-			if s != last {
-				last, lastTo = s, tally(o.Kept, s)
-			}
-			rows[i] = lastTo
-		}
-		rows[i].Rows++
-		some = true
-	}
-	if !some {
+	some := p.marked.Load()
+	if p.old && !some {
 		return
 	}
-	for c := range schemas.NumColumns {
-		if !c.Additive() || b.Cols[c] == nil {
-			continue
+	src := b.Source.Int32Values()
+	isLost := func(i int) bool { return some && p.marks.at(base+int64(i)) == lost }
+	for lo := 0; lo < len(src); {
+		hi, gone := lo+1, isLost(lo)
+		for hi < len(src) && src[hi] == src[lo] && isLost(hi) == gone {
+			hi++
 		}
-		switch a := b.Cols[c].(type) {
-		case *array.Float64:
-			for i, t := range rows {
-				if t != nil && a.IsValid(i) {
-					t.Sums.AddDouble(c, a.Value(i))
-				}
-			}
-		case *array.Int64:
-			for i, t := range rows {
-				if t != nil && a.IsValid(i) {
-					t.Sums.AddInt(c, a.Value(i))
-				}
-			}
+		switch {
+		case p.old && gone:
+			tally(o.Removed, src[lo]).take(b, lo, hi)
+		case p.old:
+		case gone:
+			tally(o.Lost, src[lo]).take(b, lo, hi)
+		default:
+			tally(o.Kept, src[lo]).take(b, lo, hi)
 		}
+		lo = hi
 	}
 	if !p.old {
 		o.flags(p, base, b)
 	}
 }
 
+// take counts the rows [lo, hi) of a batch.
+func (t *Tally) take(b *schemas.Batch, lo, hi int) {
+	t.Rows += int64(hi - lo)
+	for c := schemas.InputTokens; c <= schemas.CostUSD; c++ {
+		if b.Cols[c] != nil && c.Additive() {
+			t.Sums[c] = t.Sums[c].Add(b.Sum(c, lo, hi))
+		}
+	}
+}
+
 // flags counts the quality flags of new rows that stay.
 func (o *Outcome) flags(p *section, base int64, b *schemas.Batch) {
+	if b.Cols[schemas.QualityFlags] == nil && !p.marked.Load() {
+		return
+	}
 	lists := map[string]int64{}
 	for i := range b.Len() {
 		switch now := p.marks.at(base + int64(i)); now {

@@ -74,7 +74,7 @@ func (s *Sources) len() int {
 }
 
 // Ref names a row of a list of batches.
-type Ref = schemas.Ref
+type Ref struct{ Batch, Row int32 }
 
 // Rows are the rows of one file, in the order they are written.
 type Rows struct {

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -16,19 +15,23 @@ import (
 )
 
 // A section is rows of one unit in the order of the sort key, read from front to
-// back: a batch in memory, a stretch of a run, or the unit's file.
+// back: a part of a batch in memory, a stretch of a run, or the unit's file.
 type section struct {
 	number int32
 	unit   schemas.Unit
 	old    bool // the rows are in the table
 	rows   int64
+	// first and last are the spots of its ends; of a file they are not known.
+	first, last spot
 	// size is the memory that reading takes, in bytes, about.
-	size  int64
-	marks marks
+	size   int64
+	marks  marks
+	marked atomic.Bool // some row is
 
-	batch *schemas.Batch // in memory, or
-	order []int32        // and its order, nil where the rows stand in it
+	batch *schemas.Batch // in memory: its rows from low on, or
+	low   int
 	open  func() (Batches, error)
+	calls func() (Batches, error) // open with no more than CallColumns; may be nil
 }
 
 // Batches hands out batches; the caller releases them.
@@ -48,28 +51,24 @@ const (
 )
 
 // marks are two bits for each row of a section, in the order they are read in.
-// They may be set by several goroutines. The zero value has no room: all rows
-// are unmarked.
 type marks []uint32
 
 func makeMarks(rows int64) marks { return make(marks, (rows+15)/16) }
 
 func (m marks) at(row int64) mark {
-	if m == nil {
-		return unmarked
-	}
 	return mark(atomic.LoadUint32(&m[row/16])) >> (row % 16 * 2) & 3
 }
 
-func (m marks) set(row int64, v mark) {
-	atomic.OrUint32(&m[row/16], uint32(v)<<(row%16*2))
+// mark marks a row that has no mark. Several goroutines may do so.
+func (p *section) mark(row int64, v mark) {
+	atomic.OrUint32(&p.marks[row/16], uint32(v)<<(row%16*2))
+	p.marked.Store(true)
 }
 
 // read begins to hand out the section's rows.
 func (p *section) read() (Batches, error) {
 	if p.batch != nil {
-		p.batch.Rec.Retain()
-		return &one{batch: p.batch}, nil
+		return &one{p.batch.Part(p.low, p.low+int(p.rows))}, nil
 	}
 	return p.open()
 }
@@ -101,8 +100,8 @@ func (o *one) Close() error {
 	return nil
 }
 
-// A run is rows of several units in a file of the scratch directory: for each
-// unit one Arrow IPC stream, sorted. What stands behind them belongs to Calls.
+// A runFile is a file of the scratch directory: batches of several units, each
+// an Arrow IPC stream. What stands behind them belongs to a callLog.
 type runFile struct {
 	scratch Scratch
 	name    string
@@ -136,37 +135,63 @@ func (r *runFile) close() error {
 	return err
 }
 
-// stretch reads the stream of one unit.
-func (r *runFile) stretch(off, n int64, mem memory.Allocator) (Batches, error) {
-	f, err := r.open()
-	if err != nil {
-		return nil, err
-	}
-	ir, err := ipc.NewReader(bufio.NewReaderSize(io.NewSectionReader(f, off, n), 64<<10), ipc.WithAllocator(mem))
-	if err != nil {
-		return nil, fmt.Errorf("scratch file %s: %w", r.name, err)
-	}
-	return &stretch{ir, r.name}, nil
-}
+// piece is where a batch stands in a file.
+type piece struct{ off, len int64 }
 
+// stretch reads batches of a run.
 type stretch struct {
-	ir   *ipc.Reader
-	name string
+	run    *runFile
+	mem    memory.Allocator
+	pieces []piece
 }
 
 func (s *stretch) Next() (*schemas.Batch, error) {
-	rec, err := s.ir.Read()
-	if errors.Is(err, io.EOF) {
+	if len(s.pieces) == 0 {
 		return nil, io.EOF
 	}
+	f, err := s.run.open()
 	if err != nil {
-		return nil, fmt.Errorf("scratch file %s: %w", s.name, err)
+		return nil, err
+	}
+	at := s.pieces[0]
+	s.pieces = s.pieces[1:]
+	ir, err := ipc.NewReader(bufio.NewReader(io.NewSectionReader(f, at.off, at.len)), ipc.WithAllocator(s.mem))
+	if err != nil {
+		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
+	}
+	defer ir.Release()
+	rec, err := ir.Read()
+	if err != nil {
+		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
 	}
 	rec.Retain()
 	return schemas.NewBatch(rec), nil
 }
 
-func (s *stretch) Close() error {
-	s.ir.Release()
-	return nil
+func (s *stretch) Close() error { return nil }
+
+// offsetWriter counts what goes through it.
+type offsetWriter struct {
+	w *bufio.Writer
+	n int64
+}
+
+func (w *offsetWriter) Write(b []byte) (int, error) {
+	n, err := w.w.Write(b)
+	w.n += int64(n)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+// batch writes a batch.
+func (w *offsetWriter) batch(b *schemas.Batch, mem memory.Allocator) (piece, error) {
+	off := w.n
+	out := ipc.NewWriter(w, ipc.WithSchema(b.Rec.Schema()), ipc.WithAllocator(mem))
+	err := out.Write(b.Rec)
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	return piece{off, w.n - off}, err
 }

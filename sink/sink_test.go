@@ -27,7 +27,6 @@ func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
 	in := &input{Rows: Rows{Sources: new(Sources)}}
 	src := in.Sources.Intern(Source{"a.jsonl", "5eed"})
 	b := schemas.NewBuilder(memory.DefaultAllocator)
-	defer b.Release()
 	var r schemas.Row
 	for i := range n {
 		r.Reset()
@@ -38,8 +37,8 @@ func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
 		set(i, &r)
 		in.Order = append(in.Order, Ref{Batch: int32(len(in.Batches)), Row: int32(b.Len())})
 		b.Append(&r)
-		if b.Len() == per || i == n-1 {
-			in.Batches = append(in.Batches, b.Flush())
+		if b.Len() == per || b.Full() || i == n-1 {
+			in.Batches = append(in.Batches, b.Flush(nil))
 		}
 	}
 	return in

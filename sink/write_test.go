@@ -264,11 +264,10 @@ func TestListsOfBatches(t *testing.T) {
 		base := len(list)
 		for i := range c.Order {
 			b.Append(in.row(lo + i)) // with the flags, so there are none to change
-			if c.Order[i] = (Ref{Batch: int32(len(list)), Row: int32(b.Len() - 1)}); b.Len() == 10_000+lo || i == len(c.Order)-1 {
-				list = append(list, b.Flush())
+			if c.Order[i] = (Ref{Batch: int32(len(list)), Row: int32(b.Len() - 1)}); b.Len() == 10_000+lo/8 || i == len(c.Order)-1 {
+				list = append(list, b.Flush(nil))
 			}
 		}
-		b.Release()
 		c.Batches, c.Flags = list, nil
 		if err := out.Write(c); err != nil {
 			t.Fatal(err)

@@ -1,31 +1,39 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"math"
+
+	"usagelake/schemas"
+)
 
 // derive fills in what follows from what is there, and checks that the parts
 // fit the wholes. Differences are taken in fixed point: 9559.6 - 6205.53 is
 // 3354.07.
 func (n *Normalizer) derive(p *plan) {
-	r := &n.row
-	micros := func(c schemas.Col) int64 { return schemas.Micros(r.Double(c)) }
+	r := n.row
+	unit := 1.0
+	if n.flags&flagFractional != 0 {
+		unit = 1e6
+	}
+	fixed := func(c schemas.Col) int64 { return n.fixed(c, unit) }
 	hasIn, hasOut := r.Has(schemas.InputTokens), r.Has(schemas.OutputTokens)
-	in, out := micros(schemas.InputTokens), micros(schemas.OutputTokens)
+	in, out := fixed(schemas.InputTokens), fixed(schemas.OutputTokens)
 
 	switch {
 	case !hasIn || !hasOut:
 	case !r.Has(schemas.TotalTokens):
-		r.SetDouble(schemas.TotalTokens, float64(in+out)/1e6)
+		r.SetDouble(schemas.TotalTokens, float64(in+out)/unit)
 		n.flags |= flagTotalDerived
-	case micros(schemas.TotalTokens) != in+out:
+	case fixed(schemas.TotalTokens) != in+out:
 		n.flags |= flagTotalMismatch
 	}
 	if hasIn {
-		if rest := in - micros(schemas.CacheReadTokens) - micros(schemas.CacheWriteTokens); rest >= 0 {
-			r.SetDouble(schemas.UncachedInputTokens, float64(rest)/1e6)
+		if rest := in - fixed(schemas.CacheReadTokens) - fixed(schemas.CacheWriteTokens); rest >= 0 {
+			r.SetDouble(schemas.UncachedInputTokens, float64(rest)/unit)
 		} else {
 			n.flags |= flagCacheExceeds
 		}
-		if n.partsWrong(p, in, schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens) {
+		if n.partsWrong(p, in, unit, schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens) {
 			n.flags |= flagInputParts
 		}
 	}
@@ -34,10 +42,10 @@ func (n *Normalizer) derive(p *plan) {
 			r.SetDouble(schemas.OutputImageTokens, r.Double(schemas.OutputTokens))
 			n.flags |= flagAssumedImage
 		}
-		if n.partsWrong(p, out, schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens) {
+		if n.partsWrong(p, out, unit, schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens) {
 			n.flags |= flagOutputParts
 		}
-		if micros(schemas.ReasoningTokens) > out {
+		if fixed(schemas.ReasoningTokens) > out {
 			n.flags |= flagReasoningExceeds
 		}
 	}
@@ -57,12 +65,17 @@ func (n *Normalizer) derive(p *plan) {
 	r.SetString(schemas.Status, status)
 }
 
-func (n *Normalizer) partsWrong(p *plan, whole int64, parts ...schemas.Col) bool {
+// fixed is a token quantity in 1/unit, 1 or 10^6.
+func (n *Normalizer) fixed(c schemas.Col, unit float64) int64 {
+	return int64(math.RoundToEven(n.row.Double(c) * unit))
+}
+
+func (n *Normalizer) partsWrong(p *plan, whole int64, unit float64, parts ...schemas.Col) bool {
 	var sum int64
 	some := false
 	for _, c := range parts {
 		some = some || n.row.Has(c)
-		sum += schemas.Micros(n.row.Double(c))
+		sum += n.fixed(c, unit)
 	}
 	return some && (sum > whole || p.entry.PartsAddUp && sum != whole)
 }

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -14,6 +15,21 @@ const (
 	maxExtra     = 4096 // bytes of extra_json
 )
 
+// extraTexts are texts of extra_json by what they are made of: records of one
+// kind have a few.
+type extraTexts struct {
+	members []schemas.Extra
+	from    []byte
+	known   map[string]extraText
+}
+
+type extraText struct {
+	text  string
+	flags flags
+}
+
+const maxExtraTexts = 1024
+
 // extras writes what no column takes into extra_json: one flat object, keys
 // sorted.
 func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
@@ -21,15 +37,39 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	if len(found) == 0 && len(p.keep) == 0 {
 		return
 	}
-	n.members = append(n.members[:0], found...)
+	x := &n.extra
+	x.members, x.from = append(x.members[:0], found...), x.from[:0]
 	for _, k := range p.keep {
-		n.members = append(n.members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
+		x.members = append(x.members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
 	}
-	members := n.members
-	slices.SortStableFunc(members, func(a, b schemas.Extra) int { return strings.Compare(a.Key, b.Key) })
+	for _, m := range x.members {
+		raw := rec.Bytes(m.Value)
+		x.from = append(append(x.from, byte(len(m.Key)), byte(len(m.Key)>>8), byte(m.Value.Kind)), m.Key...)
+		x.from = append(binary.LittleEndian.AppendUint32(x.from, uint32(len(raw))), raw...)
+	}
+	e, ok := x.known[string(x.from)]
+	if !ok {
+		before := n.flags
+		n.flags = 0
+		e.text = n.extraJSON(rec)
+		e.flags, n.flags = n.flags, before
+		if len(x.known) >= maxExtraTexts {
+			clear(x.known)
+		}
+		if len(x.from) <= maxExtra {
+			x.known[string(x.from)] = e
+		}
+	}
+	n.flags |= e.flags
+	if e.text != "" {
+		n.row.SetString(schemas.ExtraJSON, e.text)
+	}
+}
 
-	n.extra = append(n.extra[:0], '{')
-	out := n.extra
+func (n *Normalizer) extraJSON(rec *schemas.Record) string {
+	members := n.extra.members
+	slices.SortStableFunc(members, func(a, b schemas.Extra) int { return strings.Compare(a.Key, b.Key) })
+	out := []byte{'{'}
 	for i, m := range members {
 		if i+1 < len(members) && members[i+1].Key == m.Key {
 			continue // a repeated key: the last one counts
@@ -44,12 +84,10 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 		}
 		out = append(append(appendText(out, m.Key), ':'), value...)
 	}
-	some := len(out) > 1
-	out = append(out, '}')
-	n.extra = out
-	if some {
-		n.row.SetString(schemas.ExtraJSON, view(n.extra))
+	if len(out) == 1 {
+		return ""
 	}
+	return string(append(out, '}'))
 }
 
 // extraValue is a value as JSON; false where it is too long.

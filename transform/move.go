@@ -8,7 +8,8 @@ import (
 	"usagelake/schemas"
 )
 
-// move carries the plan's values to their columns.
+// move carries the plan's values to their columns. What is additive it notes, as
+// the record has it, too.
 func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 	for i := range p.moves {
 		m := &p.moves[i]
@@ -22,7 +23,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 				return reason
 			}
 		case schemas.Int:
-			v, reason := n.quantity(rec, m.from[0])
+			v, raw, reason := measure(rec, m.from[0])
 			if reason == "" && v != float64(int64(v)) {
 				reason = schemas.NotNumber
 			}
@@ -30,6 +31,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 				return reason
 			}
 			n.row.SetInt(m.col, int64(v))
+			n.read = append(n.read, quantity{m.col, raw})
 		case schemas.Money:
 			text, ok := numberText(rec, m.from[0])
 			if !ok {
@@ -40,6 +42,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 				return reason
 			}
 			n.row.SetInt(m.col, v)
+			n.read = append(n.read, quantity{m.col, v})
 		case schemas.Bool:
 			if v, ok := boolean(rec, m.from[0]); ok {
 				n.row.SetInt(m.col, v)
@@ -58,9 +61,12 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 func (n *Normalizer) constant(m *move) {
 	if schemas.Columns[m.col].Kind == schemas.String {
 		n.row.SetString(m.col, m.word)
-	} else {
-		v, _ := digits([]byte(m.word))
-		n.row.SetInt(m.col, v)
+		return
+	}
+	v, _ := digits([]byte(m.word))
+	n.row.SetInt(m.col, v)
+	if m.col.Additive() {
+		n.read = append(n.read, quantity{m.col, v * 1e6})
 	}
 }
 
@@ -75,18 +81,19 @@ func (n *Normalizer) double(m *move, rec *schemas.Record) schemas.Reason {
 		n.flags |= flagUnreadable
 		return ""
 	}
-	v, reason := n.quantity(rec, m.from[0])
+	v, raw, reason := measure(rec, m.from[0])
 	if reason != "" {
 		return reason
 	}
 	if len(m.from) > 1 { // in fixed point, so that fractions add up as written
 		sum := schemas.Micros(v)
 		for _, r := range m.from[1:] {
-			w, reason := n.quantity(rec, r)
+			w, more, reason := measure(rec, r)
 			if reason != "" {
 				return reason
 			}
 			sum += schemas.Micros(w)
+			raw += more
 		}
 		v = float64(sum) / 1e6
 	}
@@ -94,19 +101,29 @@ func (n *Normalizer) double(m *move, rec *schemas.Record) schemas.Reason {
 		n.flags |= flagFractional
 	}
 	n.row.SetDouble(m.col, v)
+	n.read = append(n.read, quantity{m.col, raw})
 	return ""
 }
 
-func (n *Normalizer) quantity(rec *schemas.Record, r ref) (float64, schemas.Reason) {
-	v := rec.Frames[r.frame].Val[r.slot]
-	if v.Kind == schemas.Length {
-		return float64(v.End), ""
+// measure is a token quantity or another meter, and the same in 10^-6, read
+// apart.
+func measure(rec *schemas.Record, r ref) (v float64, raw int64, reason schemas.Reason) {
+	val := &rec.Frames[r.frame].Val[r.slot]
+	switch val.Kind {
+	case schemas.Number, schemas.Text:
+		text := rec.Doc[val.Off:val.End]
+		if whole, ok := digits(text); ok && whole <= maxCount {
+			return float64(whole), whole * 1e6, ""
+		}
+		v, reason = count(text)
+		if reason == "" {
+			raw = rawMicros(text)
+		}
+		return v, raw, reason
+	case schemas.Length:
+		return float64(val.End), int64(val.End) * 1e6, ""
 	}
-	text, ok := numberText(rec, r)
-	if !ok {
-		return 0, schemas.NotNumber
-	}
-	return count(text)
+	return 0, 0, schemas.NotNumber
 }
 
 // numberText is the text of a number or of a string that may hold one.
@@ -169,31 +186,4 @@ func (n *Normalizer) unescape(rec *schemas.Record, v schemas.Value) string {
 		return ""
 	}
 	return s
-}
-
-// addRaw adds the reported quantities as the record has them.
-func (n *Normalizer) addRaw(p *plan, rec *schemas.Record, in *schemas.Sums) {
-	for i := range p.moves {
-		m := &p.moves[i]
-		if !m.col.Additive() {
-			continue
-		}
-		if len(m.from) == 0 {
-			v, _ := digits([]byte(m.word))
-			in.AddInt(m.col, v)
-			continue
-		}
-		for _, r := range m.from {
-			v := rec.Frames[r.frame].Val[r.slot]
-			switch {
-			case v.Kind == schemas.Length:
-				in.AddInt(m.col, int64(v.End))
-			case schemas.Columns[m.col].Kind == schemas.Money:
-				nano, _ := nanos(rec.Bytes(v))
-				in.AddInt(m.col, nano)
-			default:
-				in[m.col] = in[m.col].Add(schemas.AmountOf(rawMicros(rec.Bytes(v))))
-			}
-		}
-	}
 }

@@ -63,9 +63,6 @@ const (
 
 // Normalizer makes rows of records. It belongs to one goroutine.
 type Normalizer struct {
-	// Rows are the rows of the last record. They are valid, with their
-	// strings, until the next Apply or until the record's block is released.
-	Rows []schemas.Row
 	// Reason says why the last record is bad.
 	Reason schemas.Reason
 
@@ -74,14 +71,21 @@ type Normalizer struct {
 	last  *plan
 	lkey  planKey
 
-	row     schemas.Row
+	row     *schemas.Builder // the row at hand is open
 	flags   flags
+	read    []quantity // what the record at hand reports
 	names   map[flags]string
 	scratch []byte // of one value
-	extra   []byte // extra_json
-	members []schemas.Extra
+	extra   extraTexts
 	tagsRaw []byte
 	tags    string
+}
+
+// quantity is a value of an additive column as its record has it, in the unit of
+// Sums.
+type quantity struct {
+	col schemas.Col
+	v   int64
 }
 
 // NewNormalizer makes a normalizer.
@@ -90,39 +94,41 @@ func NewNormalizer(opt Options) *Normalizer {
 	if loc == nil {
 		loc = time.UTC
 	}
-	return &Normalizer{
-		loc: loc, plans: map[planKey]*plan{}, names: map[flags]string{},
-		Rows: make([]schemas.Row, 0, 1),
-	}
+	return &Normalizer{loc: loc, plans: map[planKey]*plan{}, names: map[flags]string{}, extra: extraTexts{known: map[string]extraText{}}}
 }
 
-// Apply makes rows of rec. Where it does, it adds the record's quantities, read
-// straight from the record, to in: one half of the books.
-func (n *Normalizer) Apply(rec *schemas.Record, src *Source, in *schemas.Sums) Verdict {
+// Apply makes a row of rec: the open one of row, which stays open. Its texts are
+// valid until the next Apply or until the record's block is released. Where it
+// does, it adds the record's quantities, read straight from the record, to in:
+// one half of the books. In all other cases the open row is NULL.
+func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builder, in *schemas.Sums) Verdict {
+	row.Drop()
 	p := n.plan(rec)
 	if p.entry == nil {
 		return NotClaimed
 	}
-	n.row.Reset()
-	n.row.Source = src.Index
-	n.flags = 0
+	n.row = row
+	row.SetSource(src.Index)
+	n.flags, n.read = 0, n.read[:0]
 	if n.Reason = n.move(p, rec); n.Reason == "" {
 		n.Reason = n.eventTime(p, rec, src)
 	}
 	if n.Reason != "" {
+		row.Drop()
 		return IsBad
 	}
 	n.fill(src)
 	n.identify(p, rec)
 	n.extras(p, rec)
 	n.derive(p)
-	n.row.SetString(schemas.Dialect, p.entry.Name)
-	n.row.SetString(schemas.TokenBasis, p.entry.Basis)
+	row.SetString(schemas.Dialect, p.entry.Name)
+	row.SetString(schemas.TokenBasis, p.entry.Basis)
 	if n.flags != 0 {
-		n.row.SetString(schemas.QualityFlags, n.flagNames())
+		row.SetString(schemas.QualityFlags, n.flagNames())
 	}
-	n.addRaw(p, rec, in)
-	n.Rows = append(n.Rows[:0], n.row)
+	for _, q := range n.read {
+		in[q.col] = in[q.col].Add(schemas.AmountOf(q.v))
+	}
 	return IsRows
 }
 

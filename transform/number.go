@@ -72,6 +72,9 @@ func count(text []byte) (float64, schemas.Reason) {
 
 // nanos reads a decimal text as 10^-9, rounded half to even, exactly.
 func nanos(text []byte) (int64, schemas.Reason) {
+	if v, ok := plainNanos(text); ok {
+		return v, ""
+	}
 	d, ok := parseDecimal(text)
 	if !ok {
 		return 0, schemas.NotNumber
@@ -82,6 +85,36 @@ func nanos(text []byte) (int64, schemas.Reason) {
 	}
 	return v, ""
 }
+
+// plainNanos reads up to 18 digits in 10^-9, 9 of them behind a point at most.
+func plainNanos(text []byte) (v int64, ok bool) {
+	if len(text) > 18 {
+		return 0, false
+	}
+	whole := -1 // digits before the point
+	for i, c := range text {
+		switch {
+		case '0' <= c && c <= '9':
+			v = v*10 + int64(c-'0')
+		case c == '.' && whole < 0:
+			whole = i
+		default:
+			return 0, false
+		}
+	}
+	places := 0
+	if whole >= 0 {
+		places = len(text) - whole - 1
+	} else {
+		whole = len(text)
+	}
+	if whole == 0 || whole > 9 || places > 9 {
+		return 0, false
+	}
+	return v * powers[9-places], true
+}
+
+var powers = [...]int64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
 
 // decimal is a number's text taken apart: digits × 10^exp.
 type decimal struct {
@@ -185,9 +218,6 @@ func (d decimal) scaled(places int) (int64, bool) {
 
 // rawMicros is a count in 10^-6, read apart from count, for the books.
 func rawMicros(text []byte) int64 {
-	if v, ok := digits(text); ok && v <= maxCount {
-		return v * 1_000_000
-	}
 	if d, ok := parseDecimal(text); ok && d.exp >= 0 {
 		if v, ok := d.scaled(6); ok {
 			return v

@@ -16,6 +16,9 @@ import (
 // or date and time without a zone, which are in loc. Fractions below a
 // microsecond are cut off.
 func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
+	if v, ok := digits(text); ok && len(text) == 10 && v >= schemas.MinTime/1e6 && v < schemas.MaxTime/1e6 {
+		return v * 1e6, ""
+	}
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 {
 		return 0, schemas.BadTime

@@ -1,0 +1,585 @@
+package schemas
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/zeebo/xxh3"
+)
+
+// BuilderRows is the most rows that a Builder holds.
+const BuilderRows = 16_384
+
+// Builder gathers rows into batches. Rows are added one by one, by setting the
+// columns of the open row and then calling Add, or copied from batches. A
+// column costs nothing until its first value. Memory of its own is for
+// BuilderRows rows and is used again; that of batches comes from the allocator.
+// A Builder belongs to one goroutine.
+type Builder struct {
+	mem   memory.Allocator
+	n     int
+	lanes [NumColumns]*lane
+	sets  []uint64 // the columns that a row has, one bit for each
+	from  []int32  // Source of the rows
+
+	// The open row. Its numbers stand in the lanes already.
+	set    uint64
+	source int32
+	texts  [NumColumns]string
+
+	known   map[*Batch]*[NumColumns][]int32 // 1 + number here, by that in the batch's dictionary
+	scratch []uint64
+	codes   []int32
+}
+
+// lane holds one column. A text of a Plain column is data[ends[i-1]:ends[i]]; of
+// another it is the word with number codes[i].
+type lane struct {
+	words []uint64
+	codes []uint16
+	data  []byte
+	ends  []uint32
+	dict  words
+}
+
+// NewBuilder makes a builder of batches whose memory is mem's.
+func NewBuilder(mem memory.Allocator) *Builder {
+	return &Builder{mem: mem, sets: make([]uint64, BuilderRows), from: make([]int32, BuilderRows)}
+}
+
+// Len is the count of rows since the last Flush.
+func (b *Builder) Len() int { return b.n }
+
+// Full reports whether the builder must be flushed before the next row.
+func (b *Builder) Full() bool { return b.n == BuilderRows }
+
+// Drop makes the open row all NULL.
+func (b *Builder) Drop() { b.set, b.source = 0, 0 }
+
+// Has reports whether c of the open row is not NULL.
+func (b *Builder) Has(c Col) bool { return b.set&(1<<c) != 0 }
+
+// Clear makes c of the open row NULL.
+func (b *Builder) Clear(c Col) { b.set &^= 1 << c }
+
+// SetSource sets the source of the open row.
+func (b *Builder) SetSource(i int32) { b.source = i }
+
+// SetInt sets a Time, Int, Bool (0 or 1) or Money column.
+func (b *Builder) SetInt(c Col, v int64) {
+	b.lane(c).words[b.n] = uint64(v)
+	b.set |= 1 << c
+}
+
+// SetDouble sets a Double column.
+func (b *Builder) SetDouble(c Col, v float64) {
+	b.lane(c).words[b.n] = math.Float64bits(v)
+	b.set |= 1 << c
+}
+
+// SetString sets a String column. The text is copied by Add.
+func (b *Builder) SetString(c Col, v string) {
+	b.texts[c] = v
+	b.set |= 1 << c
+}
+
+// Int is a Time, Int, Bool or Money column of the open row, 0 where NULL.
+func (b *Builder) Int(c Col) int64 {
+	if !b.Has(c) {
+		return 0
+	}
+	return int64(b.lanes[c].words[b.n])
+}
+
+// Double is a Double column of the open row, 0 where NULL.
+func (b *Builder) Double(c Col) float64 {
+	if !b.Has(c) {
+		return 0
+	}
+	return math.Float64frombits(b.lanes[c].words[b.n])
+}
+
+// Str is a String column of the open row, "" where NULL.
+func (b *Builder) Str(c Col) string {
+	if !b.Has(c) {
+		return ""
+	}
+	return b.texts[c]
+}
+
+// Source is the source of the open row.
+func (b *Builder) Source() int32 { return b.source }
+
+// Identity is what decides the call key of the open row.
+func (b *Builder) Identity() Identity {
+	return Identity{
+		Dialect: b.Str(Dialect), RequestID: b.Str(RequestID), TransportID: b.Str(TransportID),
+		Model: b.Str(Model), TimeSource: b.Str(EventTimeSource), Flags: b.Str(QualityFlags),
+		EventTime: b.Int(EventTime),
+	}
+}
+
+// stringColumns has a bit for every String column.
+var stringColumns = func() (set uint64) {
+	for c := range NumColumns {
+		if Columns[c].Kind == String {
+			set |= 1 << c
+		}
+	}
+	return set
+}()
+
+// Add adds the open row, and opens another.
+func (b *Builder) Add() {
+	for set := b.set & stringColumns; set != 0; set &= set - 1 {
+		c := Col(bits.TrailingZeros64(set))
+		l := b.lane(c)
+		if Columns[c].Plain {
+			l.fill(b.n)
+			l.data = append(l.data, b.texts[c]...)
+			l.ends = append(l.ends, uint32(len(l.data)))
+		} else {
+			l.codes[b.n] = l.dict.code(b.texts[c])
+		}
+	}
+	b.sets[b.n], b.from[b.n] = b.set, b.source
+	b.n++
+	b.Drop()
+}
+
+// Set makes the open row like r.
+func (b *Builder) Set(r *Row) {
+	b.Drop()
+	b.source = r.Source
+	for c := range NumColumns {
+		if !r.Has(c) {
+			continue
+		}
+		switch Columns[c].Kind {
+		case Double:
+			b.SetDouble(c, r.Double(c))
+		case String:
+			b.SetString(c, r.Str(c))
+		default:
+			b.SetInt(c, r.Int(c))
+		}
+	}
+}
+
+// Append adds a row.
+func (b *Builder) Append(r *Row) {
+	b.Set(r)
+	b.Add()
+}
+
+// lane is the lane of c, made where it is missing.
+func (b *Builder) lane(c Col) *lane {
+	l := b.lanes[c]
+	if l == nil {
+		l = &lane{}
+		switch {
+		case Columns[c].Kind != String:
+			l.words = make([]uint64, BuilderRows)
+		case !Columns[c].Plain:
+			l.codes = make([]uint16, BuilderRows)
+		}
+		b.lanes[c] = l
+	}
+	return l
+}
+
+// fill makes the texts of rows before n that have none empty.
+func (l *lane) fill(n int) {
+	for len(l.ends) < n {
+		l.ends = append(l.ends, uint32(len(l.data)))
+	}
+}
+
+func (l *lane) text(i int) []byte {
+	lo := uint32(0)
+	if i > 0 {
+		lo = l.ends[i-1]
+	}
+	return l.data[lo:l.ends[i]]
+}
+
+// Times are the event times of the rows, in microseconds.
+func (b *Builder) Times() []int64 { return b.ints(EventTime) }
+
+// Places are what names the place of each row: source, source_line and
+// source_row.
+func (b *Builder) Places() (source []int32, line, row []int64) {
+	return b.from[:b.n], b.ints(SourceLine), b.ints(SourceRow)
+}
+
+func (b *Builder) ints(c Col) []int64 {
+	return arrow.Int64Traits.CastFromBytes(arrow.Uint64Traits.CastToBytes(b.lane(c).words[:b.n]))
+}
+
+// Copy adds the rows [lo, hi) of a batch, for which there is room.
+func (b *Builder) Copy(from *Batch, lo, hi int) {
+	n, rows := b.n, hi-lo
+	copy(b.from[n:], from.Source.Int32Values()[lo:hi])
+	var all uint64 // columns without a NULL
+	sets := b.sets[n : n+rows]
+	clear(sets)
+	for c := range NumColumns {
+		if from.Cols[c] == nil {
+			continue
+		}
+		if valid, off := from.Valid(c); valid == nil {
+			all |= 1 << c
+		} else {
+			for i := range sets {
+				at := off + lo + i
+				sets[i] |= uint64(valid[at>>3]>>(at&7)&1) << c
+			}
+		}
+		l := b.lane(c)
+		switch {
+		case Columns[c].Kind != String:
+			from.Words(l.words[:n], c, lo, hi)
+		case !Columns[c].Plain:
+			b.translate(from, c, l, lo, hi)
+		default:
+			l.fill(n)
+			for i := lo; i < hi; i++ {
+				l.data = append(l.data, from.Str(c, i)...)
+				l.ends = append(l.ends, uint32(len(l.data)))
+			}
+		}
+	}
+	for i := range sets {
+		sets[i] |= all
+	}
+	b.n += rows
+}
+
+// translate copies the rows [lo, hi) of a column with a dictionary.
+func (b *Builder) translate(from *Batch, c Col, l *lane, lo, hi int) {
+	texts, _ := from.Texts(c)
+	known := b.known[from]
+	if known == nil {
+		known = new([NumColumns][]int32)
+		if b.known == nil {
+			b.known = map[*Batch]*[NumColumns][]int32{}
+		}
+		b.known[from] = known
+	}
+	if known[c] == nil {
+		known[c] = make([]int32, texts.Len())
+	}
+	valid, off := from.Valid(c)
+	b.codes = from.Codes(b.codes[:0], c, lo, hi)
+	for i, k := range b.codes {
+		if at := off + lo + i; valid != nil && valid[at>>3]&(1<<(at&7)) == 0 {
+			continue
+		}
+		if known[c][k] == 0 {
+			known[c][k] = 1 + int32(l.dict.code(texts.Value(int(k))))
+		}
+		l.codes[b.n+i] = uint16(known[c][k] - 1)
+	}
+}
+
+// Flush returns the rows since the last Flush: all in the order they came, or
+// those that order names. The caller releases the batch.
+func (b *Builder) Flush(order []int32) *Batch {
+	rows := b.n
+	if order != nil {
+		rows = len(order)
+	}
+	p := packing{b.mem, b, order, rows}
+	some, all := uint64(0), ^uint64(0)
+	for _, set := range b.sets[:b.n] {
+		some |= set
+		all &= set
+	}
+	fields := []arrow.Field{{Name: sourceField, Type: arrow.PrimitiveTypes.Int32}}
+	arrays := []arrow.Array{p.source()}
+	for c := range NumColumns {
+		if some&(1<<c) == 0 {
+			continue
+		}
+		a := p.column(c, all&(1<<c) == 0)
+		fields = append(fields, arrow.Field{Name: Columns[c].Name, Type: a.DataType(), Nullable: true})
+		arrays = append(arrays, a)
+	}
+	rec := array.NewRecord(arrow.NewSchema(fields, nil), arrays, int64(rows))
+	for _, a := range arrays {
+		a.Release()
+	}
+	b.n = 0
+	for _, l := range b.lanes {
+		if l != nil {
+			l.data, l.ends = l.data[:0], l.ends[:0]
+			l.dict.reset()
+		}
+	}
+	clear(b.known)
+	return NewBatch(rec)
+}
+
+// packing makes arrays of a builder's rows.
+type packing struct {
+	mem   memory.Allocator
+	b     *Builder
+	order []int32 // nil: as they stand
+	rows  int
+}
+
+// at is the builder's number of row i.
+func (p *packing) at(i int) int {
+	if p.order != nil {
+		return int(p.order[i])
+	}
+	return i
+}
+
+func (p *packing) buffer(n int) *memory.Buffer {
+	buf := memory.NewResizableBuffer(p.mem)
+	buf.Resize(n)
+	return buf
+}
+
+// array makes an array and gives up the buffers.
+func newArray(typ arrow.DataType, rows, nulls int, buffers ...*memory.Buffer) arrow.Array {
+	data := array.NewData(typ, rows, buffers, nil, nulls, 0)
+	defer data.Release()
+	for _, buf := range buffers {
+		if buf != nil {
+			buf.Release()
+		}
+	}
+	return array.MakeFromData(data)
+}
+
+func (p *packing) source() arrow.Array {
+	buf := p.buffer(4 * p.rows)
+	out := arrow.Int32Traits.CastFromBytes(buf.Bytes())
+	for i := range out {
+		out[i] = p.b.from[p.at(i)]
+	}
+	return newArray(arrow.PrimitiveTypes.Int32, p.rows, 0, nil, buf)
+}
+
+// column makes the array of a column that has a value.
+func (p *packing) column(c Col, nullable bool) arrow.Array {
+	var valid *memory.Buffer
+	nulls := 0
+	if nullable {
+		valid = p.buffer((p.rows + 7) / 8)
+		bitmap := valid.Bytes()
+		clear(bitmap)
+		for i := range p.rows {
+			bit := byte(p.b.sets[p.at(i)] >> c & 1)
+			bitmap[i>>3] |= bit << (i & 7)
+			nulls += int(1 - bit)
+		}
+	}
+	l := p.b.lanes[c]
+	switch {
+	case Columns[c].Kind == String && Columns[c].Plain:
+		return p.plain(l, valid, nulls)
+	case Columns[c].Kind == String:
+		return p.dictionary(c, l, valid, nulls)
+	}
+	values := p.gather(c, l, nullable)
+	if Columns[c].Kind == Bool {
+		buf := p.buffer((p.rows + 7) / 8)
+		out := buf.Bytes()
+		clear(out)
+		for i, v := range values {
+			out[i>>3] |= byte(v) << (i & 7)
+		}
+		return newArray(arrow.FixedWidthTypes.Boolean, p.rows, nulls, valid, buf)
+	}
+	switch or := magnitude(values, Columns[c].Kind == Double); {
+	case or < 1<<8:
+		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, narrow[uint8](p, c, values))
+	case or < 1<<16:
+		return newArray(arrow.PrimitiveTypes.Uint16, p.rows, nulls, valid, narrow[uint16](p, c, values))
+	case or < 1<<32:
+		return newArray(arrow.PrimitiveTypes.Uint32, p.rows, nulls, valid, narrow[uint32](p, c, values))
+	}
+	buf := p.buffer(8 * p.rows)
+	copy(arrow.Uint64Traits.CastFromBytes(buf.Bytes()), values)
+	return newArray(c.ArrowType(), p.rows, nulls, valid, buf)
+}
+
+// gather is the numbers of a column, with 0 for NULL.
+func (p *packing) gather(c Col, l *lane, nullable bool) []uint64 {
+	if !nullable && p.order == nil {
+		return l.words[:p.rows]
+	}
+	p.b.scratch = append(p.b.scratch[:0], l.words[:p.rows]...)
+	out := p.b.scratch
+	for i := range out {
+		k := p.at(i)
+		out[i] = l.words[k] & -(p.b.sets[k] >> c & 1)
+	}
+	return out
+}
+
+// magnitude is the bits that any of the values has: all of them where one is no
+// whole number from 0 up.
+func magnitude(values []uint64, double bool) (or uint64) {
+	if !double {
+		for _, v := range values {
+			or |= v
+		}
+		return or
+	}
+	for _, v := range values {
+		x := math.Float64frombits(v)
+		n := int64(x)
+		if float64(n) != x {
+			return math.MaxUint64
+		}
+		or |= uint64(n)
+	}
+	return or
+}
+
+func narrow[T uint8 | uint16 | uint32](p *packing, c Col, values []uint64) *memory.Buffer {
+	var size T
+	buf := p.buffer(len(values) * bits.Len64(uint64(^size)) / 8)
+	out := arrow.GetData[T](buf.Bytes())
+	if Columns[c].Kind == Double {
+		for i, v := range values {
+			out[i] = T(int64(math.Float64frombits(v)))
+		}
+	} else {
+		for i, v := range values {
+			out[i] = T(v)
+		}
+	}
+	return buf
+}
+
+func (p *packing) plain(l *lane, valid *memory.Buffer, nulls int) arrow.Array {
+	l.fill(p.b.n)
+	offsets, data := p.buffer(4*(p.rows+1)), (*memory.Buffer)(nil)
+	off := arrow.Int32Traits.CastFromBytes(offsets.Bytes())
+	off[0] = 0
+	if p.order == nil {
+		for i, end := range l.ends {
+			off[i+1] = int32(end)
+		}
+		data = p.buffer(len(l.data))
+		copy(data.Bytes(), l.data)
+	} else {
+		n := 0
+		for i, k := range p.order {
+			n += len(l.text(int(k)))
+			off[i+1] = int32(n)
+		}
+		data = p.buffer(n)
+		for i, k := range p.order {
+			copy(data.Bytes()[off[i]:], l.text(int(k)))
+		}
+	}
+	return newArray(arrow.BinaryTypes.String, p.rows, nulls, valid, offsets, data)
+}
+
+// Types of columns with a dictionary, by the width of their indices.
+var (
+	dict8  = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Uint8, ValueType: arrow.BinaryTypes.String}
+	dict16 = &arrow.DictionaryType{IndexType: arrow.PrimitiveTypes.Uint16, ValueType: arrow.BinaryTypes.String}
+)
+
+func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) arrow.Array {
+	typ, size := dict8, 1
+	if len(l.dict.ends) > 1<<8 {
+		typ, size = dict16, 2
+	}
+	buf := p.buffer(size * p.rows)
+	if size == 1 {
+		out := buf.Bytes()
+		for i := range out {
+			k := p.at(i)
+			out[i] = byte(l.codes[k]) & -byte(p.b.sets[k]>>c&1)
+		}
+	} else {
+		out := arrow.Uint16Traits.CastFromBytes(buf.Bytes())
+		for i := range out {
+			k := p.at(i)
+			out[i] = l.codes[k] & -uint16(p.b.sets[k]>>c&1)
+		}
+	}
+	index := newArray(typ.IndexType, p.rows, nulls, valid, buf)
+	defer index.Release()
+	texts := l.dict.array(p)
+	defer texts.Release()
+	return array.NewDictionaryArray(typ, index, texts)
+}
+
+// words numbers distinct texts in the order they come, fewer than 2^16.
+type words struct {
+	data  []byte
+	ends  []uint32
+	slots []uint16 // 1 + number, 0 where there is none; by hash, linear probing
+	last  uint16
+}
+
+func (w *words) reset() {
+	w.data, w.ends, w.last = w.data[:0], w.ends[:0], 0
+	clear(w.slots)
+}
+
+func (w *words) at(i uint16) []byte {
+	lo := uint32(0)
+	if i > 0 {
+		lo = w.ends[i-1]
+	}
+	return w.data[lo:w.ends[i]]
+}
+
+// code is the number of s, which joins if it is not there.
+func (w *words) code(s string) uint16 {
+	if len(w.ends) > 0 && string(w.at(w.last)) == s {
+		return w.last
+	}
+	if 2*len(w.ends) >= len(w.slots) {
+		w.grow()
+	}
+	slot := w.slot(s)
+	if *slot == 0 {
+		w.data = append(w.data, s...)
+		w.ends = append(w.ends, uint32(len(w.data)))
+		*slot = uint16(len(w.ends))
+	}
+	w.last = *slot - 1
+	return w.last
+}
+
+// slot is where the number of s stands, or belongs.
+func (w *words) slot(s string) *uint16 {
+	mask := uint64(len(w.slots) - 1)
+	for i := xxh3.HashString(s) & mask; ; i = (i + 1) & mask {
+		if k := w.slots[i]; k == 0 || string(w.at(k-1)) == s {
+			return &w.slots[i]
+		}
+	}
+}
+
+func (w *words) grow() {
+	w.slots = make([]uint16, max(32, 2*len(w.slots)))
+	for i := range w.ends {
+		*w.slot(string(w.at(uint16(i)))) = uint16(i + 1)
+	}
+}
+
+func (w *words) array(p *packing) arrow.Array {
+	offsets, data := p.buffer(4*(len(w.ends)+1)), p.buffer(len(w.data))
+	off := arrow.Int32Traits.CastFromBytes(offsets.Bytes())
+	off[0] = 0
+	for i, end := range w.ends {
+		off[i+1] = int32(end)
+	}
+	copy(data.Bytes(), w.data)
+	return newArray(arrow.BinaryTypes.String, len(w.ends), 0, nil, offsets, data)
+}

@@ -1,0 +1,127 @@
+package sink
+
+import (
+	"bufio"
+	"context"
+
+	"usagelake/schemas"
+	"usagelake/sink/disk"
+)
+
+// A rewriter writes sections to runs, merged into longer ones. It belongs to one
+// goroutine.
+type rewriter struct {
+	m      *Merger
+	order  *order
+	early  bool // the ids of sources are not known yet
+	cut    int  // rows of a batch
+	copier *schemas.Builder
+
+	// The run that is written.
+	run  *runFile
+	file disk.Writer
+	w    *offsetWriter
+}
+
+func newRewriter(m *Merger, o *order) *rewriter {
+	return &rewriter{m: m, order: o, cut: schemas.BuilderRows, copier: schemas.NewBuilder(m.opt.Mem)}
+}
+
+// begin begins a run.
+func (r *rewriter) begin() (err error) {
+	if r.run, r.file, err = r.m.run(); err != nil {
+		return err
+	}
+	r.w = &offsetWriter{w: bufio.NewWriterSize(r.file, 256<<10)}
+	return nil
+}
+
+// end ends the run. What was written can be read only then.
+func (r *rewriter) end() error {
+	err := r.w.w.Flush()
+	if e := r.file.Close(); err == nil {
+		err = e
+	}
+	r.run, r.file, r.w = nil, nil, nil
+	return err
+}
+
+// merge writes the rows of a unit's sections as one section, or as several where
+// the order of two rows is not known yet. Of every batch it calls wrote, if that
+// is not nil. The sections remain the caller's.
+func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *section, base int64, b *schemas.Batch)) (longer []*section, err error) {
+	var (
+		p   *section
+		out *stretch
+		k   keys
+	)
+	done := func() {
+		if p != nil {
+			p.open = func() (Batches, error) { s := *out; return &s, nil }
+		}
+	}
+	var all int64
+	for _, from := range list {
+		all += from.rows
+	}
+	g := newMerging(ctx, r.order, nil, list)
+	defer g.close()
+	err = g.run(r.cut, true, func(g *merging) error {
+		b := r.batch(g)
+		defer b.Release()
+		k.read(b)
+		if p == nil || r.early && r.order.twins && r.order.tied(p.last, k.spot(0)) {
+			done()
+			p = &section{unit: list[0].unit, first: k.spot(0), marks: makeMarks(all)}
+			out = &stretch{run: r.run, mem: r.m.opt.Mem}
+			r.m.number(p)
+			longer = append(longer, p)
+		}
+		at, err := r.w.batch(b, r.m.opt.Mem)
+		if err != nil {
+			return err
+		}
+		for _, m := range g.marks {
+			p.mark(p.rows+int64(m.at), m.mark)
+		}
+		out.pieces = append(out.pieces, at)
+		p.size = max(p.size, 2*at.len+keyBytes*int64(b.Len()))
+		p.last = k.spot(b.Len() - 1)
+		if wrote != nil {
+			wrote(p, p.rows, b)
+		}
+		p.rows += int64(b.Len())
+		return nil
+	})
+	done()
+	return longer, err
+}
+
+// batch is the rows of a chunk as a batch.
+func (r *rewriter) batch(g *merging) *schemas.Batch {
+	refs := g.refs
+	if b := g.batches[0]; len(g.batches) == 1 && b.Len() == len(refs) && rising(refs) {
+		b.Rec.Retain()
+		return b
+	}
+	for len(refs) > 0 {
+		n := 1
+		for n < len(refs) && refs[n].Batch == refs[0].Batch && refs[n].Row == refs[n-1].Row+1 {
+			n++
+		}
+		lo := int(refs[0].Row)
+		r.copier.Copy(g.batches[refs[0].Batch], lo, lo+n)
+		refs = refs[n:]
+	}
+	return r.copier.Flush(nil)
+}
+
+// rising reports whether the rows of a batch stand in its order.
+func rising(refs []Ref) bool {
+	for i, ref := range refs {
+		if int(ref.Row) != i {
+			return false
+		}
+	}
+	return true
+}
