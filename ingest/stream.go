@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -93,8 +94,16 @@ func openRegular(path string) (*os.File, error) {
 
 func notRegular(path string) error { return fmt.Errorf("open %s: not a regular file", path) }
 
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+
 func (s *Stream) decompress() error {
-	br := bufio.NewReaderSize(s.src, 64<<10)
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(s.src)
+	s.close = append(s.close, func() error {
+		br.Reset(nil)
+		readers.Put(br)
+		return nil
+	})
 	s.r = br
 	magic, _ := br.Peek(4) // an error comes back with the first Read
 	switch {

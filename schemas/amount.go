@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/big"
@@ -52,6 +53,17 @@ func (a Amount) big() *big.Int {
 // Text is a as a decimal number with the given count of decimals, without
 // trailing zeros.
 func (a Amount) Text(decimals int) string {
+	if a.hi == 0 && a.lo>>63 == 0 {
+		unit := uint64(math.Pow10(decimals))
+		text := strconv.AppendUint(make([]byte, 0, 24), a.lo/unit, 10)
+		if rest := a.lo % unit; rest > 0 {
+			at := len(text)
+			text = strconv.AppendUint(text, unit+rest, 10) // with a digit for the point to stand in
+			text[at] = '.'
+			text = bytes.TrimRight(text, "0")
+		}
+		return string(text)
+	}
 	v := a.big()
 	sign := ""
 	if v.Sign() < 0 {

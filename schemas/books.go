@@ -3,6 +3,7 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -65,7 +66,31 @@ func (b *Books) Check(derived func(Col) bool) error {
 type SumsJSON struct{ Sums }
 
 // MarshalJSON writes the sums that are not 0, by column name.
-func (s SumsJSON) MarshalJSON() ([]byte, error) { return json.Marshal(s.Named()) }
+func (s SumsJSON) MarshalJSON() ([]byte, error) {
+	out := []byte{'{'}
+	for _, c := range byName {
+		if s.Sums[c].IsZero() {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, '"'), c.String()...), `":"`...)
+		out = append(append(out, s.Text(c)...), '"')
+	}
+	return append(out, '}'), nil
+}
+
+// byName is the additive columns in the order of their names.
+var byName = func() (list []Col) {
+	for c := range NumColumns {
+		if c.Additive() {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b Col) int { return strings.Compare(a.String(), b.String()) })
+	return list
+}()
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (s *SumsJSON) UnmarshalJSON(data []byte) error {

@@ -289,12 +289,13 @@ func (j *job) forget() {
 	j.texts = j.texts[:0]
 }
 
-// set makes all levels 1.
-func (j *job) set() {
-	for i := range j.levels {
-		j.levels[i] = 1
+// ones are the levels of rows that are not NULL.
+var ones = func() (levels [ChunkRows]byte) {
+	for i := range levels {
+		levels[i] = 1
 	}
-}
+	return levels
+}()
 
 // addNulls adds pages of NULLs.
 func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error) {
@@ -306,11 +307,12 @@ func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error
 
 // addWords adds a page of values that are no texts, after look has seen them.
 func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uint64) error) (nulls int, err error) {
-	j.set()
+	levels := j.levels[:rows]
+	copy(levels, ones[:])
 	var at, n int
 	for _, r := range runs {
 		p := &j.parts[r.batch]
-		levels := j.levels[at : at+int(r.n)]
+		levels := levels[at : at+int(r.n)]
 		at += int(r.n)
 		switch {
 		case !p.some:
@@ -334,16 +336,17 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 	if err := look(j.words[:n]); err != nil {
 		return 0, err
 	}
-	return rows - n, out.Words(&j.buf, j.levels[:rows], j.words[:n])
+	return rows - n, out.Words(&j.buf, levels, j.words[:n])
 }
 
 // addCodes adds a page of texts by their numbers in the file's dictionary.
 func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err error) {
-	j.set()
+	levels := j.levels[:rows]
+	copy(levels, ones[:])
 	var at, n int
 	for _, r := range runs {
 		p := &j.parts[r.batch]
-		levels := j.levels[at : at+int(r.n)]
+		levels := levels[at : at+int(r.n)]
 		at += int(r.n)
 		if !p.some {
 			clear(levels)
@@ -367,7 +370,7 @@ func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err
 			n++
 		}
 	}
-	return rows - n, out.Indices(&j.buf, j.levels[:rows], j.index[:n])
+	return rows - n, out.Indices(&j.buf, levels, j.index[:n])
 }
 
 // addTexts adds pages of texts as they are.

@@ -57,7 +57,8 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 	)
 	done := func() {
 		if p != nil {
-			p.open = func() (Batches, error) { s := *out; return &s, nil }
+			all := *out
+			p.open = func() (Batches, error) { s := all; return &s, nil }
 		}
 	}
 	var all int64

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"usagelake/sink/disk"
 )
@@ -59,21 +61,25 @@ func (l *Lake) Publish(p *Publication) error {
 		return fmt.Errorf("lake %s: %w", l.dir, ErrInterrupted)
 	}
 	p.Record.Format, p.Record.Seq, p.Record.Prev = Format, l.NextSeq(), l.State.Sum
+	// The state takes the record as the next Open reads it: JSON has no paths
+	// that are no UTF-8.
+	for i := range p.Record.Sources {
+		p.Record.Sources[i].File = text(p.Record.Sources[i].File)
+	}
+	for i := range p.Record.Seen {
+		p.Record.Seen[i].Path = text(p.Record.Seen[i].Path)
+	}
 	record, err := json.Marshal(&p.Record)
 	if err != nil {
 		return err
 	}
-	// The state takes the record as the next Open reads it: paths that are no
-	// UTF-8 change on the way.
-	var r Record
-	if err := json.Unmarshal(record, &r); err != nil {
-		return fmt.Errorf("record %d cannot be read back: %w", p.Record.Seq, err)
-	}
 	slices.SortFunc(p.Moves, func(a, b Move) int { return strings.Compare(a.Target, b.Target) })
-	data, err := json.Marshal(intent{Format: Format, Moves: p.Moves, Record: record})
+	data, err := json.Marshal(intent{Format: Format, Moves: p.Moves, Record: json.RawMessage("{}")})
 	if err != nil {
 		return err
 	}
+	// the record as it stands: to marshal it once more would look at every byte
+	data = append(append(bytes.TrimSuffix(data, []byte("{}}")), record...), '}')
 	if err := l.fs.SyncDir(l.staging()); err != nil {
 		return err
 	}
@@ -91,9 +97,17 @@ func (l *Lake) Publish(p *Publication) error {
 		l.unfinished = true
 		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
 	}
-	l.State.apply(&r, Hash(record))
+	l.State.apply(&p.Record, Hash(record))
 	l.checkpoint()
 	return nil
+}
+
+// text is s with U+FFFD for every byte that is no UTF-8, as JSON has it.
+func text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
 }
 
 // begun reports whether an intent is in place. Where that cannot be told it is
