@@ -204,6 +204,8 @@ func (u *unitResult) foresee(before ledger.File) {
 	}
 }
 
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 256<<10) }}
+
 // stageFile writes a staged file, makes it durable, and returns its size and
 // SHA-256.
 func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, write func(io.Writer) error) (size int64, sum string, err error) {
@@ -212,7 +214,9 @@ func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, write func(io.W
 		return 0, "", err
 	}
 	h := &hashed{w: f, sum: sha256.New()}
-	buf := bufio.NewWriterSize(h, 1<<20)
+	buf := writers.Get().(*bufio.Writer)
+	defer writers.Put(buf)
+	buf.Reset(h)
 	err = write(buf)
 	if err == nil {
 		err = buf.Flush()
