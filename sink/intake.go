@@ -67,17 +67,14 @@ func (in *Intake) seal() {
 		}
 		return u
 	}
-	by := sorted(n, func(i, j int) int {
-		if in.buckets != nil {
-			if c := unit(i).Compare(unit(j)); c != 0 {
-				return c
-			}
-		}
-		if times[i] != times[j] {
-			return cmp.Compare(times[i], times[j])
-		}
-		return in.order.comparePlaces(at(i).place, at(j).place)
-	})
+	var by []int32
+	if in.buckets == nil {
+		by = byTime(times, func(i, j int) int { return in.order.comparePlaces(at(i).place, at(j).place) })
+	} else {
+		by = sorted(n, func(i, j int) int {
+			return cmp.Or(unit(i).Compare(unit(j)), in.order.compareSpots(at(i), at(j)))
+		})
+	}
 	number := func(i int) int {
 		if by != nil {
 			return int(by[i])
@@ -89,10 +86,10 @@ func (in *Intake) seal() {
 		k := number(i)
 		if i > 0 {
 			p := parts[len(parts)-1]
-			p.rows = int64(i - p.low)
-			if u := unit(k); p.unit == u {
-				continue
+			if times[k] < (p.unit.Day+1).Start() && (in.buckets == nil || p.unit == unit(k)) {
+				continue // times rise within a bucket
 			}
+			p.rows = int64(i - p.low)
 			p.last = at(number(i - 1))
 		}
 		parts = append(parts, &section{unit: unit(k), low: i, first: at(k)})

@@ -116,6 +116,41 @@ func (o *order) sorted(k *keys) []int32 {
 	return sorted(len(k.time), func(i, j int) int { return o.compareSpots(k.spot(i), k.spot(j)) })
 }
 
+// byTime is the order of rows by their times, in microseconds, and then their
+// places; nil where they stand in it. As logs go they stand nearly in it.
+func byTime(times []int64, places func(i, j int) int) []int32 {
+	n, i := len(times), 1
+	least, most := slices.Min(times), slices.Max(times)
+	for i < n && (times[i-1] < times[i] || times[i-1] == times[i] && places(i-1, i) <= 0) {
+		i++
+	}
+	if i == n {
+		return nil
+	}
+	whole := func(i, j int) int { return cmp.Or(cmp.Compare(times[i], times[j]), places(i, j)) }
+	if most-least >= 1<<(63-rowBits) {
+		return sorted(n, whole)
+	}
+	heads := make([]int64, n) // sorting plain numbers is much faster
+	for i, t := range times {
+		heads[i] = (t-least)<<rowBits | int64(i)
+	}
+	slices.Sort(heads)
+	by := make([]int32, n)
+	for i, h := range heads {
+		by[i] = int32(h & (1<<rowBits - 1))
+		if i > 0 && whole(int(by[i-1]), int(by[i])) > 0 {
+			return sorted(n, whole)
+		}
+	}
+	return by
+}
+
+// rowBits is enough for the rows of a batch.
+const rowBits = 14
+
+const _ = uint(1<<rowBits - schemas.BuilderRows)
+
 // sorted is the order of n rows, nil where they stand in it.
 func sorted(n int, compare func(i, j int) int) []int32 {
 	i := 1
