@@ -8,6 +8,17 @@ import (
 	"usagelake/schemas"
 )
 
+// traits are what matters here of a column.
+var traits = func() (t [schemas.NumColumns]struct {
+	kind     schemas.Kind
+	additive bool
+}) {
+	for c := range schemas.NumColumns {
+		t[c].kind, t[c].additive = schemas.Columns[c].Kind, c.Additive()
+	}
+	return t
+}()
+
 // move carries the plan's values to their columns. What is additive it notes, as
 // the record has it, too.
 func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
@@ -17,8 +28,18 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 			n.constant(m)
 			continue
 		}
-		switch schemas.Columns[m.col].Kind {
+		switch t := &traits[m.col]; t.kind {
 		case schemas.Double:
+			if t.additive && len(m.from) == 1 {
+				v := &rec.Frames[m.from[0].frame].Val[m.from[0].slot]
+				if v.Kind == schemas.Number {
+					if whole, ok := digits(rec.Doc[v.Off:v.End]); ok && whole <= maxCount {
+						n.row.SetDouble(m.col, float64(whole))
+						n.read = append(n.read, quantity{m.col, whole * 1e6})
+						continue
+					}
+				}
+			}
 			if reason := n.double(m, rec); reason != "" {
 				return reason
 			}
@@ -112,9 +133,6 @@ func measure(rec *schemas.Record, r ref) (v float64, raw int64, reason schemas.R
 	switch val.Kind {
 	case schemas.Number, schemas.Text:
 		text := rec.Doc[val.Off:val.End]
-		if whole, ok := digits(text); ok && whole <= maxCount {
-			return float64(whole), whole * 1e6, ""
-		}
 		v, reason = count(text)
 		if reason == "" {
 			raw = rawMicros(text)
