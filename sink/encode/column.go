@@ -13,7 +13,6 @@ import (
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/rle"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
@@ -23,10 +22,8 @@ const indexBytes = 16
 // Buffers are the memory for the work on one page. They belong to one
 // goroutine at a time; the zero value is ready.
 type Buffers struct {
-	index                     []int32
-	levels, body, raw, packed []byte
-	header                    bytes.Buffer
-	protocol                  thrift.CompactProtocol
+	index                             []int32
+	header, levels, body, raw, packed []byte
 }
 
 // Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
@@ -57,6 +54,12 @@ type Column struct {
 	full   bool // the dictionary was given up
 	hashes []uint64
 	blocks bloom.SplitBlockFilter
+
+	// Of a column that was written before: bytes of its pages of rows, and
+	// its dictionary.
+	there    int64
+	dict     Header
+	dictSize int // bytes of the header
 }
 
 func newColumn(leaf parquet.Field, spec Spec) *Column {
@@ -177,11 +180,27 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
-			c.hashes = append(c.hashes, xxhash.Sum64(s))
+			c.hashes = append(c.hashes, Hash(s))
 		}
 	}
 	return c.add(b, p)
 }
+
+// Page tells of the next page of rows of a file that is followed. size is the
+// bytes of its header, lo and hi are the bounds of its values, if it has any.
+func (c *Column) Page(h *Header, size int, lo, hi parquet.Value) {
+	c.record(h, size, lo, hi)
+	c.there = c.size
+}
+
+// Dictionary tells of the dictionary of a file that is followed.
+func (c *Column) Dictionary(h *Header, size int) { c.dict, c.dictSize = *h, size }
+
+// Hash is what the bloom filter holds of a text.
+func Hash(text []byte) uint64 { return xxhash.Sum64(text) }
+
+// Hashes takes texts of a file that is followed into the bloom filter.
+func (c *Column) Hashes(hashes []uint64) { c.hashes = append(c.hashes, hashes...) }
 
 // begin encodes the pages that waited for the first value.
 func (c *Column) begin(b *Buffers) error {
@@ -267,42 +286,47 @@ func (c *Column) add(b *Buffers, p page) (err error) {
 		return fmt.Errorf("%d NULLs", p.nulls)
 	}
 	b.raw = append(b.raw, b.body...)
-	head := format.PageHeader{Type: format.DataPage}
-	head.DataPageHeader.Set(format.DataPageHeader{
-		NumValues:               int32(p.rows),
-		Encoding:                p.enc,
-		DefinitionLevelEncoding: format.RLE,
-		RepetitionLevelEncoding: format.RLE,
-		Statistics:              format.Statistics{NullCount: int64(p.nulls)},
-	})
-	before := c.size
+	head := Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls}
 	if err := c.pack(b, &head); err != nil {
 		return err
 	}
-	c.pages.write(b.header.Bytes())
+	c.pages.write(b.header)
 	c.pages.write(b.packed)
+	c.record(&head, len(b.header), p.lo, p.hi)
+	return nil
+}
+
+// record takes a page of rows into the metadata. size is the bytes of its
+// header, lo and hi are the bounds of its values, if it has any.
+func (c *Column) record(h *Header, size int, lo, hi parquet.Value) {
+	before := c.size
+	c.count(h, size)
 	c.offsets = append(c.offsets, format.PageLocation{
 		Offset:             before,
 		CompressedPageSize: int32(c.size - before),
 		FirstRowIndex:      c.rows,
 	})
-	c.index.IndexPage(int64(p.rows), int64(p.nulls), p.lo, p.hi)
-	if p.nulls < p.rows {
-		if c.least.IsNull() || c.typ.Compare(p.lo, c.least) < 0 {
-			c.least = p.lo.Clone()
+	c.index.IndexPage(int64(h.Values), int64(h.Nulls), lo, hi)
+	if h.Nulls < h.Values {
+		if c.least.IsNull() || c.typ.Compare(lo, c.least) < 0 {
+			c.least = lo.Clone()
 		}
-		if c.most.IsNull() || c.typ.Compare(p.hi, c.most) > 0 {
-			c.most = p.hi.Clone()
+		if c.most.IsNull() || c.typ.Compare(hi, c.most) > 0 {
+			c.most = hi.Clone()
 		}
 	}
-	c.rows += int64(p.rows)
-	c.nulls += int64(p.nulls)
-	if p.enc == format.RLEDictionary {
+	c.rows += int64(h.Values)
+	c.nulls += int64(h.Nulls)
+	if h.Encoding == format.RLEDictionary {
 		c.coded++
 	} else {
 		c.plain++
 	}
-	return nil
+}
+
+func (c *Column) count(h *Header, size int) {
+	c.size += int64(size + h.Packed)
+	c.raw += int64(size + h.Raw)
 }
 
 func (b *Buffers) setLevels(p page) (err error) {
@@ -319,23 +343,16 @@ func (b *Buffers) setLevels(p page) (err error) {
 	return err
 }
 
-// pack compresses b.raw into b.packed and encodes its header.
-func (c *Column) pack(b *Buffers, head *format.PageHeader) (err error) {
+// pack compresses b.raw into b.packed and makes its header.
+func (c *Column) pack(b *Buffers, h *Header) (err error) {
 	if len(b.raw) > math.MaxInt32 {
 		return fmt.Errorf("a page of %d bytes", len(b.raw))
 	}
 	if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
 		return err
 	}
-	head.UncompressedPageSize = int32(len(b.raw))
-	head.CompressedPageSize = int32(len(b.packed))
-	head.CRC = int32(crc32.ChecksumIEEE(b.packed))
-	b.header.Reset()
-	if err := thrift.NewEncoder(b.protocol.NewWriter(&b.header)).Encode(head); err != nil {
-		return err
-	}
-	c.size += int64(b.header.Len() + len(b.packed))
-	c.raw += int64(b.header.Len() + len(b.raw))
+	h.Raw, h.Packed, h.CRC = len(b.raw), len(b.packed), crc32.ChecksumIEEE(b.packed)
+	b.header = h.append(b.header[:0])
 	return nil
 }
 
@@ -379,6 +396,7 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 	}
 	m.DataPageOffset = out.n
 	c.pages.drain(out)
+	out.skip(c.there)
 	m.TotalCompressedSize, m.TotalUncompressedSize = c.size, c.raw
 	*index = c.index.ColumnIndex()
 	offsets.PageLocations = make([]format.PageLocation, len(c.offsets))
@@ -390,19 +408,23 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 }
 
 func (c *Column) dictionary(b *Buffers, out *output) error {
-	head := format.PageHeader{Type: format.DictionaryPage}
-	n := len(c.words.words)
+	if c.there > 0 {
+		c.count(&c.dict, c.dictSize)
+		out.skip(int64(c.dictSize + c.dict.Packed))
+		return nil
+	}
+	head := Header{Dict: true, Values: len(c.words.words), Encoding: format.Plain}
 	if c.kind == parquet.ByteArray {
-		n = len(c.texts.texts)
+		head.Values = len(c.texts.texts)
 		b.raw = c.texts.plain(b.raw[:0])
 	} else {
 		b.raw = c.words.plain(b.raw[:0])
 	}
-	head.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain})
 	if err := c.pack(b, &head); err != nil {
 		return err
 	}
-	out.write(b.header.Bytes())
+	c.count(&head, len(b.header))
+	out.write(b.header)
 	out.write(b.packed)
 	return out.err
 }
@@ -439,6 +461,7 @@ func (c *Column) reset() {
 	c.offsets, c.blank, c.hashes = c.offsets[:0], c.blank[:0], c.hashes[:0]
 	c.index.Reset()
 	c.least, c.most, c.full = parquet.Value{}, parquet.Value{}, false
+	c.there, c.dict, c.dictSize = 0, Header{}, 0
 	c.words.reset()
 	c.texts.reset()
 }
