@@ -45,11 +45,13 @@ func pageLen(c schemas.Col) int {
 	return pageRows
 }
 
-// hasDict reports whether the pages of c refer to a dictionary.
+// hasDict reports whether the pages of c refer to a dictionary, as long as it
+// is not too large. Few programs write other keys than others into extra_json;
+// ids are all different.
 func hasDict(c schemas.Col) bool {
 	switch col := schemas.Columns[c]; col.Kind {
 	case schemas.String:
-		return !col.Plain
+		return !col.Plain || c == schemas.ExtraJSON
 	case schemas.Double, schemas.Money:
 		return true
 	}
@@ -64,7 +66,7 @@ func newLayout() *encode.Layout {
 	specs := make([]encode.Spec, schemas.NumColumns)
 	for c := range schemas.NumColumns {
 		if hasDict(c) {
-			specs[c].Dict = dictBytes
+			specs[c] = encode.Spec{Dict: dictBytes, Texts: schemas.Columns[c].Plain}
 		}
 	}
 	specs[schemas.RequestID].Bloom = bloomBits

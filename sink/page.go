@@ -157,8 +157,8 @@ func openPages(f *file, group int, c schemas.Col) *pageReader {
 	meta := &f.Metadata().RowGroups[group].Columns[c].MetaData
 	r := &pageReader{
 		col: c, meta: meta, left: meta.NumValues, file: f.r, codec: codecOf(meta.Codec),
-		todo:        f.OffsetIndexes()[group*int(schemas.NumColumns)+int(c)].PageLocations,
-		mem:   pageMemory.Get().(*pageBuffers),
+		todo: f.OffsetIndexes()[group*int(schemas.NumColumns)+int(c)].PageLocations,
+		mem:  pageMemory.Get().(*pageBuffers),
 	}
 	last := r.todo[len(r.todo)-1]
 	r.end = last.Offset + int64(last.CompressedPageSize)

@@ -77,8 +77,11 @@ func newColumn(leaf parquet.Field, spec Spec) *Column {
 	return c
 }
 
-// Dict reports whether pages still refer to the dictionary.
-func (c *Column) Dict() bool { return c.spec.Dict > 0 && !c.full }
+// Dict reports whether texts come by Indices, and not by Texts.
+func (c *Column) Dict() bool { return c.coding() && !c.spec.Texts }
+
+// coding reports whether pages still refer to the dictionary.
+func (c *Column) coding() bool { return c.spec.Dict > 0 && !c.full }
 
 // Nulls adds a page of NULLs.
 func (c *Column) Nulls(b *Buffers, rows int) error {
@@ -96,7 +99,7 @@ func (c *Column) Nulls(b *Buffers, rows int) error {
 func (c *Column) null(b *Buffers, rows int) error {
 	b.body = b.body[:0]
 	enc := format.Plain
-	if c.spec.Dict > 0 && !c.full {
+	if c.coding() {
 		enc = format.RLEDictionary
 		b.body = append(b.body, 0)
 	}
@@ -119,7 +122,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	switch {
 	case c.kind == parquet.Boolean:
 		b.body = appendBits(b.body, values)
-	case c.Dict():
+	case c.coding():
 		var or int32
 		b.index, or = c.words.index(b.index[:0], values, c.kind == parquet.Double)
 		if err := b.indices(b.index, or); err != nil {
@@ -156,10 +159,17 @@ func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
 	return c.add(b, p)
 }
 
-// Texts adds a page of texts without a dictionary.
+// Texts adds a page of texts.
 func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	if len(texts) == 0 {
 		return c.Nulls(b, len(levels))
+	}
+	if c.coding() {
+		b.index = b.index[:0]
+		for _, s := range texts {
+			b.index = append(b.index, c.Index(s))
+		}
+		return c.Indices(b, levels, b.index)
 	}
 	if err := c.begin(b); err != nil {
 		return err

@@ -104,33 +104,53 @@ func appendWords(dst []byte, words []uint64) []byte {
 
 // textDict numbers distinct texts in the order of their first appearance.
 type textDict struct {
-	texts []string
-	known map[string]int32
-	bytes int
+	texts  []string
+	hashes []uint64
+	slots  []int32 // by hash, linear probing; 1 + index into texts, 0 is free
+	bytes  int
 	// page is the last page that each text stands in, for the page's bounds.
 	page []int32
 }
 
 func (d *textDict) reset() {
 	clear(d.texts)
-	d.texts, d.page, d.bytes = d.texts[:0], d.page[:0], 0
-	clear(d.known)
+	d.texts, d.hashes, d.page, d.bytes = d.texts[:0], d.hashes[:0], d.page[:0], 0
+	clear(d.slots)
 }
 
 func (d *textDict) index(text []byte) int32 {
-	k, ok := d.known[string(text)]
-	if !ok {
-		if d.known == nil {
-			d.known = map[string]int32{}
+	if 2*len(d.texts) >= len(d.slots) {
+		d.slots = make([]int32, max(64, 2*len(d.slots)))
+		for k, h := range d.hashes {
+			at := d.free(h)
+			d.slots[at] = int32(k + 1)
 		}
-		k = int32(len(d.texts))
-		s := string(text)
-		d.known[s] = k
-		d.texts = append(d.texts, s)
-		d.page = append(d.page, -1)
-		d.bytes += 4 + len(text)
 	}
+	h := Hash(text)
+	mask := uint64(len(d.slots) - 1)
+	at := h & mask
+	for ; d.slots[at] != 0; at = (at + 1) & mask {
+		if k := d.slots[at] - 1; d.hashes[k] == h && d.texts[k] == string(text) {
+			return k
+		}
+	}
+	k := int32(len(d.texts))
+	d.slots[at] = k + 1
+	d.texts = append(d.texts, string(text))
+	d.hashes = append(d.hashes, h)
+	d.page = append(d.page, -1)
+	d.bytes += 4 + len(text)
 	return k
+}
+
+// free is the first free slot for a hash.
+func (d *textDict) free(h uint64) uint64 {
+	mask := uint64(len(d.slots) - 1)
+	at := h & mask
+	for d.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	return at
 }
 
 // bounds are the least and the greatest of the texts that page refers to, and

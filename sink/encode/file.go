@@ -37,6 +37,9 @@ type Spec struct {
 	// Dict is the most bytes of a dictionary. It is given up at the end of
 	// the page in which it outgrows them. 0: there is none.
 	Dict int
+	// Texts says that the texts come by Column.Texts while there is a
+	// dictionary, too.
+	Texts bool
 	// Bloom is the bits of a bloom filter for each row. 0: there is none.
 	Bloom uint
 }
