@@ -19,11 +19,16 @@ import (
 // indexBytes is the most bytes of a text in the page index.
 const indexBytes = 16
 
+// lengthBytes stand before each text.
+const lengthBytes = 4
+
 // Buffers are the memory for the work on one page. They belong to one
 // goroutine at a time; the zero value is ready.
 type Buffers struct {
 	index                             []int32
 	header, levels, body, raw, packed []byte
+	even                              evenPacker
+	other                             []byte
 }
 
 // Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
@@ -54,6 +59,10 @@ type Column struct {
 	full   bool // the dictionary was given up
 	hashes []uint64
 	blocks bloom.SplitBlockFilter
+	// evenPages is how many pages there were that evenPacker could pack, wins
+	// is whether it did better when that was tried last.
+	evenPages int
+	wins      bool
 
 	// Of a column that was written before: bytes of its pages of rows, and
 	// its dictionary.
@@ -178,7 +187,9 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	p.nulls = p.rows - len(texts)
 	lo, hi := texts[0], texts[0]
 	b.body = b.body[:0]
+	length, differ := len(lo), 0
 	for _, s := range texts {
+		differ |= length ^ len(s)
 		if bytes.Compare(s, lo) < 0 {
 			lo = s
 		} else if bytes.Compare(s, hi) > 0 {
@@ -188,12 +199,23 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 		b.body = append(b.body, s...)
 	}
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
+	if differ == 0 {
+		p.even = even{count: len(texts), length: length, prefix: commonPrefix(lo, hi)}
+	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
 			c.hashes = append(c.hashes, Hash(s))
 		}
 	}
 	return c.add(b, p)
+}
+
+func commonPrefix(a, b []byte) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // Page tells of the next page of rows of a file that is followed. size is the
@@ -281,6 +303,7 @@ type page struct {
 	levels      []byte
 	enc         format.Encoding
 	lo, hi      parquet.Value
+	even        even // count is 0 if it is not
 }
 
 // add ends the page whose values are b.body.
@@ -295,9 +318,10 @@ func (c *Column) add(b *Buffers, p page) (err error) {
 	} else if p.nulls > 0 {
 		return fmt.Errorf("%d NULLs", p.nulls)
 	}
+	p.even.levels = len(b.raw)
 	b.raw = append(b.raw, b.body...)
 	head := Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls}
-	if err := c.pack(b, &head); err != nil {
+	if err := c.pack(b, &head, p.even); err != nil {
 		return err
 	}
 	c.pages.write(b.header)
@@ -354,15 +378,41 @@ func (b *Buffers) setLevels(p page) (err error) {
 }
 
 // pack compresses b.raw into b.packed and makes its header.
-func (c *Column) pack(b *Buffers, h *Header) (err error) {
+func (c *Column) pack(b *Buffers, h *Header, even even) error {
 	if len(b.raw) > math.MaxInt32 {
 		return fmt.Errorf("a page of %d bytes", len(b.raw))
 	}
-	if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
+	if err := c.compress(b, even); err != nil {
 		return err
 	}
 	h.Raw, h.Packed, h.CRC = len(b.raw), len(b.packed), crc32.ChecksumIEEE(b.packed)
 	b.header = h.append(b.header[:0])
+	return nil
+}
+
+// trialPages is how many even pages are packed as was best for the first one.
+const trialPages = 32
+
+func (c *Column) compress(b *Buffers, even even) (err error) {
+	ok := even.count > 0 && c.codec.CompressionCodec() == format.Zstd
+	trial := ok && c.evenPages%trialPages == 0
+	if ok && (trial || c.wins) {
+		b.other, ok = b.even.pack(b.other, b.raw, even)
+	}
+	if !ok || trial || !c.wins {
+		if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
+			return err
+		}
+	}
+	if ok {
+		if trial { // a file may be larger by a hundredth for the time that is saved
+			c.wins = len(b.other) <= len(b.packed)+len(b.packed)/100
+		}
+		c.evenPages++
+		if c.wins {
+			b.packed, b.other = b.other, b.packed
+		}
+	}
 	return nil
 }
 
@@ -430,7 +480,7 @@ func (c *Column) dictionary(b *Buffers, out *output) error {
 	} else {
 		b.raw = c.words.plain(b.raw[:0])
 	}
-	if err := c.pack(b, &head); err != nil {
+	if err := c.pack(b, &head, even{}); err != nil {
 		return err
 	}
 	c.count(&head, len(b.header))
@@ -472,6 +522,7 @@ func (c *Column) reset() {
 	c.index.Reset()
 	c.least, c.most, c.full = parquet.Value{}, parquet.Value{}, false
 	c.there, c.dict, c.dictSize = 0, Header{}, 0
+	c.evenPages, c.wins = 0, false
 	c.words.reset()
 	c.texts.reset()
 }
