@@ -400,10 +400,10 @@ func (t *texts) valid() bool {
 func (t *texts) bounds() (lo, hi []byte) {
 	lo = t.at(0)
 	hi = lo
-	from, to := lead(lo), lead(hi)
+	from, to := encode.Lead(lo), encode.Lead(hi)
 	for i := range t.len() {
 		s := t.at(i)
-		x := lead(s)
+		x := encode.Lead(s)
 		if x <= from && bytes.Compare(s, lo) < 0 {
 			lo, from = s, x
 		} else if x >= to && bytes.Compare(s, hi) > 0 {
@@ -411,16 +411,6 @@ func (t *texts) bounds() (lo, hi []byte) {
 		}
 	}
 	return lo, hi
-}
-
-// lead is the beginning of a string as a number of the same order.
-func lead(s []byte) uint64 {
-	if len(s) >= 8 {
-		return binary.BigEndian.Uint64(s)
-	}
-	var b [8]byte
-	copy(b[:], s)
-	return binary.BigEndian.Uint64(b[:])
 }
 
 // rowKey is the sort key of a row.

@@ -106,13 +106,15 @@ func (c *Column) Nulls(b *Buffers, rows int) error {
 }
 
 func (c *Column) null(b *Buffers, rows int) error {
-	b.body = b.body[:0]
-	enc := format.Plain
-	if c.coding() {
-		enc = format.RLEDictionary
-		b.body = append(b.body, 0)
+	p := page{rows: rows, nulls: rows}
+	if err := c.open(b, p); err != nil {
+		return err
 	}
-	return c.add(b, page{rows: rows, nulls: rows, enc: enc})
+	if c.coding() {
+		p.enc = format.RLEDictionary
+		b.raw = append(b.raw, 0)
+	}
+	return c.add(b, p)
 }
 
 // Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given by
@@ -126,23 +128,46 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	}
 	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(values)
-	p.lo, p.hi = c.bounds(values)
-	b.body = b.body[:0]
+	same := allSame(values)
+	if same {
+		p.lo = c.value(int64(values[0]))
+		p.hi = p.lo
+	} else {
+		p.lo, p.hi = c.bounds(values)
+	}
+	if err := c.open(b, p); err != nil {
+		return err
+	}
 	switch {
 	case c.kind == parquet.Boolean:
-		b.body = appendBits(b.body, values)
+		b.raw = appendBits(b.raw, values)
 	case c.coding():
+		few := values
+		if same {
+			few = values[:1]
+		}
 		var or int32
-		b.index, or = c.words.index(b.index[:0], values, c.kind == parquet.Double)
-		if err := b.indices(b.index, or); err != nil {
+		b.index, or = c.words.index(b.index[:0], few, c.kind == parquet.Double)
+		if same {
+			b.repeat(b.index[0], len(values))
+		} else if err := b.indices(b.index, or); err != nil {
 			return err
 		}
 		p.enc = format.RLEDictionary
 		c.full = c.words.size() > c.spec.Dict
 	default:
-		b.body = appendWords(b.body, values)
+		b.raw = appendWords(b.raw, values)
 	}
 	return c.add(b, p)
+}
+
+func allSame[T uint64 | int32](values []T) bool {
+	for _, v := range values {
+		if v != values[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // Index is the number of text in the dictionary, which it joins. It is valid
@@ -159,10 +184,19 @@ func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
 	}
 	p := page{rows: len(levels), levels: levels, enc: format.RLEDictionary}
 	p.nulls = p.rows - len(index)
-	lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
-	p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
-	if err := b.indices(index, or); err != nil {
+	if err := c.open(b, p); err != nil {
 		return err
+	}
+	if allSame(index) {
+		p.lo = parquet.ByteArrayValue([]byte(c.texts.texts[index[0]]))
+		p.hi = p.lo
+		b.repeat(index[0], len(index))
+	} else {
+		lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
+		p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
+		if err := b.indices(index, or); err != nil {
+			return err
+		}
 	}
 	c.full = c.texts.bytes > c.spec.Dict
 	return c.add(b, p)
@@ -185,22 +219,28 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	}
 	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(texts)
+	if err := c.open(b, p); err != nil {
+		return err
+	}
 	lo, hi := texts[0], texts[0]
-	b.body = b.body[:0]
+	from, to := Lead(lo), Lead(hi)
 	length, differ := len(lo), 0
 	for _, s := range texts {
 		differ |= length ^ len(s)
-		if bytes.Compare(s, lo) < 0 {
-			lo = s
-		} else if bytes.Compare(s, hi) > 0 {
-			hi = s
+		if x := Lead(s); x <= from && bytes.Compare(s, lo) < 0 {
+			lo, from = s, x
+		} else if x >= to && bytes.Compare(s, hi) > 0 {
+			hi, to = s, x
 		}
-		b.body = binary.LittleEndian.AppendUint32(b.body, uint32(len(s)))
-		b.body = append(b.body, s...)
+		b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(s)))
+		b.raw = append(b.raw, s...)
 	}
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
 	if differ == 0 {
-		p.even = even{count: len(texts), length: length, prefix: commonPrefix(lo, hi)}
+		p.even = even{
+			levels: len(b.raw) - len(texts)*(lengthBytes+length),
+			count:  len(texts), length: length, prefix: commonPrefix(lo, hi),
+		}
 	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
@@ -208,6 +248,16 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 		}
 	}
 	return c.add(b, p)
+}
+
+// Lead is the beginning of a text as a number of the same order.
+func Lead(text []byte) uint64 {
+	if len(text) >= 8 {
+		return binary.BigEndian.Uint64(text)
+	}
+	var b [8]byte
+	copy(b[:], text)
+	return binary.BigEndian.Uint64(b[:])
 }
 
 func commonPrefix(a, b []byte) int {
@@ -249,21 +299,22 @@ func (c *Column) begin(b *Buffers) error {
 	return nil
 }
 
-// order maps the bits of a value to an integer of the same order, and back.
-func (c *Column) order(v int64) int64 {
-	if c.kind == parquet.Double {
-		return v ^ int64(uint64(v>>63)>>1)
-	}
-	return v
-}
+// order maps the bits of a double to an integer of the same order, and back.
+func order(v int64) int64 { return v ^ int64(uint64(v>>63)>>1) }
 
 func (c *Column) bounds(values []uint64) (lo, hi parquet.Value) {
 	least, most := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, v := range values {
-		o := c.order(int64(v))
-		least, most = min(least, o), max(most, o)
+	if c.kind == parquet.Double {
+		for _, v := range values {
+			o := order(int64(v))
+			least, most = min(least, o), max(most, o)
+		}
+		return c.value(order(least)), c.value(order(most))
 	}
-	return c.value(c.order(least)), c.value(c.order(most))
+	for _, v := range values {
+		least, most = min(least, int64(v)), max(most, int64(v))
+	}
+	return c.value(least), c.value(most)
 }
 
 func (c *Column) value(v int64) parquet.Value {
@@ -286,18 +337,25 @@ func appendBits(dst []byte, values []uint64) []byte {
 	return dst
 }
 
-// indices makes numbers in a dictionary the body of a page.
+// indices adds numbers in a dictionary to a page.
 func (b *Buffers) indices(index []int32, or int32) (err error) {
 	width := bits.Len32(uint32(or))
-	enc := rle.Encoding{BitWidth: width}
-	b.body, err = enc.EncodeInt32(b.body, index)
-	b.body = append(b.body, 0)
-	copy(b.body[1:], b.body)
-	b.body[0] = byte(width)
+	b.body, err = (&rle.Encoding{BitWidth: width}).EncodeInt32(b.body, index)
+	b.raw = append(append(b.raw, byte(width)), b.body...)
 	return err
 }
 
-// page is a data page before it is compressed; Buffers.body has its values.
+// repeat adds the same number n times, as indices does.
+func (b *Buffers) repeat(index int32, n int) {
+	width := bits.Len32(uint32(index))
+	b.raw = binary.AppendUvarint(append(b.raw, byte(width)), uint64(n)<<1)
+	for ; width > 0; width -= 8 {
+		b.raw = append(b.raw, byte(index))
+		index >>= 8
+	}
+}
+
+// page is a data page before it is compressed; Buffers.raw has its bytes.
 type page struct {
 	rows, nulls int
 	levels      []byte
@@ -306,20 +364,25 @@ type page struct {
 	even        even // count is 0 if it is not
 }
 
-// add ends the page whose values are b.body.
-func (c *Column) add(b *Buffers, p page) (err error) {
+// open begins a page with its levels.
+func (c *Column) open(b *Buffers, p page) error {
 	b.raw = b.raw[:0]
-	if c.optional {
-		if err := b.setLevels(p); err != nil {
-			return err
+	if !c.optional {
+		if p.nulls > 0 {
+			return fmt.Errorf("%d NULLs", p.nulls)
 		}
-		b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(b.levels)))
-		b.raw = append(b.raw, b.levels...)
-	} else if p.nulls > 0 {
-		return fmt.Errorf("%d NULLs", p.nulls)
+		return nil
 	}
-	p.even.levels = len(b.raw)
-	b.raw = append(b.raw, b.body...)
+	if err := b.setLevels(p); err != nil {
+		return err
+	}
+	b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(b.levels)))
+	b.raw = append(b.raw, b.levels...)
+	return nil
+}
+
+// add ends a page.
+func (c *Column) add(b *Buffers, p page) error {
 	head := Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls}
 	if err := c.pack(b, &head, p.even); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -96,8 +97,10 @@ func (d *wordDict) size() int { return 8 * len(d.words) }
 func (d *wordDict) plain(dst []byte) []byte { return appendWords(dst, d.words) }
 
 func appendWords(dst []byte, words []uint64) []byte {
-	for _, v := range words {
-		dst = binary.LittleEndian.AppendUint64(dst, v)
+	at := len(dst)
+	dst = slices.Grow(dst, 8*len(words))[:at+8*len(words)]
+	for i, v := range words {
+		binary.LittleEndian.PutUint64(dst[at+8*i:], v)
 	}
 	return dst
 }
@@ -110,15 +113,33 @@ type textDict struct {
 	bytes  int
 	// page is the last page that each text stands in, for the page's bounds.
 	page []int32
+	// recent is 1 + the numbers of texts that were asked for last, by how
+	// they begin and end: most columns that come as texts have few.
+	recent [256]int32
 }
 
 func (d *textDict) reset() {
+	clear(d.recent[:])
 	clear(d.texts)
 	d.texts, d.hashes, d.page, d.bytes = d.texts[:0], d.hashes[:0], d.page[:0], 0
 	clear(d.slots)
 }
 
 func (d *textDict) index(text []byte) int32 {
+	n := uint64(len(text))
+	if n >= 8 {
+		n += Lead(text)*3 + Lead(text[n-8:])*5 + Lead(text[n/2-4:])*7
+	}
+	recent := &d.recent[hash(n)>>56]
+	if k := *recent - 1; k >= 0 && d.texts[k] == string(text) {
+		return k
+	}
+	k := d.find(text)
+	*recent = k + 1
+	return k
+}
+
+func (d *textDict) find(text []byte) int32 {
 	if 2*len(d.texts) >= len(d.slots) {
 		d.slots = make([]int32, max(64, 2*len(d.slots)))
 		for k, h := range d.hashes {
