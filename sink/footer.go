@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -58,9 +59,11 @@ func hasDict(c schemas.Col) bool {
 	return c == schemas.ImageCount || c == schemas.WebSearchRequests
 }
 
-var tableSchema = newSchema()
-
-var fileLayout = newLayout()
+// Both are made when they are first needed: many runs of the program need none.
+var (
+	tableSchema = sync.OnceValue(newSchema)
+	fileLayout  = sync.OnceValue(newLayout)
+)
 
 func newLayout() *encode.Layout {
 	specs := make([]encode.Spec, schemas.NumColumns)
@@ -70,7 +73,7 @@ func newLayout() *encode.Layout {
 		}
 	}
 	specs[schemas.RequestID].Bloom = bloomBits
-	return encode.NewLayout(tableSchema, specs, sorting(), createdBy)
+	return encode.NewLayout(tableSchema(), specs, sorting(), createdBy)
 }
 
 // sorting is sortKey as a footer declares it.

@@ -416,20 +416,22 @@ func (b *builder) appendValid(p *page, from, n, nulls int) {
 
 // makeValues is room for all values. The rows so far are NULL.
 func (b *builder) makeValues() *memory.Buffer {
-	size := 0
+	width := arrow.Int64SizeBytes
 	switch b.typ.ID() {
 	case arrow.BOOL:
-		size = (b.size + 7) / 8
+		buf := b.buffer((b.size + 7) / 8)
+		clear(buf.Bytes())
+		return buf
 	case arrow.STRING:
-		size = arrow.Int32Traits.BytesRequired(b.size + 1)
 		b.data = b.buffer(0)
+		buf := b.buffer(arrow.Int32Traits.BytesRequired(b.size + 1))
+		clear(buf.Bytes()[:arrow.Int32Traits.BytesRequired(b.rows)])
+		return buf
 	case arrow.DICTIONARY:
-		size = arrow.Int32Traits.BytesRequired(b.size)
-	default:
-		size = arrow.Int64Traits.BytesRequired(b.size)
+		width = arrow.Int32SizeBytes
 	}
-	buf := b.buffer(size)
-	clear(buf.Bytes())
+	buf := b.buffer(width * b.size)
+	clear(buf.Bytes()[:width*b.rows])
 	return buf
 }
 
@@ -524,6 +526,9 @@ func (b *builder) appendTexts(p *page, from, n, k, end int) {
 		for i := k; i < end; i++ {
 			size += p.dict.str.size(int(p.number(i)), int(p.number(i))+1)
 		}
+	}
+	if at == 0 { // as much as all rows are likely to take
+		b.data.Reserve(size + size/16 + size*(b.size-n-b.rows)/n)
 	}
 	b.data.Resize(at + size)
 	data := b.data.Bytes()

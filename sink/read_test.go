@@ -275,7 +275,7 @@ func TestReadFails(t *testing.T) {
 			assertClosed(t, rows)
 			rows.Close()
 		}
-		if reads < 20 {
+		if reads < 15 {
 			t.Errorf("%s: only %d reads", name, reads)
 		}
 		mem.AssertSize(t, 0)

@@ -46,7 +46,7 @@ func Verify(r io.ReaderAt, size int64, unit schemas.Unit, opt VerifyOptions) (fa
 	}
 	groups := f.Metadata().RowGroups
 	v := verifier{unit: unit, file: f, jobs: max(opt.Jobs, 1)}
-	v.again = fileLayout.Follow(r, size, codecOf(groups[0].Columns[0].MetaData.Codec))
+	v.again = fileLayout().Follow(r, size, codecOf(groups[0].Columns[0].MetaData.Codec))
 	v.facts.Rows = f.NumRows()
 	for i := range groups {
 		if err := v.group(i); err != nil {

@@ -64,7 +64,7 @@ func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, opt WriteOption
 	}
 	return &Writer{
 		unit: unit, sources: sources,
-		file: fileLayout.NewFile(w, codec),
+		file: fileLayout().NewFile(w, codec),
 		jobs: max(opt.Jobs, 1), group: 1,
 	}, nil
 }
