@@ -129,7 +129,7 @@ func rows(t *testing.T, lake string) []map[string]string {
 			t.Fatal(err)
 		}
 		r := bytes.NewReader(data)
-		if _, err := sink.Verify(r, r.Size(), unit); err != nil {
+		if _, err := sink.Verify(r, r.Size(), unit, sink.VerifyOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		var sources sink.Sources

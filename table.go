@@ -234,7 +234,7 @@ func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Fac
 		return err
 	}
 	defer f.Close()
-	back, err := sink.Verify(&stoppable{f, t.ctx}, size, unit)
+	back, err := sink.Verify(&stoppable{f, t.ctx}, size, unit, sink.VerifyOptions{})
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}

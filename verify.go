@@ -144,7 +144,7 @@ func (v *verification) file(unit schemas.Unit, want ledger.File) bool {
 		return false
 	}
 	defer f.Close()
-	facts, err := sink.Verify(f, size, unit)
+	facts, err := sink.Verify(f, size, unit, sink.VerifyOptions{})
 	if err != nil {
 		v.problem("%v", err)
 		return false

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
@@ -45,30 +46,34 @@ func pageLen(c schemas.Col) int {
 	return pageRows
 }
 
-// hasDict reports whether the pages of c refer to a dictionary.
+// hasDict reports whether the pages of c refer to a dictionary, as long as it
+// is not too large. Few programs write other keys than others into extra_json;
+// ids are all different.
 func hasDict(c schemas.Col) bool {
 	switch col := schemas.Columns[c]; col.Kind {
 	case schemas.String:
-		return !col.Plain
+		return !col.Plain || c == schemas.ExtraJSON
 	case schemas.Double, schemas.Money:
 		return true
 	}
 	return c == schemas.ImageCount || c == schemas.WebSearchRequests
 }
 
-var tableSchema = newSchema()
-
-var fileLayout = newLayout()
+// Both are made when they are first needed: many runs of the program need none.
+var (
+	tableSchema = sync.OnceValue(newSchema)
+	fileLayout  = sync.OnceValue(newLayout)
+)
 
 func newLayout() *encode.Layout {
 	specs := make([]encode.Spec, schemas.NumColumns)
 	for c := range schemas.NumColumns {
 		if hasDict(c) {
-			specs[c].Dict = dictBytes
+			specs[c] = encode.Spec{Dict: dictBytes, Texts: schemas.Columns[c].Plain}
 		}
 	}
 	specs[schemas.RequestID].Bloom = bloomBits
-	return encode.NewLayout(tableSchema, specs, sorting(), createdBy)
+	return encode.NewLayout(tableSchema(), specs, sorting(), createdBy)
 }
 
 // sorting is sortKey as a footer declares it.
@@ -147,16 +152,22 @@ func guard(err *error) {
 	}
 }
 
+// file is a file of the table whose footer and page index are right.
+type file struct {
+	*parquet.File
+	r io.ReaderAt
+}
+
 // open reads the footer of a file and holds it against the file rules.
-func open(r io.ReaderAt, size int64, options ...parquet.FileOption) (*parquet.File, error) {
-	f, err := parquet.OpenFile(r, size, options...)
+func open(r io.ReaderAt, size int64) (*file, error) {
+	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
 	if err != nil {
 		return nil, err
 	}
 	if err := checkFooter(f); err != nil {
 		return nil, fmt.Errorf("footer: %w", err)
 	}
-	return f, nil
+	return &file{f, r}, nil
 }
 
 func checkFooter(f *parquet.File) error {
@@ -230,7 +241,7 @@ func checkGroup(f *parquet.File, g *format.RowGroup, ordinal int) error {
 		if i >= len(f.ColumnIndexes()) || i >= len(f.OffsetIndexes()) {
 			return fmt.Errorf("%v: no page index", c)
 		}
-		if err := checkPages(c, &chunk.MetaData, &f.OffsetIndexes()[i], &f.ColumnIndexes()[i]); err != nil {
+		if err := checkPages(c, &chunk.MetaData, &f.OffsetIndexes()[i], &f.ColumnIndexes()[i], f.Size()); err != nil {
 			return fmt.Errorf("%v: %w", c, err)
 		}
 	}
@@ -274,7 +285,7 @@ func checkChunk(c schemas.Col, m *format.ColumnMetaData, rows int64) error {
 }
 
 // checkPages holds the page cuts and the page index against the chunk.
-func checkPages(c schemas.Col, m *format.ColumnMetaData, offsets *format.OffsetIndex, pages *format.ColumnIndex) error {
+func checkPages(c schemas.Col, m *format.ColumnMetaData, offsets *format.OffsetIndex, pages *format.ColumnIndex, size int64) error {
 	cut := int64(pageLen(c))
 	n := int((m.NumValues + cut - 1) / cut)
 	if len(offsets.PageLocations) != n || len(pages.NullCounts) != n || len(pages.NullPages) != n {
@@ -289,12 +300,18 @@ func checkPages(c schemas.Col, m *format.ColumnMetaData, offsets *format.OffsetI
 		if p.Offset != end {
 			return fmt.Errorf("page %d starts at byte %d, want %d", i, p.Offset, end)
 		}
+		if p.CompressedPageSize <= 0 {
+			return fmt.Errorf("page %d has %d bytes", i, p.CompressedPageSize)
+		}
 		end += int64(p.CompressedPageSize)
 		nulls += pages.NullCounts[i]
 	}
 	start := m.DataPageOffset
-	if m.DictionaryPageOffset > 0 {
+	if m.DictionaryPageOffset != 0 {
 		start = m.DictionaryPageOffset
+	}
+	if start <= 0 || start > m.DataPageOffset || end > size {
+		return fmt.Errorf("pages from byte %d, %d to %d of %d", start, m.DataPageOffset, end, size)
 	}
 	if end != start+m.TotalCompressedSize {
 		return fmt.Errorf("pages end at byte %d, want %d", end, start+m.TotalCompressedSize)

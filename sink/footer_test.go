@@ -255,40 +255,34 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-// Most single damaged bytes are found by checksums and rules. The rest stands
-// in what nobody reads; the ledger's hash finds it.
-func TestDamagedByte(t *testing.T) {
+// Whatever byte of the pages is damaged, reading gives rows or an error, and
+// leaks nothing.
+func TestReadDamagedByte(t *testing.T) {
 	in := newInput(3000, 1000, func(i int, r *schemas.Row) {
 		r.SetString(schemas.RequestID, fmt.Sprintf("chatcmpl-%030d", i*7919))
 		r.SetString(schemas.Model, fmt.Sprint("m", i%7))
 		r.SetDouble(schemas.InputTokens, float64(i%1000))
 	})
 	good := in.write(t, WriteOptions{})
-	facts, err := verify(good)
-	if err != nil {
-		t.Fatal(err)
-	}
 	first := openTest(t, good).Metadata().RowGroups[0].Columns[0].ColumnIndexOffset
 	rng := rand.New(rand.NewPCG(1, 2))
-	const seeds = 500
-	missed := 0
-	for range seeds {
+	failed := 0
+	for range 500 {
 		data := slices.Clone(good)
 		at := rng.Int64N(first) // pages and bloom filter
 		data[at] ^= byte(1 + rng.IntN(255))
-		if got, err := verify(data); err == nil && got == facts {
-			missed++
-			continue
-		}
 		mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
-		batches, _ := Read(bytes.NewReader(data), int64(len(data)), mem, new(Sources))
+		batches, err := Read(bytes.NewReader(data), int64(len(data)), mem, new(Sources))
+		if err != nil {
+			failed++
+		}
 		for _, b := range batches {
 			b.Release()
 		}
 		mem.AssertSize(t, 0)
 	}
-	t.Logf("%d of %d damaged bytes were not found", missed, seeds)
-	if missed > seeds/2 {
-		t.Errorf("%d of %d damaged bytes were not found", missed, seeds)
+	// The others are in the bloom filter and in columns that are NULL.
+	if failed < 100 {
+		t.Errorf("%d of 500 damaged bytes were found", failed)
 	}
 }

@@ -420,7 +420,7 @@ func (t *mergeTable) merge(ctx context.Context, w way, fresh []*modelRow, again,
 			if err != nil {
 				return nil, err
 			}
-			got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), c.Unit)
+			got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), c.Unit, VerifyOptions{})
 			if err != nil {
 				return nil, err
 			}
@@ -446,7 +446,7 @@ func (t *mergeTable) take(m *merged) error {
 		if data == nil {
 			continue
 		}
-		facts, err := Verify(bytes.NewReader(data), int64(len(data)), u)
+		facts, err := Verify(bytes.NewReader(data), int64(len(data)), u, VerifyOptions{})
 		if err != nil {
 			return err
 		}

@@ -1,42 +1,79 @@
 package sink
 
 import (
-	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math/bits"
 	"slices"
+	"sync"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/parquet-go/bitpack"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
+	"usagelake/sink/encode"
 )
 
 // page holds the values of one page. They are valid until the next page.
 type page struct {
 	rows  int
 	nulls int
-	valid []byte // for each row 0 if it is NULL, 1 if not; nil if none is NULL
+	valid []byte // a bit for each row, least significant first; nil if all or none are NULL
 
-	// The values of the rows that are not NULL, by the kind of the column.
+	// The values of the rows that are not NULL, by the kind of the column. If
+	// the page has a dictionary, they are numbers of it, of which same says
+	// that all are the first and only one of idx.
 	i64  []int64
 	f64  []float64
 	bits []byte // least significant first
 	str  texts
-	idx  []int32 // strings: into dict, if that is not nil
-	dict *texts  // the same for all pages of a chunk that have it
+	dict *dictionary // the same for all pages of a chunk that have it
+	idx  []int32
+	same bool
 }
+
+// values is the count of the rows that are not NULL.
+func (p *page) values() int { return p.rows - p.nulls }
 
 // null reports whether a row is NULL.
-func (p *page) null(row int) bool { return p.valid != nil && p.valid[row] == 0 }
+func (p *page) null(row int) bool {
+	if p.valid == nil {
+		return p.nulls > 0
+	}
+	return !bit(p.valid, int32(row))
+}
 
-func (p *page) bool(i int) bool { return p.bits[i>>3]&(1<<(i&7)) != 0 }
+// number is that of value i in the dictionary.
+func (p *page) number(i int) int32 {
+	if p.same {
+		return p.idx[0]
+	}
+	return p.idx[i]
+}
 
-// texts are adjoining strings.
+// dictionary is the words of a column chunk, by the kind of the column.
+type dictionary struct {
+	n   int
+	i64 []int64
+	f64 []float64
+	str texts
+
+	header     encode.Header
+	headerSize int
+}
+
+// texts are strings as a page has them: each behind its length.
 type texts struct {
 	data    []byte
-	offsets []uint32
+	offsets []uint32 // of the strings in data, and one more
 }
+
+const lengthBytes = 4
 
 func (t *texts) len() int { return max(len(t.offsets)-1, 0) }
 
@@ -45,175 +82,381 @@ func (t *texts) size(from, to int) int {
 	if from == to {
 		return 0
 	}
-	return int(t.offsets[to] - t.offsets[from])
+	return int(t.offsets[to]-t.offsets[from]) - (to-from)*lengthBytes
 }
 
-func (t *texts) at(i int) []byte { return t.data[t.offsets[i]:t.offsets[i+1]] }
+func (t *texts) at(i int) []byte { return t.data[t.offsets[i] : t.offsets[i+1]-lengthBytes] }
+
+// split finds n strings in data, which has nothing else. It returns the memory
+// of the offsets, for which it takes that of buf.
+func (t *texts) split(buf []uint32, data []byte, n int) ([]uint32, error) {
+	buf = slices.Grow(buf[:0], n+1)[:n+1]
+	at := lengthBytes
+	for i := range n {
+		if at > len(data) {
+			return buf, errTexts
+		}
+		buf[i] = uint32(at)
+		at += int(binary.LittleEndian.Uint32(data[at-lengthBytes:])) + lengthBytes
+	}
+	if at != len(data)+lengthBytes {
+		return buf, errTexts
+	}
+	buf[n] = uint32(at)
+	t.data, t.offsets = data, buf
+	return buf, nil
+}
+
+var errTexts = errors.New("strings do not fill the page")
+
+// aheadBytes is how much is read at a time, if pages are not larger.
+const aheadBytes = 128 << 10
+
+// codecOf is the codec of a file's pages.
+func codecOf(c format.CompressionCodec) compress.Codec {
+	if c == format.Snappy {
+		return codecs["snappy"]
+	}
+	return codecs["zstd"]
+}
 
 // pageReader steps through the pages of a column chunk and holds one of them.
+// The page index, which open has checked, says where they are.
 type pageReader struct {
-	decoder
+	page
+	header     encode.Header // of the page, and its bytes
+	headerSize int
+
 	col   schemas.Col
-	pages parquet.Pages
-	src   parquet.Page // what the values alias
-	left  int64        // rows of the pages to come
+	meta  *format.ColumnMetaData
+	todo  []format.PageLocation
+	left  int64 // rows of the pages to come
+	codec compress.Codec
+	file  io.ReaderAt
+	end   int64 // of the chunk
+	words *dictionary
+	mem   *pageBuffers
 }
 
+// pageBuffers are the memory of a pageReader.
+type pageBuffers struct {
+	ahead              []byte // of the file
+	from               int64  // where ahead begins
+	raw, words         []byte
+	valid              []byte
+	i64, i64Words      []int64
+	f64, f64Words      []float64
+	idx                []int32
+	offsets, wordsFrom []uint32
+}
+
+var pageMemory = sync.Pool{New: func() any { return new(pageBuffers) }}
+
 // openPages begins to read a column of a row group.
-func openPages(g parquet.RowGroup, c schemas.Col) *pageReader {
-	return &pageReader{col: c, pages: g.ColumnChunks()[c].Pages(), left: g.NumRows()}
+func openPages(f *file, group int, c schemas.Col) *pageReader {
+	meta := &f.Metadata().RowGroups[group].Columns[c].MetaData
+	r := &pageReader{
+		col: c, meta: meta, left: meta.NumValues, file: f.r, codec: codecOf(meta.Codec),
+		todo: f.OffsetIndexes()[group*int(schemas.NumColumns)+int(c)].PageLocations,
+		mem:  pageMemory.Get().(*pageBuffers),
+	}
+	last := r.todo[len(r.todo)-1]
+	r.end = last.Offset + int64(last.CompressedPageSize)
+	r.mem.from, r.mem.ahead = 0, r.mem.ahead[:0]
+	return r
+}
+
+// close gives the memory back. What was read is of no more use.
+func (r *pageReader) close() {
+	if r.mem != nil {
+		pageMemory.Put(r.mem)
+	}
+	r.page, r.words, r.mem, r.todo = page{}, nil, nil, nil
 }
 
 // next reads the next page in place of the last one, io.EOF behind the end.
-func (r *pageReader) next() error {
-	r.release()
-	if r.left == 0 {
+func (r *pageReader) next() (err error) {
+	r.page = page{}
+	if len(r.todo) == 0 {
 		return io.EOF
 	}
-	src, err := r.pages.ReadPage()
-	if err == io.EOF {
-		return fmt.Errorf("%d rows are missing", r.left)
+	if r.words == nil && r.meta.DictionaryPageOffset > 0 {
+		if r.words, err = r.dictionary(); err != nil {
+			return fmt.Errorf("dictionary: %w", err)
+		}
 	}
+	at := r.todo[0]
+	r.todo = r.todo[1:]
+	rows := min(r.left, int64(pageLen(r.col)))
+	r.left -= rows
+	r.header, r.headerSize, err = r.read(at.Offset, int64(at.CompressedPageSize), &r.mem.raw)
 	if err != nil {
 		return err
 	}
-	r.src = src
-	if n, want := src.NumRows(), min(r.left, int64(pageLen(r.col))); n != want {
-		return fmt.Errorf("page of %d rows, want %d", n, want)
+	if r.header.Dict || int64(r.header.Values) != rows {
+		return fmt.Errorf("page of %d rows, want %d", r.header.Values, rows)
 	}
-	if r.left -= src.NumRows(); r.left == 0 {
-		if more, err := r.pages.ReadPage(); err != io.EOF {
-			parquet.Release(more)
-			return cmp.Or(err, errors.New("a page behind the last row"))
+	r.page.rows = int(rows)
+	return r.decode(r.mem.raw)
+}
+
+// read unpacks a page of so many bytes, header and all, into raw.
+func (r *pageReader) read(at, size int64, raw *[]byte) (h encode.Header, headerSize int, err error) {
+	packed, err := r.bytes(at, size)
+	if err != nil {
+		return h, 0, err
+	}
+	if h, headerSize, err = encode.ParseHeader(packed); err != nil {
+		return h, 0, err
+	}
+	if packed = packed[headerSize:]; len(packed) != h.Packed {
+		return h, 0, fmt.Errorf("page of %d bytes, want %d", len(packed), h.Packed)
+	}
+	if sum := crc32.ChecksumIEEE(packed); sum != h.CRC {
+		return h, 0, fmt.Errorf("checksum is %08x, want %08x", sum, h.CRC)
+	}
+	if *raw, err = r.codec.Decode(*raw, packed); err != nil {
+		return h, 0, err
+	}
+	if len(*raw) != h.Raw {
+		return h, 0, fmt.Errorf("%d bytes unpacked, want %d", len(*raw), h.Raw)
+	}
+	*raw = slices.Grow(*raw, bitpack.PaddingInt32) // bitpack reads beyond the end
+	return h, headerSize, nil
+}
+
+// bytes are those of the file from an offset on, until the next call.
+func (r *pageReader) bytes(at, size int64) ([]byte, error) {
+	m := r.mem
+	if at < m.from || at+size > m.from+int64(len(m.ahead)) {
+		n := int(max(size, min(aheadBytes, r.end-at)))
+		m.ahead, m.from = slices.Grow(m.ahead[:0], n)[:n], at
+		if got, err := r.file.ReadAt(m.ahead, at); got < n {
+			m.ahead = m.ahead[:0]
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
 		}
 	}
-	return r.decode(src, r.col)
+	return m.ahead[at-m.from:][:size], nil
 }
 
-func (r *pageReader) release() {
-	parquet.Release(r.src)
-	r.src, r.page = nil, page{}
+func (r *pageReader) dictionary() (*dictionary, error) {
+	m := r.mem
+	from := r.meta.DictionaryPageOffset
+	h, size, err := r.read(from, r.meta.DataPageOffset-from, &m.words)
+	if err != nil {
+		return nil, err
+	}
+	if !h.Dict || h.Encoding != format.Plain {
+		return nil, fmt.Errorf("encoding %v", h.Encoding)
+	}
+	d := &dictionary{n: h.Values, header: h, headerSize: size}
+	switch schemas.Columns[r.col].Kind {
+	case schemas.Double:
+		m.f64Words, err = doubles(m.f64Words, m.words, d.n)
+		d.f64 = m.f64Words
+	case schemas.String:
+		m.wordsFrom, err = d.str.split(m.wordsFrom, m.words, d.n)
+	default:
+		m.i64Words, err = integers(m.i64Words, m.words, d.n)
+		d.i64 = m.i64Words
+	}
+	return d, err
 }
 
-func (r *pageReader) close() (err error) {
-	defer guard(&err)
-	r.release()
-	return r.pages.Close()
+var errValues = errors.New("not as many values as rows")
+
+func integers(buf []int64, raw []byte, n int) ([]int64, error) {
+	if len(raw) != 8*n {
+		return buf, errValues
+	}
+	buf = slices.Grow(buf[:0], n)[:n]
+	copy(arrow.Int64Traits.CastToBytes(buf), raw)
+	return buf, nil
 }
 
-// eachPage calls fn for every page of a column of a row group.
-func eachPage(g parquet.RowGroup, c schemas.Col, fn func(*page) error) (err error) {
-	defer nameColumn(&err, c)
-	defer guard(&err)
-	r := openPages(g, c)
-	defer func() { err = cmp.Or(err, r.close()) }()
-	for {
-		if err := r.next(); err == io.EOF {
-			return nil
-		} else if err != nil {
+func doubles(buf []float64, raw []byte, n int) ([]float64, error) {
+	if len(raw) != 8*n {
+		return buf, errValues
+	}
+	buf = slices.Grow(buf[:0], n)[:n]
+	copy(arrow.Float64Traits.CastToBytes(buf), raw)
+	return buf, nil
+}
+
+// decode takes an unpacked page apart.
+func (r *pageReader) decode(raw []byte) (err error) {
+	p, m := &r.page, r.mem
+	if r.col != schemas.EventTime {
+		if len(raw) < lengthBytes {
+			return errLevels
+		}
+		n := binary.LittleEndian.Uint32(raw)
+		if raw = raw[lengthBytes:]; uint64(n) > uint64(len(raw)) {
+			return errLevels
+		}
+		if err := r.levels(raw[:n:n]); err != nil {
 			return err
 		}
-		if err := fn(&r.page); err != nil {
-			return err
-		}
+		raw = raw[n:]
 	}
+	if p.nulls != r.header.Nulls {
+		return fmt.Errorf("%d NULLs, the header has %d", p.nulls, r.header.Nulls)
+	}
+	n := p.values()
+	kind := schemas.Columns[r.col].Kind
+	switch {
+	case r.header.Encoding == format.RLEDictionary:
+		return r.indices(raw, n)
+	case r.header.Encoding != format.Plain:
+		return fmt.Errorf("encoding %v", r.header.Encoding)
+	case kind == schemas.Double:
+		m.f64, err = doubles(m.f64, raw, n)
+		p.f64 = m.f64
+	case kind == schemas.Bool:
+		if p.bits = raw; len(raw) != (n+7)/8 {
+			err = errValues
+		}
+	case kind == schemas.String:
+		m.offsets, err = p.str.split(m.offsets, raw, n)
+	default:
+		m.i64, err = integers(m.i64, raw, n)
+		p.i64 = m.i64
+	}
+	return err
 }
+
+var errLevels = errors.New("levels are damaged")
+
+// levels reads which rows are NULL.
+func (r *pageReader) levels(src []byte) error {
+	p := &r.page
+	run, size := binary.Uvarint(src)
+	if run == uint64(p.rows)<<1 && size == len(src)-1 && src[size] <= 1 {
+		p.nulls = p.rows * int(1-src[size])
+		return nil
+	}
+	n := (p.rows + 7) / 8
+	r.mem.valid = slices.Grow(r.mem.valid[:0], n)[:n]
+	p.valid = r.mem.valid
+	clear(p.valid)
+	some := 0
+	err := eachRun(src, 1, p.rows, func(at, n int, value int32, packed []byte) {
+		switch {
+		case packed != nil && at%8 == 0:
+			copy(p.valid[at/8:], packed)
+		case packed == nil && value == 0:
+		default:
+			for i := range n {
+				if packed == nil || bit(packed, int32(i)) {
+					p.valid[(at+i)/8] |= 1 << ((at + i) % 8)
+				}
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if rest := p.rows % 8; rest > 0 {
+		p.valid[n-1] &= 1<<rest - 1
+	}
+	for _, b := range p.valid {
+		some += bits.OnesCount8(b)
+	}
+	if p.nulls = p.rows - some; some == 0 || some == p.rows {
+		p.valid = nil
+	}
+	return nil
+}
+
+// indices reads n numbers in the dictionary.
+func (r *pageReader) indices(src []byte, n int) error {
+	p, m := &r.page, r.mem
+	if p.dict = r.words; p.dict == nil {
+		return errors.New("no dictionary")
+	}
+	if len(src) == 0 || src[0] > 32 {
+		return errIndex
+	}
+	width := int(src[0])
+	m.idx = slices.Grow(m.idx[:0], n+8)[:n+8]
+	err := eachRun(src[1:], width, n, func(at, count int, value int32, packed []byte) {
+		switch {
+		case packed != nil:
+			bitpack.Unpack(m.idx[at:at+(count+7)/8*8], packed[:cap(packed)], uint(width))
+		case count == n:
+			p.same = true
+			m.idx[0] = value
+		default:
+			run := m.idx[at : at+count]
+			for i := range run {
+				run[i] = value
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if p.idx = m.idx[:n]; p.same {
+		p.idx = m.idx[:1]
+	}
+	most := uint32(0)
+	for _, k := range p.idx {
+		most = max(most, uint32(k))
+	}
+	if n > 0 && int64(most) >= int64(p.dict.n) {
+		return errIndex
+	}
+	return nil
+}
+
+var errIndex = errors.New("index beyond the dictionary")
+
+// eachRun calls fn for the runs of n numbers in Parquet's hybrid of repeats and
+// packed bits: count of them from number at on are value, or in packed, with a
+// bit or more of padding behind.
+func eachRun(src []byte, width, n int, fn func(at, count int, value int32, packed []byte)) error {
+	at := 0
+	for len(src) > 0 {
+		head, size := binary.Uvarint(src)
+		left := uint64(n - at)
+		if size <= 0 || head>>1 == 0 || left == 0 {
+			return errRuns
+		}
+		src = src[size:]
+		count := head >> 1
+		if head&1 == 0 {
+			bytes := (width + 7) / 8
+			if count > left || len(src) < bytes {
+				return errRuns
+			}
+			var word [4]byte
+			copy(word[:], src[:bytes])
+			fn(at, int(count), int32(binary.LittleEndian.Uint32(word[:])), nil)
+			src = src[bytes:]
+		} else {
+			if width == 0 || count > (left+7)/8 || count*uint64(width) > uint64(len(src)) {
+				return errRuns
+			}
+			bytes := int(count) * width
+			count = min(8*count, left)
+			fn(at, int(count), 0, src[:bytes])
+			src = src[bytes:]
+		}
+		at += int(count)
+	}
+	if at != n {
+		return errRuns
+	}
+	return nil
+}
+
+var errRuns = errors.New("runs do not make as many numbers as there are rows")
 
 func nameColumn(err *error, c schemas.Col) {
 	if *err != nil {
 		*err = fmt.Errorf("%v: %w", c, *err)
 	}
-}
-
-// decoder turns the pages of one column chunk into plain slices.
-type decoder struct {
-	page
-	dict parquet.Dictionary // what the following come from
-
-	words   *texts
-	dictI64 []int64
-	dictF64 []float64
-	pickI64 []int64 // page.i64 of a page with a dictionary
-	pickF64 []float64
-}
-
-func (d *decoder) decode(src parquet.Page, c schemas.Col) error {
-	d.page = page{rows: int(src.NumRows())}
-	if c != schemas.EventTime {
-		d.valid = src.DefinitionLevels()
-		if len(d.valid) != d.rows {
-			return errors.New("levels are missing")
-		}
-		for _, level := range d.valid {
-			if level > 1 {
-				return fmt.Errorf("level %d", level)
-			}
-			d.nulls += int(1 - level)
-		}
-	}
-	var (
-		kind   = schemas.Columns[c].Kind
-		values = src.Data()
-		have   int
-	)
-	if from := src.Dictionary(); from != nil {
-		if from != d.dict {
-			d.dict = from
-			words := from.Page().Data()
-			switch kind {
-			case schemas.Double:
-				d.dictF64 = words.Double()
-			case schemas.String:
-				d.words = new(texts)
-				d.words.data, d.words.offsets = words.ByteArray()
-			default:
-				d.dictI64 = words.Int64()
-			}
-		}
-		index := values.Int32()
-		have = len(index)
-		switch kind {
-		case schemas.Double:
-			d.pickF64 = pick(d.pickF64, d.dictF64, index)
-			d.f64 = d.pickF64
-		case schemas.String:
-			d.idx, d.page.dict = index, d.words
-			for _, i := range index {
-				if i < 0 || int(i) >= d.words.len() {
-					return errors.New("index beyond the dictionary")
-				}
-			}
-		default:
-			d.pickI64 = pick(d.pickI64, d.dictI64, index)
-			d.i64 = d.pickI64
-		}
-	} else {
-		switch kind {
-		case schemas.Double:
-			d.f64 = values.Double()
-			have = len(d.f64)
-		case schemas.String:
-			d.str.data, d.str.offsets = values.ByteArray()
-			have = d.str.len()
-		case schemas.Bool:
-			d.bits = values.Boolean()
-			have = min(8*len(d.bits), d.rows-d.nulls)
-		default:
-			d.i64 = values.Int64()
-			have = len(d.i64)
-		}
-	}
-	if have != d.rows-d.nulls {
-		return fmt.Errorf("%d values for %d rows", have, d.rows-d.nulls)
-	}
-	return nil
-}
-
-// pick is the values of dict that index names, in the memory of buf.
-func pick[T any](buf, dict []T, index []int32) []T {
-	buf = slices.Grow(buf[:0], len(index))[:len(index)]
-	for i, k := range index {
-		buf[i] = dict[k]
-	}
-	return buf
 }

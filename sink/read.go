@@ -1,8 +1,6 @@
 package sink
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +8,8 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
 	"github.com/apache/arrow/go/v17/arrow/memory"
-	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
@@ -51,7 +49,7 @@ func Read(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources, col
 // one dictionary of each of its columns, whatever the size of the file. It
 // belongs to one goroutine.
 type RowReader struct {
-	file *parquet.File
+	file *file
 	mem  memory.Allocator
 	want []schemas.Col // in table order, without those of source
 	next int           // row group
@@ -74,7 +72,7 @@ func OpenRows(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources,
 		}
 	}()
 	defer guard(&err)
-	f, err := open(r, size, parquet.SkipBloomFilters(true))
+	f, err := open(r, size)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +97,7 @@ func (r *RowReader) Next() (b *schemas.Batch, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = r.end(err) // err is what counts
+			r.end(err)
 		}
 	}()
 	if r.left == 0 && r.next == len(r.file.RowGroups()) {
@@ -113,51 +111,47 @@ func (r *RowReader) Next() (b *schemas.Batch, err error) {
 
 // Close ends the reading. It releases no batch.
 func (r *RowReader) Close() error {
-	return r.end(errors.New("read: the reader is closed"))
-}
-
-func (r *RowReader) end(err error) error {
-	r.err = err
-	return r.closeGroup()
-}
-
-func (r *RowReader) openGroup() error {
-	r.next++
-	if err := r.closeGroup(); err != nil {
-		return err
-	}
-	g := r.file.RowGroups()[r.next-1]
-	r.left = int(g.NumRows())
-	r.source.file.pages = openPages(g, schemas.SourceFile)
-	r.source.id.pages = openPages(g, schemas.SourceID)
-	chunks := g.ColumnChunks()
-	for _, c := range r.want {
-		// Verify has seen that the count of NULLs is true.
-		if chunks[c].(*parquet.FileColumnChunk).NullCount() < g.NumRows() {
-			r.columns = append(r.columns, &columnReader{pages: openPages(g, c), b: newBuilder(r.mem, c)})
-		}
-	}
+	r.end(errors.New("read: the reader is closed"))
 	return nil
 }
 
-func (r *RowReader) closeGroup() error {
-	err := r.source.close()
+func (r *RowReader) end(err error) {
+	r.err = err
+	r.closeGroup()
+}
+
+func (r *RowReader) openGroup() {
+	r.closeGroup()
+	i := r.next
+	r.next++
+	g := &r.file.Metadata().RowGroups[i]
+	r.left = int(g.NumRows)
+	r.source.file.pages = openPages(r.file, i, schemas.SourceFile)
+	r.source.id.pages = openPages(r.file, i, schemas.SourceID)
+	for _, c := range r.want {
+		// Verify has seen that the count of NULLs is true.
+		if g.Columns[c].MetaData.Statistics.NullCount < g.NumRows {
+			r.columns = append(r.columns, &columnReader{pages: openPages(r.file, i, c), b: newBuilder(r.mem, c)})
+		}
+	}
+}
+
+func (r *RowReader) closeGroup() {
+	r.source.file.close()
+	r.source.id.close()
 	for _, c := range r.columns {
 		c.b.release()
-		err = errors.Join(err, c.pages.close())
+		c.pages.close()
 	}
 	clear(r.columns)
 	r.columns = r.columns[:0]
-	return err
 }
 
 // batch makes a batch of the next rows.
 func (r *RowReader) batch() (_ *schemas.Batch, err error) {
 	defer guard(&err)
 	if r.left == 0 {
-		if err := r.openGroup(); err != nil {
-			return nil, err
-		}
+		r.openGroup()
 	}
 	n := min(r.left, batchRows)
 	var (
@@ -180,8 +174,7 @@ func (r *RowReader) batch() (_ *schemas.Batch, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if a.NullN() == n {
-			a.Release()
+		if a == nil {
 			continue
 		}
 		fields = append(fields, arrow.Field{Name: c.pages.col.String(), Type: c.b.typ, Nullable: true})
@@ -199,10 +192,11 @@ type columnReader struct {
 	value int // of the page: the next that is not NULL
 }
 
-// take makes an array of the next n rows.
+// take makes an array of the next n rows, nil if all are NULL.
 func (c *columnReader) take(n int) (_ arrow.Array, err error) {
 	defer nameColumn(&err, c.pages.col)
 	defer guard(&err)
+	c.b.begin(n)
 	for n > 0 {
 		p := &c.pages.page
 		if c.row == p.rows {
@@ -225,10 +219,6 @@ type sourceReader struct {
 	sources  *Sources
 	file, id labelReader
 	known    map[[2]int32]int32 // what pairs of labels are in sources
-}
-
-func (s *sourceReader) close() error {
-	return errors.Join(s.file.close(), s.id.close())
 }
 
 func (s *sourceReader) take(n int) (arrow.Array, error) {
@@ -286,13 +276,11 @@ func (l *labelReader) take(n int) (_ []int32, err error) {
 	return l.idx[l.row-n : l.row], nil
 }
 
-func (l *labelReader) close() error {
-	if l.pages == nil {
-		return nil
+func (l *labelReader) close() {
+	if l.pages != nil {
+		l.pages.close()
 	}
-	pages := l.pages
 	l.pages, l.row, l.idx = nil, 0, l.idx[:0]
-	return pages.close()
 }
 
 // SourceIDs lists the source ids of a file, sorted. It reads that column alone,
@@ -304,28 +292,30 @@ func SourceIDs(r io.ReaderAt, size int64) (_ []string, err error) {
 		}
 	}()
 	defer guard(&err)
-	f, err := open(r, size, parquet.SkipBloomFilters(true))
+	f, err := open(r, size)
 	if err != nil {
 		return nil, err
 	}
 	var ids labelReader
-	for i, g := range f.RowGroups() {
+	for i := range f.Metadata().RowGroups {
+		g := &f.Metadata().RowGroups[i]
 		dict := 0 // pages with a dictionary
-		for _, s := range f.Metadata().RowGroups[i].Columns[schemas.SourceID].MetaData.EncodingStats {
+		for _, s := range g.Columns[schemas.SourceID].MetaData.EncodingStats {
 			if s.PageType == format.DataPage && s.Encoding == format.RLEDictionary {
 				dict += int(s.Count)
 			}
 		}
-		left := int(g.NumRows())
+		left := int(g.NumRows)
 		if dict*pageRows >= left {
 			left = min(left, pageRows) // the dictionary comes with the first page
 		}
-		ids.pages = openPages(g, schemas.SourceID)
+		ids.pages = openPages(f, i, schemas.SourceID)
 		for err == nil && left > 0 {
 			_, err = ids.take(min(left, pageRows))
 			left -= pageRows
 		}
-		if err = cmp.Or(err, ids.close()); err != nil {
+		ids.close()
+		if err != nil {
 			return nil, fmt.Errorf("row group %d: %w", i, err)
 		}
 	}
@@ -335,108 +325,240 @@ func SourceIDs(r io.ReaderAt, size int64) (_ []string, err error) {
 
 // builder makes the arrays of one column out of pages.
 type builder struct {
-	mem  memory.Allocator
-	typ  arrow.DataType
-	vals array.Builder
+	mem memory.Allocator
+	typ arrow.DataType
+
+	// The array so far.
+	size, rows, nulls int            // size is the rows that it will have
+	valid             *memory.Buffer // nil if none is NULL
+	values            *memory.Buffer // or the offsets of strings
+	data              *memory.Buffer // strings
 
 	// Strings with a dictionary: the batches share the file's. Those behind
 	// the page at which the file gave it up have one of their own.
-	dict  *texts
+	dict  *dictionary
 	words arrow.Array // dict
 	own   *array.StringBuilder
 	seen  map[string]int32 // what own holds
 }
 
 func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
-	vals := c.ArrowType()
-	if _, ok := vals.(*arrow.DictionaryType); ok {
-		vals = arrow.PrimitiveTypes.Int32
-	}
-	return &builder{mem: mem, typ: c.ArrowType(), vals: array.NewBuilder(mem, vals)}
+	return &builder{mem: mem, typ: c.ArrowType()}
 }
 
 func (b *builder) release() {
-	b.vals.Release()
+	b.drop()
 	b.unshare()
 	if b.own != nil {
 		b.own.Release()
 	}
 }
 
+// drop gives the array so far up.
+func (b *builder) drop() {
+	for _, buf := range []**memory.Buffer{&b.valid, &b.values, &b.data} {
+		if *buf != nil {
+			(*buf).Release()
+			*buf = nil
+		}
+	}
+}
+
+// begin prepares for an array of n rows.
+func (b *builder) begin(n int) { b.size, b.rows, b.nulls = n, 0, 0 }
+
+func (b *builder) buffer(size int) *memory.Buffer {
+	buf := memory.NewResizableBuffer(b.mem)
+	buf.Resize(size)
+	return buf
+}
+
 // append adds the rows [from, to) of p, whose first value is number k, and
 // returns the number of the value behind.
 func (b *builder) append(p *page, from, to, k int) int {
-	end := k + to - from
-	if p.valid != nil {
-		end = k + bytes.Count(p.valid[from:to], []byte{1})
+	n := to - from
+	end := k
+	switch {
+	case p.valid != nil:
+		end += bitutil.CountSetBits(p.valid, from, n)
+	case p.nulls == 0:
+		end += n
 	}
-	b.vals.Reserve(to - from)
-	switch v := b.vals.(type) {
-	case *array.Float64Builder:
-		appendValues(v, p, from, to, p.f64[k:end])
-	case *array.Int64Builder:
-		appendValues(v, p, from, to, p.i64[k:end])
-	case *array.TimestampBuilder:
-		times := arrow.TimestampTraits.CastFromBytes(arrow.Int64Traits.CastToBytes(p.i64[k:end]))
-		appendValues(v, p, from, to, times)
-	case *array.BooleanBuilder:
-		appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(p.bool(k)) })
-	case *array.StringBuilder:
-		v.ReserveData(p.str.size(k, end))
-		appendRows(v, p, from, to, k, func(k int) { v.BinaryBuilder.Append(p.str.at(k)) })
-	case *array.Int32Builder:
-		if p.dict != nil {
-			b.share(p.dict)
-			appendValues(v, p, from, to, p.idx[k:end])
-		} else {
-			b.unshare()
-			appendRows(v, p, from, to, k, func(k int) { v.UnsafeAppend(b.index(p.str.at(k))) })
-		}
+	b.appendValid(p, from, n, n-(end-k))
+	if b.values == nil && end > k {
+		b.values = b.makeValues()
 	}
+	if b.values != nil {
+		b.appendValues(p, from, n, k, end)
+	}
+	b.rows += n
 	return end
 }
 
-// valuesBuilder is a builder with room for what is appended.
-type valuesBuilder[T any] interface {
-	array.Builder
-	AppendValues(values []T, valid []bool)
-	UnsafeAppend(T)
-}
-
-// appendValues adds the rows [from, to) of p, of which values are not NULL.
-func appendValues[T any](b valuesBuilder[T], p *page, from, to int, values []T) {
-	if len(values) == to-from {
-		b.AppendValues(values, nil)
+// appendValid tells of n more rows which are NULL.
+func (b *builder) appendValid(p *page, from, n, nulls int) {
+	if b.nulls += nulls; b.nulls == 0 {
 		return
 	}
-	appendRows(b, p, from, to, 0, func(k int) { b.UnsafeAppend(values[k]) })
+	if b.valid == nil {
+		b.valid = b.buffer((b.size + 7) / 8)
+		clear(b.valid.Bytes())
+		bitutil.SetBitsTo(b.valid.Bytes(), 0, int64(b.rows), true)
+	}
+	switch nulls {
+	case 0:
+		bitutil.SetBitsTo(b.valid.Bytes(), int64(b.rows), int64(n), true)
+	case n:
+	default:
+		bitutil.CopyBitmap(p.valid, from, n, b.valid.Bytes(), b.rows)
+	}
 }
 
-// appendRows adds the rows [from, to) of p; value adds that with number k,
-// which counts up from the k given.
-func appendRows(b array.Builder, p *page, from, to, k int, value func(k int)) {
-	for i := from; i < to; i++ {
-		if p.null(i) {
-			b.AppendNull()
-			continue
+// makeValues is room for all values. The rows so far are NULL.
+func (b *builder) makeValues() *memory.Buffer {
+	width := arrow.Int64SizeBytes
+	switch b.typ.ID() {
+	case arrow.BOOL:
+		buf := b.buffer((b.size + 7) / 8)
+		clear(buf.Bytes())
+		return buf
+	case arrow.STRING:
+		b.data = b.buffer(0)
+		buf := b.buffer(arrow.Int32Traits.BytesRequired(b.size + 1))
+		clear(buf.Bytes()[:arrow.Int32Traits.BytesRequired(b.rows)])
+		return buf
+	case arrow.DICTIONARY:
+		width = arrow.Int32SizeBytes
+	}
+	buf := b.buffer(width * b.size)
+	clear(buf.Bytes()[:width*b.rows])
+	return buf
+}
+
+// appendValues adds the values [k, end), which stand in the n rows from from on.
+func (b *builder) appendValues(p *page, from, n, k, end int) {
+	switch b.typ.ID() {
+	case arrow.FLOAT64:
+		dst := arrow.Float64Traits.CastFromBytes(b.values.Bytes())[b.rows:][:n]
+		if p.dict == nil {
+			copy(dst, p.f64[k:end])
+		} else {
+			lookUp(dst, p.dict.f64, p, k, end)
 		}
-		value(k)
-		k++
+		spread(dst, p, from, end-k)
+	case arrow.INT64, arrow.TIMESTAMP:
+		dst := arrow.Int64Traits.CastFromBytes(b.values.Bytes())[b.rows:][:n]
+		if p.dict == nil {
+			copy(dst, p.i64[k:end])
+		} else {
+			lookUp(dst, p.dict.i64, p, k, end)
+		}
+		spread(dst, p, from, end-k)
+	case arrow.BOOL:
+		if end-k == n {
+			bitutil.CopyBitmap(p.bits, k, n, b.values.Bytes(), b.rows)
+			return
+		}
+		for i := range n {
+			if !p.null(from + i) {
+				bitutil.SetBitTo(b.values.Bytes(), b.rows+i, bit(p.bits, int32(k)))
+				k++
+			}
+		}
+	case arrow.STRING:
+		b.appendTexts(p, from, n, k, end)
+	case arrow.DICTIONARY:
+		dst := arrow.Int32Traits.CastFromBytes(b.values.Bytes())[b.rows:][:n]
+		switch {
+		case end == k:
+		case p.dict == nil:
+			b.unshare()
+			for i := range end - k {
+				dst[i] = b.index(p.str.at(k + i))
+			}
+		default:
+			b.share(p.dict)
+			if p.same {
+				for i := range end - k {
+					dst[i] = p.idx[0]
+				}
+			} else {
+				copy(dst, p.idx[k:end])
+			}
+		}
+		spread(dst, p, from, end-k)
+	}
+}
+
+// lookUp is the values [k, end) of a page with a dictionary of words.
+func lookUp[T any](dst, words []T, p *page, k, end int) {
+	if p.same {
+		for i := range dst[:end-k] {
+			dst[i] = words[p.idx[0]]
+		}
+		return
+	}
+	for i, n := range p.idx[k:end] {
+		dst[i] = words[n]
+	}
+}
+
+// spread moves the values at the beginning of dst to their rows, which begin at
+// from.
+func spread[T any](dst []T, p *page, from, values int) {
+	var zero T
+	for i := len(dst) - 1; values <= i; i-- {
+		if p.null(from + i) {
+			dst[i] = zero
+		} else {
+			values--
+			dst[i] = dst[values]
+		}
+	}
+}
+
+func (b *builder) appendTexts(p *page, from, n, k, end int) {
+	at := b.data.Len()
+	size := 0
+	if p.dict == nil {
+		size = p.str.size(k, end)
+	} else {
+		for i := k; i < end; i++ {
+			size += p.dict.str.size(int(p.number(i)), int(p.number(i))+1)
+		}
+	}
+	if at == 0 { // as much as all rows are likely to take
+		b.data.Reserve(size + size/16 + size*(b.size-n-b.rows)/n)
+	}
+	b.data.Resize(at + size)
+	data := b.data.Bytes()
+	offsets := arrow.Int32Traits.CastFromBytes(b.values.Bytes())[b.rows:][:n+1]
+	offsets[0] = int32(at)
+	for i := range n {
+		if k < end && !p.null(from+i) {
+			if p.dict == nil {
+				at += copy(data[at:], p.str.at(k))
+			} else {
+				at += copy(data[at:], p.dict.str.at(int(p.number(k))))
+			}
+			k++
+		}
+		offsets[i+1] = int32(at)
 	}
 }
 
 // share makes an array of the file's dictionary.
-func (b *builder) share(dict *texts) {
+func (b *builder) share(dict *dictionary) {
 	if b.dict == dict {
 		return
 	}
 	b.unshare()
 	s := array.NewStringBuilder(b.mem)
 	defer s.Release()
-	s.Reserve(dict.len())
-	s.ReserveData(dict.size(0, dict.len()))
-	for i := range dict.len() {
-		s.BinaryBuilder.Append(dict.at(i))
+	s.Reserve(dict.n)
+	s.ReserveData(dict.str.size(0, dict.n))
+	for i := range dict.n {
+		s.BinaryBuilder.Append(dict.str.at(i))
 	}
 	b.dict, b.words = dict, s.NewArray()
 }
@@ -464,20 +586,30 @@ func (b *builder) index(s []byte) int32 {
 	return i
 }
 
-// array is what was appended since the last call.
+// array is what was appended since begin, nil if all of it is NULL.
 func (b *builder) array() arrow.Array {
-	a := b.vals.NewArray()
-	if _, ok := a.(*array.Int32); !ok || a.NullN() == a.Len() {
-		return a
+	defer b.drop()
+	if b.nulls == b.rows {
+		return nil
 	}
-	defer a.Release()
-	if b.own == nil || b.own.Len() == 0 {
-		return array.NewDictionaryArray(b.typ, a, b.words)
+	buffers := []*memory.Buffer{b.valid, b.values}
+	switch b.typ.ID() {
+	case arrow.STRING:
+		buffers = append(buffers, b.data)
+	case arrow.DICTIONARY:
+		words := b.words
+		if b.own != nil && b.own.Len() > 0 {
+			words = b.own.NewArray()
+			defer words.Release()
+			clear(b.seen)
+		}
+		data := array.NewDataWithDictionary(b.typ, b.rows, buffers, b.nulls, 0, words.Data().(*array.Data))
+		defer data.Release()
+		return array.NewDictionaryData(data)
 	}
-	words := b.own.NewArray()
-	defer words.Release()
-	clear(b.seen)
-	return array.NewDictionaryArray(b.typ, a, words)
+	data := array.NewData(b.typ, b.rows, buffers, nil, b.nulls, 0)
+	defer data.Release()
+	return array.MakeFromData(data)
 }
 
 // labels are the strings of a column without NULLs, as numbers.
@@ -485,7 +617,7 @@ type labels struct {
 	names []string
 	idx   []int32 // for each row
 	seen  map[string]int32
-	dict  *texts
+	dict  *dictionary
 	words []int32 // the numbers of dict
 }
 
@@ -502,13 +634,13 @@ func (l *labels) add(p *page) error {
 		return nil
 	}
 	if p.dict != l.dict {
-		l.dict, l.words = p.dict, make([]int32, p.dict.len())
+		l.dict, l.words = p.dict, make([]int32, p.dict.n)
 		for i := range l.words {
-			l.words[i] = l.number(p.dict.at(i))
+			l.words[i] = l.number(p.dict.str.at(i))
 		}
 	}
-	for _, i := range p.idx {
-		l.idx = append(l.idx, l.words[i])
+	for i := range p.rows {
+		l.idx = append(l.idx, l.words[p.number(i)])
 	}
 	return nil
 }

@@ -235,7 +235,7 @@ func TestReadFails(t *testing.T) {
 		}
 		for reads = 0; ; reads += step {
 			r := &badReader{bytes.NewReader(data), reads, fail}
-			_, err := Verify(r, int64(len(data)), testUnit)
+			_, err := Verify(r, int64(len(data)), testUnit, VerifyOptions{})
 			if failed := r.n < 0; failed != (err != nil) {
 				t.Errorf("%s of read %d: Verify: %v", name, reads, err)
 			} else if !failed {
@@ -275,7 +275,7 @@ func TestReadFails(t *testing.T) {
 			assertClosed(t, rows)
 			rows.Close()
 		}
-		if reads < 20 {
+		if reads < 15 {
 			t.Errorf("%s: only %d reads", name, reads)
 		}
 		mem.AssertSize(t, 0)

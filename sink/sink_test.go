@@ -71,7 +71,7 @@ func (in *input) write(t testing.TB, opt WriteOptions) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), testUnit)
+	got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), testUnit, VerifyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func (in *input) write(t testing.TB, opt WriteOptions) []byte {
 }
 
 func verify(data []byte) (Facts, error) {
-	return Verify(bytes.NewReader(data), int64(len(data)), testUnit)
+	return Verify(bytes.NewReader(data), int64(len(data)), testUnit, VerifyOptions{})
 }
 
 // compareRead reads columns of a file back, all if none are given, and compares

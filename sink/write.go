@@ -64,7 +64,7 @@ func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, opt WriteOption
 	}
 	return &Writer{
 		unit: unit, sources: sources,
-		file: fileLayout.NewFile(w, codec),
+		file: fileLayout().NewFile(w, codec),
 		jobs: max(opt.Jobs, 1), group: 1,
 	}, nil
 }
@@ -114,11 +114,16 @@ func (w *Writer) Close() (facts Facts, err error) {
 	if w.facts.Rows == 0 {
 		return facts, errors.New("no rows")
 	}
-	return w.facts, w.file.Close([]format.KeyValue{
-		{Key: keyPartition, Value: w.unit.Path()},
-		{Key: keyRows, Value: strconv.FormatInt(w.facts.Rows, 10)},
+	return w.facts, w.file.Close(fileKeys(w.unit, w.facts.Rows))
+}
+
+// fileKeys is what the footer of a file says of it by name.
+func fileKeys(unit schemas.Unit, rows int64) []format.KeyValue {
+	return []format.KeyValue{
+		{Key: keyPartition, Value: unit.Path()},
+		{Key: keyRows, Value: strconv.FormatInt(rows, 10)},
 		{Key: keyVersion, Value: strconv.Itoa(schemas.Version)},
-	})
+	}
 }
 
 func (w *Writer) fail(err error) error {

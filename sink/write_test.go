@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
@@ -62,6 +63,11 @@ func motley(n, per int) *input {
 		set(schemas.UserID, 7, fmt.Sprint("user-", rng.IntN(3000)))
 		set(schemas.RequestID, 1, fmt.Sprintf("%016x", rng.Uint64()))
 		set(schemas.TransportID, 5, fmt.Sprintf("%016x", rng.Uint64()))
+		if extra := fmt.Sprintf(`{"n":%d}`, rng.IntN(9)); i > n/2 {
+			set(schemas.ExtraJSON, 1, extra+strings.Repeat("long", i%40)+fmt.Sprint(i)) // given up
+		} else if i > n/9 {
+			set(schemas.ExtraJSON, 3, extra)
+		}
 		set(schemas.QualityFlags, 11, "total_derived")
 		if i > n*4/7 { // NULLs before the first value
 			set(schemas.ErrorCode, 2, "rate_limit")
@@ -98,7 +104,7 @@ func motley(n, per int) *input {
 func (in *input) parquetGo(t *testing.T) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	pw := parquet.NewGenericWriter[any](&buf, tableSchema,
+	pw := parquet.NewGenericWriter[any](&buf, tableSchema(),
 		parquet.Compression(&zstdCodec),
 		parquet.DataPageVersion(1),
 		parquet.DictionaryMaxBytes(dictBytes),

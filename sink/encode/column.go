@@ -13,20 +13,22 @@ import (
 	"github.com/parquet-go/parquet-go/bloom/xxhash"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/rle"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
 // indexBytes is the most bytes of a text in the page index.
 const indexBytes = 16
 
+// lengthBytes stand before each text.
+const lengthBytes = 4
+
 // Buffers are the memory for the work on one page. They belong to one
 // goroutine at a time; the zero value is ready.
 type Buffers struct {
-	index                     []int32
-	levels, body, raw, packed []byte
-	header                    bytes.Buffer
-	protocol                  thrift.CompactProtocol
+	index                             []int32
+	header, levels, body, raw, packed []byte
+	even                              evenPacker
+	other                             []byte
 }
 
 // Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
@@ -57,6 +59,16 @@ type Column struct {
 	full   bool // the dictionary was given up
 	hashes []uint64
 	blocks bloom.SplitBlockFilter
+	// evenPages is how many pages there were that evenPacker could pack, wins
+	// is whether it did better when that was tried last.
+	evenPages int
+	wins      bool
+
+	// Of a column that was written before: bytes of its pages of rows, and
+	// its dictionary.
+	there    int64
+	dict     Header
+	dictSize int // bytes of the header
 }
 
 func newColumn(leaf parquet.Field, spec Spec) *Column {
@@ -74,8 +86,11 @@ func newColumn(leaf parquet.Field, spec Spec) *Column {
 	return c
 }
 
-// Dict reports whether pages still refer to the dictionary.
-func (c *Column) Dict() bool { return c.spec.Dict > 0 && !c.full }
+// Dict reports whether texts come by Indices, and not by Texts.
+func (c *Column) Dict() bool { return c.coding() && !c.spec.Texts }
+
+// coding reports whether pages still refer to the dictionary.
+func (c *Column) coding() bool { return c.spec.Dict > 0 && !c.full }
 
 // Nulls adds a page of NULLs.
 func (c *Column) Nulls(b *Buffers, rows int) error {
@@ -91,13 +106,15 @@ func (c *Column) Nulls(b *Buffers, rows int) error {
 }
 
 func (c *Column) null(b *Buffers, rows int) error {
-	b.body = b.body[:0]
-	enc := format.Plain
-	if c.spec.Dict > 0 && !c.full {
-		enc = format.RLEDictionary
-		b.body = append(b.body, 0)
+	p := page{rows: rows, nulls: rows}
+	if err := c.open(b, p); err != nil {
+		return err
 	}
-	return c.add(b, page{rows: rows, nulls: rows, enc: enc})
+	if c.coding() {
+		p.enc = format.RLEDictionary
+		b.raw = append(b.raw, 0)
+	}
+	return c.add(b, p)
 }
 
 // Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given by
@@ -111,23 +128,46 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	}
 	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(values)
-	p.lo, p.hi = c.bounds(values)
-	b.body = b.body[:0]
+	same := allSame(values)
+	if same {
+		p.lo = c.value(int64(values[0]))
+		p.hi = p.lo
+	} else {
+		p.lo, p.hi = c.bounds(values)
+	}
+	if err := c.open(b, p); err != nil {
+		return err
+	}
 	switch {
 	case c.kind == parquet.Boolean:
-		b.body = appendBits(b.body, values)
-	case c.Dict():
+		b.raw = appendBits(b.raw, values)
+	case c.coding():
+		few := values
+		if same {
+			few = values[:1]
+		}
 		var or int32
-		b.index, or = c.words.index(b.index[:0], values, c.kind == parquet.Double)
-		if err := b.indices(b.index, or); err != nil {
+		b.index, or = c.words.index(b.index[:0], few, c.kind == parquet.Double)
+		if same {
+			b.repeat(b.index[0], len(values))
+		} else if err := b.indices(b.index, or); err != nil {
 			return err
 		}
 		p.enc = format.RLEDictionary
 		c.full = c.words.size() > c.spec.Dict
 	default:
-		b.body = appendWords(b.body, values)
+		b.raw = appendWords(b.raw, values)
 	}
 	return c.add(b, p)
+}
+
+func allSame[T uint64 | int32](values []T) bool {
+	for _, v := range values {
+		if v != values[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // Index is the number of text in the dictionary, which it joins. It is valid
@@ -144,44 +184,105 @@ func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
 	}
 	p := page{rows: len(levels), levels: levels, enc: format.RLEDictionary}
 	p.nulls = p.rows - len(index)
-	lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
-	p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
-	if err := b.indices(index, or); err != nil {
+	if err := c.open(b, p); err != nil {
 		return err
+	}
+	if allSame(index) {
+		p.lo = parquet.ByteArrayValue([]byte(c.texts.texts[index[0]]))
+		p.hi = p.lo
+		b.repeat(index[0], len(index))
+	} else {
+		lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
+		p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
+		if err := b.indices(index, or); err != nil {
+			return err
+		}
 	}
 	c.full = c.texts.bytes > c.spec.Dict
 	return c.add(b, p)
 }
 
-// Texts adds a page of texts without a dictionary.
+// Texts adds a page of texts.
 func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	if len(texts) == 0 {
 		return c.Nulls(b, len(levels))
+	}
+	if c.coding() {
+		b.index = b.index[:0]
+		for _, s := range texts {
+			b.index = append(b.index, c.Index(s))
+		}
+		return c.Indices(b, levels, b.index)
 	}
 	if err := c.begin(b); err != nil {
 		return err
 	}
 	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(texts)
+	if err := c.open(b, p); err != nil {
+		return err
+	}
 	lo, hi := texts[0], texts[0]
-	b.body = b.body[:0]
+	from, to := Lead(lo), Lead(hi)
+	length, differ := len(lo), 0
 	for _, s := range texts {
-		if bytes.Compare(s, lo) < 0 {
-			lo = s
-		} else if bytes.Compare(s, hi) > 0 {
-			hi = s
+		differ |= length ^ len(s)
+		if x := Lead(s); x <= from && bytes.Compare(s, lo) < 0 {
+			lo, from = s, x
+		} else if x >= to && bytes.Compare(s, hi) > 0 {
+			hi, to = s, x
 		}
-		b.body = binary.LittleEndian.AppendUint32(b.body, uint32(len(s)))
-		b.body = append(b.body, s...)
+		b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(s)))
+		b.raw = append(b.raw, s...)
 	}
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
+	if differ == 0 {
+		p.even = even{
+			levels: len(b.raw) - len(texts)*(lengthBytes+length),
+			count:  len(texts), length: length, prefix: commonPrefix(lo, hi),
+		}
+	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
-			c.hashes = append(c.hashes, xxhash.Sum64(s))
+			c.hashes = append(c.hashes, Hash(s))
 		}
 	}
 	return c.add(b, p)
 }
+
+// Lead is the beginning of a text as a number of the same order.
+func Lead(text []byte) uint64 {
+	if len(text) >= 8 {
+		return binary.BigEndian.Uint64(text)
+	}
+	var b [8]byte
+	copy(b[:], text)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+func commonPrefix(a, b []byte) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// Page tells of the next page of rows of a file that is followed. size is the
+// bytes of its header, lo and hi are the bounds of its values, if it has any.
+func (c *Column) Page(h *Header, size int, lo, hi parquet.Value) {
+	c.record(h, size, lo, hi)
+	c.there = c.size
+}
+
+// Dictionary tells of the dictionary of a file that is followed.
+func (c *Column) Dictionary(h *Header, size int) { c.dict, c.dictSize = *h, size }
+
+// Hash is what the bloom filter holds of a text.
+func Hash(text []byte) uint64 { return xxhash.Sum64(text) }
+
+// Hashes takes texts of a file that is followed into the bloom filter.
+func (c *Column) Hashes(hashes []uint64) { c.hashes = append(c.hashes, hashes...) }
 
 // begin encodes the pages that waited for the first value.
 func (c *Column) begin(b *Buffers) error {
@@ -198,21 +299,22 @@ func (c *Column) begin(b *Buffers) error {
 	return nil
 }
 
-// order maps the bits of a value to an integer of the same order, and back.
-func (c *Column) order(v int64) int64 {
-	if c.kind == parquet.Double {
-		return v ^ int64(uint64(v>>63)>>1)
-	}
-	return v
-}
+// order maps the bits of a double to an integer of the same order, and back.
+func order(v int64) int64 { return v ^ int64(uint64(v>>63)>>1) }
 
 func (c *Column) bounds(values []uint64) (lo, hi parquet.Value) {
 	least, most := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, v := range values {
-		o := c.order(int64(v))
-		least, most = min(least, o), max(most, o)
+	if c.kind == parquet.Double {
+		for _, v := range values {
+			o := order(int64(v))
+			least, most = min(least, o), max(most, o)
+		}
+		return c.value(order(least)), c.value(order(most))
 	}
-	return c.value(c.order(least)), c.value(c.order(most))
+	for _, v := range values {
+		least, most = min(least, int64(v)), max(most, int64(v))
+	}
+	return c.value(least), c.value(most)
 }
 
 func (c *Column) value(v int64) parquet.Value {
@@ -235,74 +337,93 @@ func appendBits(dst []byte, values []uint64) []byte {
 	return dst
 }
 
-// indices makes numbers in a dictionary the body of a page.
+// indices adds numbers in a dictionary to a page.
 func (b *Buffers) indices(index []int32, or int32) (err error) {
 	width := bits.Len32(uint32(or))
-	enc := rle.Encoding{BitWidth: width}
-	b.body, err = enc.EncodeInt32(b.body, index)
-	b.body = append(b.body, 0)
-	copy(b.body[1:], b.body)
-	b.body[0] = byte(width)
+	b.body, err = (&rle.Encoding{BitWidth: width}).EncodeInt32(b.body, index)
+	b.raw = append(append(b.raw, byte(width)), b.body...)
 	return err
 }
 
-// page is a data page before it is compressed; Buffers.body has its values.
+// repeat adds the same number n times, as indices does.
+func (b *Buffers) repeat(index int32, n int) {
+	width := bits.Len32(uint32(index))
+	b.raw = binary.AppendUvarint(append(b.raw, byte(width)), uint64(n)<<1)
+	for ; width > 0; width -= 8 {
+		b.raw = append(b.raw, byte(index))
+		index >>= 8
+	}
+}
+
+// page is a data page before it is compressed; Buffers.raw has its bytes.
 type page struct {
 	rows, nulls int
 	levels      []byte
 	enc         format.Encoding
 	lo, hi      parquet.Value
+	even        even // count is 0 if it is not
 }
 
-// add ends the page whose values are b.body.
-func (c *Column) add(b *Buffers, p page) (err error) {
+// open begins a page with its levels.
+func (c *Column) open(b *Buffers, p page) error {
 	b.raw = b.raw[:0]
-	if c.optional {
-		if err := b.setLevels(p); err != nil {
-			return err
+	if !c.optional {
+		if p.nulls > 0 {
+			return fmt.Errorf("%d NULLs", p.nulls)
 		}
-		b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(b.levels)))
-		b.raw = append(b.raw, b.levels...)
-	} else if p.nulls > 0 {
-		return fmt.Errorf("%d NULLs", p.nulls)
+		return nil
 	}
-	b.raw = append(b.raw, b.body...)
-	head := format.PageHeader{Type: format.DataPage}
-	head.DataPageHeader.Set(format.DataPageHeader{
-		NumValues:               int32(p.rows),
-		Encoding:                p.enc,
-		DefinitionLevelEncoding: format.RLE,
-		RepetitionLevelEncoding: format.RLE,
-		Statistics:              format.Statistics{NullCount: int64(p.nulls)},
-	})
-	before := c.size
-	if err := c.pack(b, &head); err != nil {
+	if err := b.setLevels(p); err != nil {
 		return err
 	}
-	c.pages.write(b.header.Bytes())
+	b.raw = binary.LittleEndian.AppendUint32(b.raw, uint32(len(b.levels)))
+	b.raw = append(b.raw, b.levels...)
+	return nil
+}
+
+// add ends a page.
+func (c *Column) add(b *Buffers, p page) error {
+	head := Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls}
+	if err := c.pack(b, &head, p.even); err != nil {
+		return err
+	}
+	c.pages.write(b.header)
 	c.pages.write(b.packed)
+	c.record(&head, len(b.header), p.lo, p.hi)
+	return nil
+}
+
+// record takes a page of rows into the metadata. size is the bytes of its
+// header, lo and hi are the bounds of its values, if it has any.
+func (c *Column) record(h *Header, size int, lo, hi parquet.Value) {
+	before := c.size
+	c.count(h, size)
 	c.offsets = append(c.offsets, format.PageLocation{
 		Offset:             before,
 		CompressedPageSize: int32(c.size - before),
 		FirstRowIndex:      c.rows,
 	})
-	c.index.IndexPage(int64(p.rows), int64(p.nulls), p.lo, p.hi)
-	if p.nulls < p.rows {
-		if c.least.IsNull() || c.typ.Compare(p.lo, c.least) < 0 {
-			c.least = p.lo.Clone()
+	c.index.IndexPage(int64(h.Values), int64(h.Nulls), lo, hi)
+	if h.Nulls < h.Values {
+		if c.least.IsNull() || c.typ.Compare(lo, c.least) < 0 {
+			c.least = lo.Clone()
 		}
-		if c.most.IsNull() || c.typ.Compare(p.hi, c.most) > 0 {
-			c.most = p.hi.Clone()
+		if c.most.IsNull() || c.typ.Compare(hi, c.most) > 0 {
+			c.most = hi.Clone()
 		}
 	}
-	c.rows += int64(p.rows)
-	c.nulls += int64(p.nulls)
-	if p.enc == format.RLEDictionary {
+	c.rows += int64(h.Values)
+	c.nulls += int64(h.Nulls)
+	if h.Encoding == format.RLEDictionary {
 		c.coded++
 	} else {
 		c.plain++
 	}
-	return nil
+}
+
+func (c *Column) count(h *Header, size int) {
+	c.size += int64(size + h.Packed)
+	c.raw += int64(size + h.Raw)
 }
 
 func (b *Buffers) setLevels(p page) (err error) {
@@ -319,23 +440,42 @@ func (b *Buffers) setLevels(p page) (err error) {
 	return err
 }
 
-// pack compresses b.raw into b.packed and encodes its header.
-func (c *Column) pack(b *Buffers, head *format.PageHeader) (err error) {
+// pack compresses b.raw into b.packed and makes its header.
+func (c *Column) pack(b *Buffers, h *Header, even even) error {
 	if len(b.raw) > math.MaxInt32 {
 		return fmt.Errorf("a page of %d bytes", len(b.raw))
 	}
-	if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
+	if err := c.compress(b, even); err != nil {
 		return err
 	}
-	head.UncompressedPageSize = int32(len(b.raw))
-	head.CompressedPageSize = int32(len(b.packed))
-	head.CRC = int32(crc32.ChecksumIEEE(b.packed))
-	b.header.Reset()
-	if err := thrift.NewEncoder(b.protocol.NewWriter(&b.header)).Encode(head); err != nil {
-		return err
+	h.Raw, h.Packed, h.CRC = len(b.raw), len(b.packed), crc32.ChecksumIEEE(b.packed)
+	b.header = h.append(b.header[:0])
+	return nil
+}
+
+// trialPages is how many even pages are packed as was best for the first one.
+const trialPages = 32
+
+func (c *Column) compress(b *Buffers, even even) (err error) {
+	ok := even.count > 0 && c.codec.CompressionCodec() == format.Zstd
+	trial := ok && c.evenPages%trialPages == 0
+	if ok && (trial || c.wins) {
+		b.other, ok = b.even.pack(b.other, b.raw, even)
 	}
-	c.size += int64(b.header.Len() + len(b.packed))
-	c.raw += int64(b.header.Len() + len(b.raw))
+	if !ok || trial || !c.wins {
+		if b.packed, err = c.codec.Encode(b.packed, b.raw); err != nil {
+			return err
+		}
+	}
+	if ok {
+		if trial { // a file may be larger by a hundredth for the time that is saved
+			c.wins = len(b.other) <= len(b.packed)+len(b.packed)/100
+		}
+		c.evenPages++
+		if c.wins {
+			b.packed, b.other = b.other, b.packed
+		}
+	}
 	return nil
 }
 
@@ -379,6 +519,7 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 	}
 	m.DataPageOffset = out.n
 	c.pages.drain(out)
+	out.skip(c.there)
 	m.TotalCompressedSize, m.TotalUncompressedSize = c.size, c.raw
 	*index = c.index.ColumnIndex()
 	offsets.PageLocations = make([]format.PageLocation, len(c.offsets))
@@ -390,19 +531,23 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 }
 
 func (c *Column) dictionary(b *Buffers, out *output) error {
-	head := format.PageHeader{Type: format.DictionaryPage}
-	n := len(c.words.words)
+	if c.there > 0 {
+		c.count(&c.dict, c.dictSize)
+		out.skip(int64(c.dictSize + c.dict.Packed))
+		return nil
+	}
+	head := Header{Dict: true, Values: len(c.words.words), Encoding: format.Plain}
 	if c.kind == parquet.ByteArray {
-		n = len(c.texts.texts)
+		head.Values = len(c.texts.texts)
 		b.raw = c.texts.plain(b.raw[:0])
 	} else {
 		b.raw = c.words.plain(b.raw[:0])
 	}
-	head.DictionaryPageHeader.Set(format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain})
-	if err := c.pack(b, &head); err != nil {
+	if err := c.pack(b, &head, even{}); err != nil {
 		return err
 	}
-	out.write(b.header.Bytes())
+	c.count(&head, len(b.header))
+	out.write(b.header)
 	out.write(b.packed)
 	return out.err
 }
@@ -439,6 +584,8 @@ func (c *Column) reset() {
 	c.offsets, c.blank, c.hashes = c.offsets[:0], c.blank[:0], c.hashes[:0]
 	c.index.Reset()
 	c.least, c.most, c.full = parquet.Value{}, parquet.Value{}, false
+	c.there, c.dict, c.dictSize = 0, Header{}, 0
+	c.evenPages, c.wins = 0, false
 	c.words.reset()
 	c.texts.reset()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -96,41 +97,81 @@ func (d *wordDict) size() int { return 8 * len(d.words) }
 func (d *wordDict) plain(dst []byte) []byte { return appendWords(dst, d.words) }
 
 func appendWords(dst []byte, words []uint64) []byte {
-	for _, v := range words {
-		dst = binary.LittleEndian.AppendUint64(dst, v)
+	at := len(dst)
+	dst = slices.Grow(dst, 8*len(words))[:at+8*len(words)]
+	for i, v := range words {
+		binary.LittleEndian.PutUint64(dst[at+8*i:], v)
 	}
 	return dst
 }
 
 // textDict numbers distinct texts in the order of their first appearance.
 type textDict struct {
-	texts []string
-	known map[string]int32
-	bytes int
+	texts  []string
+	hashes []uint64
+	slots  []int32 // by hash, linear probing; 1 + index into texts, 0 is free
+	bytes  int
 	// page is the last page that each text stands in, for the page's bounds.
 	page []int32
+	// recent is 1 + the numbers of texts that were asked for last, by how
+	// they begin and end: most columns that come as texts have few.
+	recent [256]int32
 }
 
 func (d *textDict) reset() {
+	clear(d.recent[:])
 	clear(d.texts)
-	d.texts, d.page, d.bytes = d.texts[:0], d.page[:0], 0
-	clear(d.known)
+	d.texts, d.hashes, d.page, d.bytes = d.texts[:0], d.hashes[:0], d.page[:0], 0
+	clear(d.slots)
 }
 
 func (d *textDict) index(text []byte) int32 {
-	k, ok := d.known[string(text)]
-	if !ok {
-		if d.known == nil {
-			d.known = map[string]int32{}
-		}
-		k = int32(len(d.texts))
-		s := string(text)
-		d.known[s] = k
-		d.texts = append(d.texts, s)
-		d.page = append(d.page, -1)
-		d.bytes += 4 + len(text)
+	n := uint64(len(text))
+	if n >= 8 {
+		n += Lead(text)*3 + Lead(text[n-8:])*5 + Lead(text[n/2-4:])*7
 	}
+	recent := &d.recent[hash(n)>>56]
+	if k := *recent - 1; k >= 0 && d.texts[k] == string(text) {
+		return k
+	}
+	k := d.find(text)
+	*recent = k + 1
 	return k
+}
+
+func (d *textDict) find(text []byte) int32 {
+	if 2*len(d.texts) >= len(d.slots) {
+		d.slots = make([]int32, max(64, 2*len(d.slots)))
+		for k, h := range d.hashes {
+			at := d.free(h)
+			d.slots[at] = int32(k + 1)
+		}
+	}
+	h := Hash(text)
+	mask := uint64(len(d.slots) - 1)
+	at := h & mask
+	for ; d.slots[at] != 0; at = (at + 1) & mask {
+		if k := d.slots[at] - 1; d.hashes[k] == h && d.texts[k] == string(text) {
+			return k
+		}
+	}
+	k := int32(len(d.texts))
+	d.slots[at] = k + 1
+	d.texts = append(d.texts, string(text))
+	d.hashes = append(d.hashes, h)
+	d.page = append(d.page, -1)
+	d.bytes += 4 + len(text)
+	return k
+}
+
+// free is the first free slot for a hash.
+func (d *textDict) free(h uint64) uint64 {
+	mask := uint64(len(d.slots) - 1)
+	at := h & mask
+	for d.slots[at] != 0 {
+		at = (at + 1) & mask
+	}
+	return at
 }
 
 // bounds are the least and the greatest of the texts that page refers to, and

@@ -9,8 +9,10 @@ package encode
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/parquet-go/parquet-go"
@@ -35,6 +37,9 @@ type Spec struct {
 	// Dict is the most bytes of a dictionary. It is given up at the end of
 	// the page in which it outgrows them. 0: there is none.
 	Dict int
+	// Texts says that the texts come by Column.Texts while there is a
+	// dictionary, too.
+	Texts bool
 	// Bloom is the bits of a bloom filter for each row. 0: there is none.
 	Bloom uint
 }
@@ -82,8 +87,19 @@ type File struct {
 
 // NewFile begins a file. Nothing is written before the first row group ends.
 func (l *Layout) NewFile(w io.Writer, codec compress.Codec) *File {
+	return l.begin(output{w: w}, codec)
+}
+
+// Follow begins to make a file again that is there. Its columns are told of the
+// pages that it has by Page, Dictionary and Hashes; all else is made of that,
+// and it is an error if r holds anything else.
+func (l *Layout) Follow(r io.ReaderAt, size int64, codec compress.Codec) *File {
+	return l.begin(output{r: r, size: size}, codec)
+}
+
+func (l *Layout) begin(out output, codec compress.Codec) *File {
 	f := l.files.Get().(*File)
-	f.out = output{w: w}
+	f.out = out
 	for _, c := range f.columns {
 		c.codec = codec
 	}
@@ -176,6 +192,9 @@ func (f *File) Close(metadata []format.KeyValue) error {
 	}
 	f.out.write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
 	f.out.write([]byte("PAR1"))
+	if f.out.err == nil && f.out.r != nil && f.out.n != f.out.size {
+		f.out.err = fmt.Errorf("%d bytes, want %d", f.out.size, f.out.n)
+	}
 	if f.out.err != nil {
 		return f.out.err
 	}
@@ -187,18 +206,61 @@ func (f *File) Close(metadata []format.KeyValue) error {
 
 // output counts what it writes and keeps the first error.
 type output struct {
-	w   io.Writer
-	n   int64
-	err error
+	w io.Writer
+	n int64
+	// r is a file that is there already. What is written is held against it,
+	// w is nil.
+	r    io.ReaderAt
+	size int64
+	buf  []byte // of r
+	from int64  // where buf begins
+	err  error
 }
 
 func (o *output) write(b []byte) {
-	if o.err == nil {
+	if o.err != nil {
+		return
+	}
+	if o.r == nil {
 		var n int
 		n, o.err = o.w.Write(b)
 		o.n += int64(n)
+		return
+	}
+	for len(b) > 0 && o.err == nil {
+		have := o.have()
+		n := min(len(b), len(have))
+		if !bytes.Equal(b[:n], have[:n]) {
+			o.err = fmt.Errorf("%w from byte %d on", errOther, o.n)
+			return
+		}
+		o.n += int64(n)
+		b = b[n:]
 	}
 }
+
+var errOther = errors.New("metadata is not that of the pages")
+
+// have is what r holds from here on: a byte and more, if there is no error.
+func (o *output) have() []byte {
+	if at := o.n - o.from; at >= 0 && at < int64(len(o.buf)) {
+		return o.buf[at:]
+	}
+	o.buf = slices.Grow(o.buf[:0], aheadBytes)[:aheadBytes]
+	n, err := o.r.ReadAt(o.buf, o.n)
+	o.buf, o.from = o.buf[:n], o.n
+	if n == 0 {
+		if o.err = err; err == io.EOF {
+			o.err = io.ErrUnexpectedEOF
+		}
+	}
+	return o.buf
+}
+
+const aheadBytes = 32 << 10
+
+// skip leaves out what r holds.
+func (o *output) skip(n int64) { o.n += n }
 
 // encode writes a Thrift structure and returns its length.
 func (o *output) encode(v any) (int, error) {

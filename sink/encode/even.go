@@ -1,0 +1,182 @@
+package encode
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/klauspost/compress/huff0"
+)
+
+// even is what a page of texts of one length looks like, as ids are: behind the
+// levels stand count texts of length bytes each behind its own length. All have
+// the same first prefix bytes.
+type even struct {
+	levels, count, length, prefix int
+}
+
+// evenPacker compresses such pages into Zstandard frames. Where the ids are
+// random there is nothing to find but what is even, which is known: length and
+// prefix are taken from the text before, the rest goes through a Huffman code.
+// That takes a fraction of the time of a search for repetitions.
+type evenPacker struct {
+	literals []byte
+	huffman  huff0.Scratch
+}
+
+// The limits of Zstandard, and of the tables below.
+const (
+	blockBytes  = 128 << 10
+	minCount    = 64
+	maxLiterals = 512
+	maxMatch    = 259
+)
+
+// Kinds of blocks and of their parts, and how many bits follow a code.
+const (
+	compressed   = 2
+	rawLiterals  = 0
+	huffLiterals = 2
+	sameCodes    = 1<<6 | 1<<4 | 1<<2 // one code each for all sequences
+)
+
+// A code is the least length that it stands for and the bits of what is added.
+type code struct{ least, bits int }
+
+var literalCodes = codesOf(16, 0,
+	code{16, 1}, code{18, 1}, code{20, 1}, code{22, 1}, code{24, 2}, code{28, 2}, code{32, 3},
+	code{40, 3}, code{48, 4}, code{64, 6}, code{128, 7}, code{256, 8})
+
+var matchCodes = codesOf(32, 3,
+	code{35, 1}, code{37, 1}, code{39, 1}, code{41, 1}, code{43, 2}, code{47, 2}, code{51, 3},
+	code{59, 3}, code{67, 4}, code{83, 4}, code{99, 5}, code{131, 7})
+
+// codesOf is n codes of one length each, from least on, and others.
+func codesOf(n, least int, others ...code) (list []code) {
+	for i := range n {
+		list = append(list, code{least + i, 0})
+	}
+	return append(list, others...)
+}
+
+// field is a number of so many bits.
+type field struct {
+	value uint64
+	bits  int
+}
+
+// encode finds the code of a length and what is added.
+func encode(codes []code, length int) (byte, field) {
+	i := len(codes) - 1
+	for codes[i].least > length {
+		i--
+	}
+	return byte(i), field{uint64(length - codes[i].least), codes[i].bits}
+}
+
+// pack compresses raw, a page that is even, in place of dst. It reports whether
+// it could.
+func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
+	var (
+		step   = lengthBytes + p.length
+		fresh  = p.length - p.prefix // bytes of each text that are its own
+		match  = lengthBytes + p.prefix
+		first  = p.levels + step // literals before the first match
+		rows   = p.count - 1     // that begin with a match
+		blocks = (rows*step + blockBytes - 1) / blockBytes
+	)
+	if step > 1<<16 || p.count < minCount || fresh < 1 || first >= maxLiterals || match >= maxMatch {
+		return dst, false
+	}
+	dst = binary.LittleEndian.AppendUint32(dst[:0], 0xfd2fb528)
+	dst = append(dst, 0xa0) // one segment, whose size follows in four bytes
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(raw)))
+
+	// The first block ends with the match of the second text. What follows
+	// only repeats its distance.
+	literals, own := encode(literalCodes, first)
+	matches, more := encode(matchCodes, match)
+	far := uint64(step + 3)
+	distance := byte(bits.Len64(far) - 1)
+	at := len(dst)
+	dst = append(dst, 0, 0, 0)
+	dst = appendRaw(dst, raw[:first])
+	dst = append(dst, 1, sameCodes, literals, distance, matches)
+	dst = appendFields(dst, 1, own, more, field{far - 1<<distance, int(distance)})
+	setBlock(dst[at:], false)
+
+	literals, own = encode(literalCodes, fresh)
+	pos := first + match // in raw
+	for i := range blocks {
+		// n texts' own bytes, each but the last of all before a match.
+		n := rows*(i+1)/blocks - rows*i/blocks
+		matching := n
+		if i == blocks-1 {
+			matching--
+		}
+		e.literals = e.literals[:0]
+		for range n {
+			e.literals = append(e.literals, raw[pos:pos+fresh]...)
+			pos += step
+		}
+		at := len(dst)
+		dst = append(dst, 0, 0, 0)
+		dst = e.appendLiterals(dst)
+		dst = append(dst, 128+byte(matching>>8), byte(matching), sameCodes, literals, 0, matches)
+		dst = appendFields(dst, matching, own, more)
+		if len(dst)-at-blockHead >= blockBytes {
+			return dst, false
+		}
+		setBlock(dst[at:], i == blocks-1)
+	}
+	return dst, true
+}
+
+const blockHead = 3
+
+func setBlock(b []byte, last bool) {
+	head := uint32(len(b)-blockHead)<<3 | compressed<<1
+	if last {
+		head |= 1
+	}
+	b[0], b[1], b[2] = byte(head), byte(head>>8), byte(head>>16)
+}
+
+// appendRaw adds literals as they are.
+func appendRaw(dst, literals []byte) []byte {
+	head := uint32(len(literals))<<4 | 3<<2 | rawLiterals
+	dst = append(dst, byte(head), byte(head>>8), byte(head>>16))
+	return append(dst, literals...)
+}
+
+func (e *evenPacker) appendLiterals(dst []byte) []byte {
+	e.huffman.Reuse = huff0.ReusePolicyNone
+	out, _, err := huff0.Compress4X(e.literals, &e.huffman)
+	if err != nil || len(out) >= len(e.literals) { // one byte alone, or all alike
+		return appendRaw(dst, e.literals)
+	}
+	head := uint64(len(out))<<22 | uint64(len(e.literals))<<4 | 3<<2 | huffLiterals
+	for range 5 {
+		dst = append(dst, byte(head))
+		head >>= 8
+	}
+	return append(dst, out...)
+}
+
+// appendFields adds the same fields n times, which are read from the end.
+func appendFields(dst []byte, n int, fields ...field) []byte {
+	var all field
+	for _, f := range fields {
+		all.value |= f.value << all.bits
+		all.bits += f.bits
+	}
+	var word uint64
+	have := 0
+	for range n {
+		word |= all.value << have
+		for have += all.bits; have >= 8; have -= 8 {
+			dst = append(dst, byte(word))
+			word >>= 8
+		}
+	}
+	return append(dst, byte(word|1<<have)) // the bit that says where it ends
+}
