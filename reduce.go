@@ -58,7 +58,7 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	room := semaphore.NewWeighted(s.reducing())
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(s.Jobs)
+	g.SetLimit(4 * s.Jobs) // some wait for the disk
 	for _, u := range units {
 		need := min(u.Memory, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
@@ -181,7 +181,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		out.file.AnyDay = 0
 		return out, nil
 	}
-	if err := t.check(unit, name, size, facts); err != nil {
+	if err := t.check(unit, name, size, facts, columns); err != nil {
 		return nil, err
 	}
 	out.move.Staged, out.move.New = name, sum

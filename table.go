@@ -1,6 +1,7 @@
 package usagelake
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -227,14 +228,25 @@ func (t *table) staged(units []sink.Change) (n int64) {
 	return n
 }
 
+// smallFile is the size, in bytes, up to which a file is read in one go.
+const smallFile = 1 << 20
+
 // check reads a staged file back and holds it against what was to be written.
-func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Facts) error {
+func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Facts, jobs int) error {
 	f, err := t.lake.FS().Open(t.lake.StagedPath(name))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	back, err := sink.Verify(&stoppable{f, t.ctx}, size, unit, sink.VerifyOptions{})
+	var r io.ReaderAt = &stoppable{f, t.ctx}
+	if size <= smallFile { // of many columns, with little in each
+		data := make([]byte, size)
+		if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
+			return err
+		}
+		r = bytes.NewReader(data)
+	}
+	back, err := sink.Verify(r, size, unit, sink.VerifyOptions{Jobs: jobs})
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}

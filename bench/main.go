@@ -94,7 +94,10 @@ func run(args []string, out io.Writer) error {
 // measure runs a workload's trials in turn. What goes wrong with a trial is
 // told in its outcome and ends no run.
 func (e *engines) measure(w *workload, rounds int) (results, error) {
-	out := filepath.Join(e.work, "out")
+	all := filepath.Join(e.work, "out")
+	if err := os.RemoveAll(all); err != nil {
+		return nil, err
+	}
 	r, runs, starts := make(results), make(map[string][]usage), make(map[string][]usage)
 	for _, t := range w.trials {
 		r[t.name] = &outcome{}
@@ -123,9 +126,9 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 				}
 			}
 			if !t.onto {
-				if err := os.RemoveAll(out); err != nil {
-					return nil, err
-				}
+				// What was there before goes only at the end: a file system is slow
+				// to make files where it has just removed some.
+				out := filepath.Join(all, fmt.Sprintf("%d-%d", round, i))
 				if err := os.MkdirAll(out, 0o755); err != nil {
 					return nil, err
 				}
@@ -159,7 +162,7 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 	for name, o := range r {
 		o.settle(runs[name], starts[name])
 	}
-	return r, os.RemoveAll(out)
+	return r, os.RemoveAll(all)
 }
 
 // settle makes what a trial took out of its runs and its engine's bare starts.

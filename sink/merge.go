@@ -363,15 +363,16 @@ type Change struct {
 
 // Units lists the units that have new rows or lose some.
 func (m *Merger) Units() []Change {
-	memory := map[schemas.Unit]int64{}
+	memory, rows := map[schemas.Unit]int64{}, map[schemas.Unit]int64{}
 	for _, p := range m.sections {
 		memory[p.unit] += p.size + min(p.rows, groupRows)*encodedBytes
+		rows[p.unit] += p.rows
 	}
 	var out []Change
 	for _, u := range slices.SortedFunc(maps.Keys(m.units), schemas.Unit.Compare) {
 		c := m.units[u]
 		if c.fresh > 0 || c.gone > 0 {
-			need := min(memory[u], m.opt.Reading+groupRows*encodedBytes) + chunkBytes
+			need := min(memory[u], m.opt.Reading+groupRows*encodedBytes) + fileBytes + chunkBytes*min(rows[u], ChunkRows)/ChunkRows
 			out = append(out, Change{u, c.fresh > c.freshly || c.gone > 0, c.fresh, c.gone, c.anyDay, need})
 		}
 	}
@@ -380,7 +381,8 @@ func (m *Merger) Units() []Change {
 
 const (
 	encodedBytes = 64       // of a row in the file; the writer holds a row group of them
-	chunkBytes   = 24 << 20 // of a chunk with all that encoding it takes
+	chunkBytes   = 24 << 20 // of a whole chunk with all that encoding it takes
+	fileBytes    = 1 << 20  // of any file
 )
 
 // Merge brings the rows of a unit into the books and, unless emit is nil, hands

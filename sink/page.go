@@ -45,7 +45,7 @@ func (p *page) null(row int) bool {
 	if p.valid == nil {
 		return p.nulls > 0
 	}
-	return !bit(p.valid, int32(row))
+	return !bit(p.valid, row)
 }
 
 // number is that of value i in the dictionary.
@@ -350,7 +350,7 @@ func (r *pageReader) levels(src []byte) error {
 		case packed == nil && value == 0:
 		default:
 			for i := range n {
-				if packed == nil || bit(packed, int32(i)) {
+				if packed == nil || bit(packed, i) {
 					p.valid[(at+i)/8] |= 1 << ((at + i) % 8)
 				}
 			}

@@ -461,7 +461,7 @@ func (b *builder) appendValues(p *page, from, n, k, end int) {
 		}
 		for i := range n {
 			if !p.null(from + i) {
-				bitutil.SetBitTo(b.values.Bytes(), b.rows+i, bit(p.bits, int32(k)))
+				bitutil.SetBitTo(b.values.Bytes(), b.rows+i, bit(p.bits, k))
 				k++
 			}
 		}

@@ -325,7 +325,7 @@ func pick[T any](k *checker, buf *[]T, words []T) []T {
 func (k *checker) flags() (least, most parquet.Value) {
 	n, some := k.values(), 0
 	for i := range n {
-		if bit(k.bits, int32(i)) {
+		if bit(k.bits, i) {
 			some++
 		}
 	}
