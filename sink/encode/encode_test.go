@@ -43,8 +43,10 @@ func newTestLayout() *Layout {
 	specs[idCol].Bloom = 10
 	specs[countCol].Dict, specs[costCol].Dict, specs[nameCol].Dict = 64, 64, 64
 	sorting := []format.SortingColumn{{ColumnIdx: timeCol}}
-	return NewLayout(parquet.SchemaOf(row{}), specs, sorting, "test")
+	return NewLayout(testSchema, specs, sorting, "test")
 }
+
+var testSchema = parquet.SchemaOf(row{})
 
 var testLayout = newTestLayout()
 
@@ -411,6 +413,43 @@ func TestWordDict(t *testing.T) {
 			}
 			d.reset()
 		}
+	}
+}
+
+// A dictionary numbers many texts right, also those that look alike where only
+// some bytes of them are looked at.
+func TestTextDict(t *testing.T) {
+	var d textDict
+	for round := range 2 {
+		var numbers []int32
+		text := func(i int) []byte {
+			b := fmt.Appendf(nil, "%d the beginning,%0*d%s", round, 1+i%5, i%1000, "the end of it")
+			switch i % 3 {
+			case 0:
+				return b
+			case 1:
+				return append(b[:12], fmt.Sprintf("%030d and a half%020d%s", i%777, i%7, b[12:])...)
+			default:
+				return fmt.Append(nil, i%500)
+			}
+		}
+		known := map[string]int32{}
+		for i := range 50_000 {
+			s := text(i * i % 7919)
+			k := d.index(s)
+			if d.texts[k] != string(s) {
+				t.Fatalf("%q is number %d, which is %q", s, k, d.texts[k])
+			}
+			if want, ok := known[string(s)]; ok && want != k {
+				t.Fatalf("%q is number %d, and %d", s, want, k)
+			}
+			known[string(s)] = k
+			numbers = append(numbers, k)
+		}
+		if len(known) != len(d.texts) || slices.Max(numbers) != int32(len(known)-1) {
+			t.Errorf("%d texts, want %d", len(d.texts), len(known))
+		}
+		d.reset()
 	}
 }
 
