@@ -346,11 +346,10 @@ type builder struct {
 	own   *array.StringBuilder
 	seen  map[string]int32 // what own holds
 
-	// again is an array of one word of the dictionary from and nothing else.
-	// Batches share it.
+	// again is an array of one word of the file's dictionary and nothing
+	// else. Batches share it.
 	again arrow.Array
 	word  int32
-	from  *dictionary
 }
 
 func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
@@ -517,10 +516,10 @@ func lookUp[T any](dst, words []T, p *page, k, end int) {
 
 // repeat is an array of the only word that p has.
 func (b *builder) repeat(p *page) arrow.Array {
-	if b.again == nil || b.from != p.dict || b.word != p.idx[0] || b.again.Len() != b.size {
+	if b.again == nil || b.word != p.idx[0] || b.again.Len() != b.size {
 		b.forget()
 		b.append(p, 0, b.size, 0)
-		b.again, b.from, b.word = b.array(), p.dict, p.idx[0]
+		b.again, b.word = b.array(), p.idx[0]
 	}
 	b.again.Retain()
 	return b.again

@@ -7,11 +7,13 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 	"pgregory.net/rapid"
@@ -456,13 +458,14 @@ func TestTextDict(t *testing.T) {
 // A file from the pool has nothing of the one before.
 func TestReuse(t *testing.T) {
 	layout := newTestLayout()
-	write := func(n int) []byte {
+	rng := rand.New(rand.NewPCG(1, 2))
+	write := func(n int, id func(int) string) []byte {
 		var buf bytes.Buffer
 		var b Buffers
-		f := layout.NewFile(&buf, &snappy.Codec{})
+		f := layout.NewFile(&buf, &zstd.Codec{Level: zstd.SpeedFastest})
 		rows := []row{}
 		for i := range n {
-			s, v := fmt.Sprint("text ", i), float64(i)/3
+			s, v := id(i), float64(i)/3
 			rows = append(rows, row{Time: int64(i), ID: &s, Name: &s, Cost: &v})
 		}
 		addPage(require{t.Fatal}, f, &b, rows)
@@ -472,9 +475,10 @@ func TestReuse(t *testing.T) {
 		}
 		return buf.Bytes()
 	}
-	want := write(3)
-	write(1000)
-	if !bytes.Equal(write(3), want) {
+	two := func(i int) string { return fmt.Sprintf("%d of two texts, %d", i%2, i%2) }
+	want := write(100, two)
+	write(1000, func(int) string { return fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64()) })
+	if !bytes.Equal(write(100, two), want) {
 		t.Error("other bytes")
 	}
 }
