@@ -457,9 +457,8 @@ func TestTextDict(t *testing.T) {
 
 // A file from the pool has nothing of the one before.
 func TestReuse(t *testing.T) {
-	layout := newTestLayout()
 	rng := rand.New(rand.NewPCG(1, 2))
-	write := func(n int, id func(int) string) []byte {
+	write := func(layout *Layout, n int, id func(int) string) []byte {
 		var buf bytes.Buffer
 		var b Buffers
 		f := layout.NewFile(&buf, &zstd.Codec{Level: zstd.SpeedFastest})
@@ -476,9 +475,10 @@ func TestReuse(t *testing.T) {
 		return buf.Bytes()
 	}
 	two := func(i int) string { return fmt.Sprintf("%d of two texts, %d", i%2, i%2) }
-	want := write(100, two)
-	write(1000, func(int) string { return fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64()) })
-	if !bytes.Equal(write(100, two), want) {
+	want := write(newTestLayout(), 100, two)
+	layout := newTestLayout()
+	write(layout, 1000, func(int) string { return fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64()) })
+	if !bytes.Equal(write(layout, 100, two), want) {
 		t.Error("other bytes")
 	}
 }
