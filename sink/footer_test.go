@@ -229,6 +229,9 @@ func TestVerifyRefuses(t *testing.T) {
 	swapped := newInput(100, 10, set)
 	swapped.Order[3], swapped.Order[4] = swapped.Order[4], swapped.Order[3]
 	add("order", testUnit, swapped.Rows)
+	pages := newInput(pageRows+10, pageRows, set)
+	pages.Order[pageRows-1], pages.Order[pageRows] = pages.Order[pageRows], pages.Order[pageRows-1]
+	add("order of pages", testUnit, pages.Rows)
 	twice := newInput(100, 10, set)
 	twice.Order[3] = twice.Order[4]
 	add("same row twice", testUnit, twice.Rows)

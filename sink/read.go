@@ -205,6 +205,11 @@ func (c *columnReader) take(n int) (_ arrow.Array, err error) {
 			}
 			c.row, c.value = 0, 0
 		}
+		if p.same && p.nulls == 0 && n == c.b.size && c.row+n <= p.rows {
+			c.row += n
+			c.value += n
+			return c.b.repeat(p), nil
+		}
 		to := min(c.row+n, p.rows)
 		c.value = c.b.append(p, c.row, to, c.value)
 		n -= to - c.row
@@ -340,6 +345,11 @@ type builder struct {
 	words arrow.Array // dict
 	own   *array.StringBuilder
 	seen  map[string]int32 // what own holds
+
+	// again is an array of one word of the file's dictionary and nothing
+	// else. Batches share it.
+	again arrow.Array
+	word  int32
 }
 
 func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
@@ -349,6 +359,7 @@ func newBuilder(mem memory.Allocator, c schemas.Col) *builder {
 func (b *builder) release() {
 	b.drop()
 	b.unshare()
+	b.forget()
 	if b.own != nil {
 		b.own.Release()
 	}
@@ -500,6 +511,24 @@ func lookUp[T any](dst, words []T, p *page, k, end int) {
 	}
 	for i, n := range p.idx[k:end] {
 		dst[i] = words[n]
+	}
+}
+
+// repeat is an array of the only word that p has.
+func (b *builder) repeat(p *page) arrow.Array {
+	if b.again == nil || b.word != p.idx[0] || b.again.Len() != b.size {
+		b.forget()
+		b.append(p, 0, b.size, 0)
+		b.again, b.word = b.array(), p.idx[0]
+	}
+	b.again.Retain()
+	return b.again
+}
+
+func (b *builder) forget() {
+	if b.again != nil {
+		b.again.Release()
+		b.again = nil
 	}
 }
 

@@ -134,6 +134,34 @@ func TestReadBatches(t *testing.T) {
 	mem.AssertSize(t, 0)
 }
 
+// Batches of constant pages share arrays, but only where they hold the same.
+func TestReadConstantPages(t *testing.T) {
+	in := newInput(3*pageRows+100, pageRows, func(i int, r *schemas.Row) {
+		r.SetString(schemas.Model, []string{"a", "b", "a", "a"}[i/pageRows])
+		r.SetDouble(schemas.InputTokens, []float64{0, 7, 7, 7}[i/pageRows])
+		if i < 2*pageRows {
+			r.SetInt(schemas.CostUSD, 5)
+		}
+		r.SetInt(schemas.SourceRow, 0)
+	})
+	data := in.write(t, WriteOptions{})
+	in.compareRead(t, data, 1)
+	mem := memory.NewCheckedAllocator(memory.DefaultAllocator)
+	batches, err := Read(bytes.NewReader(data), int64(len(data)), mem, new(Sources), schemas.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if batches[2*i].Cols[schemas.Model].Data() != batches[2*i+1].Cols[schemas.Model].Data() {
+			t.Errorf("the batches of page %d do not share an array", i)
+		}
+	}
+	for _, b := range batches {
+		b.Release()
+	}
+	mem.AssertSize(t, 0)
+}
+
 // Reading may end anywhere; batches outlive it.
 func TestReadEnds(t *testing.T) {
 	in := someRows(40_000)

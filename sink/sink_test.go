@@ -101,8 +101,8 @@ func (in *input) compareRead(t testing.TB, data []byte, step int, cols ...schema
 			t.Errorf("batch of %d rows", b.Len())
 		}
 		for c, a := range b.Cols {
-			if a != nil && a.NullN() == a.Len() {
-				t.Errorf("%v: all NULL, want nil", schemas.Col(c))
+			if a != nil && (a.NullN() == a.Len() || a.Len() != b.Len()) {
+				t.Errorf("%v: %d NULLs, %d values, want nil or %d", schemas.Col(c), a.NullN(), a.Len(), b.Len())
 			}
 		}
 		for i := range b.Len() {

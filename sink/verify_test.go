@@ -46,9 +46,12 @@ func TestVerifyLikeParquetGo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		in := motley(rapid.IntRange(8, 700).Draw(rt, "rows"), 100)
 		if rapid.Bool().Draw(rt, "sums beyond 64 bits") {
+			costs := rapid.SampledFrom([][]int64{
+				{999_999_999_999_999_999}, {-999_999_999_999_999_999, 5}, {999_999_999_999_999_999, -1, -999_999_999_999_999_999},
+			}).Draw(rt, "costs")
 			in = newInput(50, 10, func(i int, r *schemas.Row) {
 				r.SetDouble(schemas.InputTokens, rapid.SampledFrom([]float64{1e12, 0.25, 1 << 28, 7}).Draw(rt, "tokens"))
-				r.SetInt(schemas.CostUSD, rapid.SampledFrom([]int64{999_999_999_999_999_999, -1, -999_999_999_999_999_999}).Draw(rt, "cost"))
+				r.SetInt(schemas.CostUSD, rapid.SampledFrom(costs).Draw(rt, "cost")+int64(i)%2)
 				r.SetInt(schemas.ImageCount, rapid.SampledFrom([]int64{1 << 28, 3, 1e12}).Draw(rt, "images"))
 			})
 		}
@@ -212,9 +215,9 @@ func TestRuns(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			rt.Fatalf("%v, want %v: %v", got, want, err)
 		}
-		// Nothing else is read beyond its end, and none panics.
+		// They are not more, nor fewer by eight, which padding does not explain.
 		n := rapid.IntRange(0, 100).Draw(rt, "other count")
-		if _, err := runs(src, width, n); (err == nil) != (n == len(want)) && len(want)%8 == 0 {
+		if _, err := runs(src, width, n); err == nil && (n > len(want) || n+8 <= len(want)) {
 			rt.Fatalf("%d numbers read as %d", len(want), n)
 		}
 		if len(src) > 0 {
@@ -272,7 +275,7 @@ func TestLevels(t *testing.T) {
 			rt.Fatalf("%d NULLs, want %d", r.nulls, nulls)
 		}
 		r.rows++
-		if err := r.levels(src); err == nil && len(levels)%8 == 0 {
+		if err := r.levels(src); err == nil {
 			rt.Fatal("a level is missing, which is not found")
 		}
 	})

@@ -7,11 +7,13 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 	"pgregory.net/rapid"
@@ -43,8 +45,10 @@ func newTestLayout() *Layout {
 	specs[idCol].Bloom = 10
 	specs[countCol].Dict, specs[costCol].Dict, specs[nameCol].Dict = 64, 64, 64
 	sorting := []format.SortingColumn{{ColumnIdx: timeCol}}
-	return NewLayout(parquet.SchemaOf(row{}), specs, sorting, "test")
+	return NewLayout(testSchema, specs, sorting, "test")
 }
+
+var testSchema = parquet.SchemaOf(row{})
 
 var testLayout = newTestLayout()
 
@@ -414,16 +418,53 @@ func TestWordDict(t *testing.T) {
 	}
 }
 
+// A dictionary numbers many texts right, also those that look alike where only
+// some bytes of them are looked at.
+func TestTextDict(t *testing.T) {
+	var d textDict
+	for round := range 2 {
+		var numbers []int32
+		text := func(i int) []byte {
+			b := fmt.Appendf(nil, "%d the beginning,%0*d%s", round, 1+i%5, i%1000, "the end of it")
+			switch i % 3 {
+			case 0:
+				return b
+			case 1:
+				return append(b[:12], fmt.Sprintf("%030d and a half%020d%s", i%777, i%7, b[12:])...)
+			default:
+				return fmt.Append(nil, i%500)
+			}
+		}
+		known := map[string]int32{}
+		for i := range 50_000 {
+			s := text(i * i % 7919)
+			k := d.index(s)
+			if d.texts[k] != string(s) {
+				t.Fatalf("%q is number %d, which is %q", s, k, d.texts[k])
+			}
+			if want, ok := known[string(s)]; ok && want != k {
+				t.Fatalf("%q is number %d, and %d", s, want, k)
+			}
+			known[string(s)] = k
+			numbers = append(numbers, k)
+		}
+		if len(known) != len(d.texts) || slices.Max(numbers) != int32(len(known)-1) {
+			t.Errorf("%d texts, want %d", len(d.texts), len(known))
+		}
+		d.reset()
+	}
+}
+
 // A file from the pool has nothing of the one before.
 func TestReuse(t *testing.T) {
-	layout := newTestLayout()
-	write := func(n int) []byte {
+	rng := rand.New(rand.NewPCG(1, 2))
+	write := func(layout *Layout, n int, id func(int) string) []byte {
 		var buf bytes.Buffer
 		var b Buffers
-		f := layout.NewFile(&buf, &snappy.Codec{})
+		f := layout.NewFile(&buf, &zstd.Codec{Level: zstd.SpeedFastest})
 		rows := []row{}
 		for i := range n {
-			s, v := fmt.Sprint("text ", i), float64(i)/3
+			s, v := id(i), float64(i)/3
 			rows = append(rows, row{Time: int64(i), ID: &s, Name: &s, Cost: &v})
 		}
 		addPage(require{t.Fatal}, f, &b, rows)
@@ -433,9 +474,11 @@ func TestReuse(t *testing.T) {
 		}
 		return buf.Bytes()
 	}
-	want := write(3)
-	write(1000)
-	if !bytes.Equal(write(3), want) {
+	two := func(i int) string { return fmt.Sprintf("%d of two texts, %d", i%2, i%2) }
+	want := write(newTestLayout(), 100, two)
+	layout := newTestLayout()
+	write(layout, 1000, func(int) string { return fmt.Sprintf("%016x%016x", rng.Uint64(), rng.Uint64()) })
+	if !bytes.Equal(write(layout, 100, two), want) {
 		t.Error("other bytes")
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	parquetzstd "github.com/parquet-go/parquet-go/compress/zstd"
 )
 
+// Pages of even texts come out as they were, if they are packed at all.
 func TestEven(t *testing.T) {
 	dec, err := zstd.NewReader(nil)
 	if err != nil {
@@ -45,17 +46,53 @@ func TestEven(t *testing.T) {
 					if err != nil || !bytes.Equal(got, raw) {
 						t.Fatalf("%d texts of %d bytes, %d alike, of %d letters: %v", count, length, prefix, letters, err)
 					}
-					if d := os.Getenv("ZD"); d != "" {
-						name := fmt.Sprintf("%s/%d-%d-%d-%d", d, length, prefix, count, letters)
-						os.WriteFile(name, raw, 0o600)
-						os.WriteFile(name+".zst", out, 0o600)
-					}
 				}
 			}
 		}
 	}
-	t.Log(packed)
 	if packed < 1000 {
 		t.Errorf("only %d pages were packed", packed)
+	}
+}
+
+// Even texts in which a search for repetitions finds much are left to it.
+func TestEvenTrial(t *testing.T) {
+	codec := &parquetzstd.Codec{Level: parquetzstd.SpeedFastest}
+	rng := rand.New(rand.NewPCG(1, 2))
+	ones := bytes.Repeat([]byte{1}, 4096)
+	for name, tt := range map[string]struct {
+		own  int // bytes that texts share with no other
+		wins bool
+	}{"random": {16, true}, "repeated": {2, false}} {
+		col := newColumn(testSchema.Fields()[idCol], Spec{})
+		col.codec = codec
+		var b Buffers
+		for page := range 2*trialPages + 1 {
+			stem := fmt.Sprintf("%032x", rng.Uint64())[:16]
+			var texts [][]byte
+			for i := range ones {
+				if i%64 == 0 {
+					stem = fmt.Sprintf("%016x", rng.Uint64())
+				}
+				s := fmt.Sprintf("%s%016x", stem, rng.Uint64())
+				texts = append(texts, []byte(s[tt.own:16]+s[32-tt.own:]))
+			}
+			if err := col.Texts(&b, ones, texts); err != nil {
+				t.Fatal(err)
+			}
+			if page == 0 && col.wins != tt.wins {
+				t.Errorf("%s: wins is %v", name, col.wins)
+			}
+			plain, err := codec.Encode(nil, b.raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(b.packed) > len(plain)+len(plain)/50 {
+				t.Errorf("%s: page %d takes %d bytes, the codec needs %d", name, page, len(b.packed), len(plain))
+			}
+		}
+		if col.evenPages != 2*trialPages+1 && tt.wins {
+			t.Errorf("%s: %d even pages", name, col.evenPages)
+		}
 	}
 }
