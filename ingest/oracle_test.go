@@ -77,7 +77,7 @@ func recorded(t tester, rec *schemas.Record) findings {
 	got := findings{}
 	for n := range rec.Frames {
 		f := &rec.Frames[n]
-		for s := range schemas.MaxSlots {
+		for s := range 64 * len(f.Set) {
 			if f.Set.Has(s) {
 				got.add(fmt.Sprintf("%d/%d", n, s), valueOf(t, rec, f.Val[s]))
 			}

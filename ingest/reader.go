@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	defaultBlock   = 1 << 20
+	defaultBlock   = 256 << 10
 	defaultMaxLine = 256 << 20
 	maxMaxLine     = 4 << 30 // Walk takes no longer document
 )

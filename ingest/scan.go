@@ -6,13 +6,32 @@ import (
 	"encoding/json"
 	"math/bits"
 	"unicode/utf8"
+	"unsafe"
+
+	"github.com/bytedance/sonic/decoder"
 
 	"usagelake/schemas"
 )
 
-// The scanners take a document and a position in it, and return the position
-// behind what they read, or -1 if it is not there. They never look behind
-// len(b), so what lies in the slack cannot change an answer.
+// slack is how many bytes behind a document must be readable: the loads below
+// and sonic's machine code look ahead of its end.
+const slack = 64
+
+// at and load64 do not check bounds: they are a quarter of the walk's speed.
+// What they are given has slack, and i is at most len(b), or len(b) and the
+// length of a predicted key (see maxPattern).
+
+func at(b []byte, i int) byte {
+	return *(*byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i))
+}
+
+func load64(b []byte, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), i))[:])
+}
+
+// The scanners take a document with slack and a position in it, and return the
+// position behind what they read, or -1 if it is not there. What lies in the
+// slack does not change an answer.
 
 // space steps over white space.
 func space(b []byte, i int) int {
@@ -58,7 +77,13 @@ func first(b []byte, i int, closing byte) (_ int, more bool) {
 // scalar reads a number, true, false or null. The kind of null is 0.
 func scalar(b []byte, i int) (int, schemas.ValueKind) {
 	if i < len(b) {
-		switch b[i] {
+		switch c := b[i]; c {
+		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			// mostly a few digits and no more
+			n := bits.TrailingZeros64(notDigits(load64(b, i))) >> 3
+			if end := i + n; n < 8 && end < len(b) && (n == 1 || c != '0') && b[end] != '.' && b[end]|0x20 != 'e' {
+				return end, schemas.Number
+			}
 		case 't':
 			return literal(b, i, "true"), schemas.True
 		case 'f':
@@ -105,72 +130,98 @@ func number(b []byte, i int) int {
 // digits reads one digit or more.
 func digits(b []byte, i int) int {
 	start := i
-	for i < len(b) && b[i]-'0' < 10 {
-		i++
+	for i < len(b) {
+		m := notDigits(load64(b, i))
+		i += bits.TrailingZeros64(m) >> 3
+		if m != 0 {
+			break
+		}
 	}
+	i = min(i, len(b))
 	if i == start {
 		return -1
 	}
 	return i
 }
 
+// longString is the length in bytes from which searching for a quote with
+// machine code pays.
+const longString = 96
+
 // skipString returns the position of the closing quote of an unread string; i
 // is behind the opening one. A quote closes unless an odd number of
 // backslashes stands before it.
 func skipString(b []byte, i int) int {
-	for start := i; ; i++ {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return -1
+	start := i
+	for i < len(b) {
+		if i-start >= longString {
+			return skipLongString(b, start, i)
 		}
-		i += n
-		k := i
-		for k > start && b[k-1] == '\\' {
-			k--
+		m := quotes(load64(b, i))
+		i += bits.TrailingZeros64(m) >> 3
+		if m == 0 {
+			continue
 		}
-		if (i-k)%2 == 0 {
+		if i >= len(b) {
+			break
+		}
+		if at(b, i) == '"' {
 			return i
 		}
+		i += 2
 	}
+	return -1
+}
+
+// skipLongString goes on with skipString at i, which is not inside an escape.
+func skipLongString(b []byte, start, i int) int {
+	n := bytes.IndexByte(b[i:], '"')
+	if n < 0 {
+		return -1
+	}
+	if n == 0 || b[i+n-1] != '\\' {
+		return i + n
+	}
+	from, n := decoder.Skip(b[start-1:])
+	if from < 0 {
+		return -1
+	}
+	return start - 1 + n - 1
 }
 
 // readString is skipString for strings that are kept: these have no raw
 // control characters and only legal escapes.
 func readString(b []byte, i int) (int, schemas.ValueKind) {
 	start, kind, high := i, schemas.Text, uint64(0)
-	for {
-		for i+8 <= len(b) {
-			x := binary.LittleEndian.Uint64(b[i:])
-			if m := special(x); m != 0 {
-				n := bits.TrailingZeros64(m)
-				high |= x & (1<<n - 1) & tops
-				i += n >> 3
-				break
-			}
+	for i < len(b) {
+		x := load64(b, i)
+		m := special(x)
+		if m == 0 {
 			high |= x & tops
 			i += 8
+			continue
 		}
-		if i >= len(b) {
-			return -1, 0
+		n := bits.TrailingZeros64(m)
+		high |= x & (1<<n - 1) & tops
+		if i += n >> 3; i >= len(b) {
+			break
 		}
-		switch c := b[i]; {
-		case c == '"':
+		switch b[i] {
+		case '"':
 			if kind == schemas.Text && high != 0 && !utf8.Valid(b[start:i]) {
 				kind = schemas.Escaped
 			}
 			return i, kind
-		case c == '\\':
+		case '\\':
 			kind = schemas.Escaped
 			if i = escape(b, i+1); i < 0 {
 				return -1, 0
 			}
-		case c < 0x20:
-			return -1, 0
 		default:
-			high |= uint64(c & 0x80)
-			i++
+			return -1, 0
 		}
 	}
+	return -1, 0
 }
 
 const (
@@ -178,11 +229,22 @@ const (
 	tops = 0x8080808080808080
 )
 
-// special marks, by the top bit, the bytes of x that are a quote, a backslash
-// or a control character. The lowest mark is exact, those above may be false.
-func special(x uint64) uint64 {
+// The masks mark bytes of x by the top bit. The lowest mark is exact, those
+// above may be false.
+
+// special marks quotes, backslashes and control characters.
+func special(x uint64) uint64 { return quotes(x) | (x-ones*0x20)&^x&tops }
+
+// quotes marks quotes and backslashes.
+func quotes(x uint64) uint64 {
 	quote, slash := x^ones*'"', x^ones*'\\'
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & tops
+	return ((quote-ones)&^quote | (slash-ones)&^slash) & tops
+}
+
+// notDigits marks what is no digit.
+func notDigits(x uint64) uint64 {
+	x ^= ones * '0'
+	return (x + ones*(0x80-10) | x) & tops
 }
 
 // escape reads an escape; i is behind its backslash.

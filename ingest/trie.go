@@ -3,7 +3,9 @@ package ingest
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
+	"unicode/utf8"
 
 	"usagelake/schemas"
 )
@@ -13,6 +15,8 @@ import (
 const (
 	maxExtras = 1 << 12 // unknown members kept of a document; the rest is skipped
 	maxName   = 1 << 10 // bytes of an Extra.Key; members with longer ones are skipped
+	maxOthers = 64      // keys of an object that nobody wants and that are known again
+	maxOther  = 64      // bytes of such a key
 )
 
 // A node is an object on a wanted path.
@@ -21,6 +25,8 @@ type node struct {
 	edges  table
 	keeps  []keep
 	learnt map[string]*edge // kept members by key; documents choose these keys
+	others map[string]*edge // some members that nobody wants, by key
+	first  *edge            // the member that an object began with the last time
 }
 
 // A keep collects the unknown members of a node for one frame.
@@ -32,13 +38,36 @@ type keep struct {
 
 // An edge is a member on a wanted path, or the elements of an array there. It
 // is unique for its path, so what it remembers of a document needs no stack.
+// What every member needs stands first: a document touches many edges.
 type edge struct {
-	key     string
+	// pattern is the key with its quotes and colon, as it mostly stands in a
+	// document, in words of 8 bytes; size is its length, 0 where it may stand
+	// there otherwise or is long. tail is the bytes of its last word.
+	pattern [maxPattern / 8]uint64
+	tail    uint64
+	size    int
+
+	// next is the member that followed this one the last time. It is a guess:
+	// what is walked never depends on it.
+	next *edge
+	// round is the walker's when it learnt the edge, 0 for those of the layout.
+	// A learnt edge of an earlier round is forgotten.
+	round  int32
+	skip   bool // nobody wants the member
+	read   bool // strings here are kept, so they must be valid
+	whole  bool // a scalar fills span too, as it has places for values
+	scalar want // what is filled by a scalar,
+	// occ numbers the last occurrence; the numbers of a walker only grow.
+	// under is the occurrence of parent that it was met in: an edge belongs
+	// to the document as it counts only if that one was not replaced since.
+	occ, under uint64
+	parent     *edge
+
 	object  *node // what to walk if the value is an object
 	element *edge // what to walk for every element if the value is an array
 
-	scalars, spans, counts []target
-	read                   bool // strings here are kept, so they must be valid
+	span   want // by an object or array as a whole,
+	length want // and by an array's length
 
 	// clears holds the slots of this edge and of everything below it.
 	clears []slots
@@ -48,14 +77,51 @@ type edge struct {
 	extras []extra
 	val    schemas.Value
 
-	// occ numbers the last occurrence; the numbers of a walker only grow.
-	// under is the occurrence of parent that it was met in: an edge belongs
-	// to the document as it counts only if that one was not replaced since.
-	occ, under uint64
-	parent     *edge
+	key string
 }
 
-type target struct{ frame, slot int }
+// maxPattern is the most bytes of a pattern that is guessed: there is slack for
+// it behind a document.
+const maxPattern = 48
+
+// A want is what a value fills: places for it, and bits of Record.Filled.
+type want struct {
+	value *schemas.Value // the first of them; may be nil
+	bits  uint64
+	word  *uint64
+	more  []want // the others
+}
+
+func (w *want) add(value *schemas.Value, word *uint64, bit uint64) {
+	if w.word == nil || w.word == word && (w.value == nil || value == nil) {
+		w.word = word
+		w.bits |= bit
+		if value != nil {
+			w.value = value
+		}
+		return
+	}
+	w.more = append(w.more, want{value: value, word: word, bits: bit})
+}
+
+// fill fills all places with v.
+func (w *want) fill(v schemas.Value) {
+	if w.word != nil {
+		*w.word |= w.bits
+	}
+	if w.value != nil {
+		*w.value = v
+	}
+	if w.more != nil {
+		w.fillMore(v)
+	}
+}
+
+func (w *want) fillMore(v schemas.Value) {
+	for i := range w.more {
+		w.more[i].fill(v)
+	}
+}
 
 type slots struct {
 	frame int
@@ -68,8 +134,8 @@ type extra struct {
 }
 
 // compile builds the trie of l below a new root edge and returns it with the
-// nodes that learn.
-func compile(l *schemas.Layout) (root *edge, learning []*node) {
+// nodes that learn. It fills rec.
+func compile(l *schemas.Layout, rec *schemas.Record) (root *edge, learning []*node) {
 	if l.Slots > schemas.MaxSlots {
 		panic(fmt.Sprintf("ingest: a layout of %d slots", l.Slots))
 	}
@@ -78,17 +144,23 @@ func compile(l *schemas.Layout) (root *edge, learning []*node) {
 		if uint(want.Frame) >= uint(l.Frames) || uint(want.Slot) >= uint(l.Slots) {
 			panic(fmt.Sprintf("ingest: no frame %d or slot %d for %q", want.Frame, want.Slot, want.Path))
 		}
-		e, t := root.descend(want.Path), target{want.Frame, want.Slot}
+		e, f := root.descend(want.Path), &rec.Frames[want.Frame]
+		value, word, bit := &f.Val[want.Slot], &f.Set[want.Slot>>6], uint64(1)<<(want.Slot&63)
 		switch want.Shape {
 		case schemas.Scalar:
-			e.scalars, e.read = append(e.scalars, t), true
-		case schemas.Span:
-			e.spans = append(e.spans, t)
+			e.scalar.add(value, word, bit)
+			e.read = true
 		case schemas.Count:
-			e.counts = append(e.counts, t)
+			e.length.add(value, word, bit)
+		case schemas.Span:
+			e.span.add(value, word, bit)
+			e.whole = true
+		case schemas.Any:
+			e.scalar.add(nil, word, bit)
+			e.span.add(nil, word, bit)
 		}
 		for ; e != nil; e = e.parent {
-			e.slots(t.frame).Add(t.slot)
+			e.slots(l, want.Frame).Add(want.Slot)
 		}
 	}
 	for _, k := range l.Keep {
@@ -121,7 +193,7 @@ func (e *edge) descend(path []string) *edge {
 		n := e.node()
 		child := n.edges.find([]byte(key))
 		if child == nil {
-			child = &edge{key: key, parent: e}
+			child = newEdge(key, e)
 			n.edges.add(child)
 		}
 		e = child
@@ -138,20 +210,21 @@ func (e *edge) node() *node {
 }
 
 // slots returns the slots of one frame in e.clears.
-func (e *edge) slots(frame int) *schemas.Bits {
+func (e *edge) slots(l *schemas.Layout, frame int) schemas.Bits {
 	for i := range e.clears {
 		if e.clears[i].frame == frame {
-			return &e.clears[i].bits
+			return e.clears[i].bits
 		}
 	}
-	e.clears = append(e.clears, slots{frame: frame})
-	return &e.clears[len(e.clears)-1].bits
+	e.clears = append(e.clears, slots{frame: frame, bits: make(schemas.Bits, l.Words())})
+	return e.clears[len(e.clears)-1].bits
 }
 
 // learn adds an edge for a key that n does not know. It returns nil if the
 // member is not to be kept.
-func (n *node) learn(key []byte) *edge {
-	e := &edge{key: string(key), parent: n.owner, read: true}
+func (n *node) learn(key []byte, round int32) *edge {
+	e := newEdge(string(key), n.owner)
+	e.round, e.read = round, true
 	for _, k := range n.keeps {
 		if len(k.prefix)+len(key) > maxName || k.pick != nil && !k.pick(key) {
 			continue
@@ -171,6 +244,54 @@ func (n *node) learn(key []byte) *edge {
 	}
 	n.learnt[e.key] = e
 	return e
+}
+
+// other returns an edge for a key that nobody wants, nil where it is not worth
+// one.
+func (n *node) other(key []byte) *edge {
+	e := n.others[string(key)]
+	if e == nil && len(n.others) < maxOthers && len(key) <= maxOther {
+		e = newEdge(string(key), n.owner)
+		e.skip = true
+		if n.others == nil {
+			n.others = make(map[string]*edge)
+		}
+		n.others[e.key] = e
+	}
+	return e
+}
+
+func newEdge(key string, parent *edge) *edge {
+	e := &edge{key: key, parent: parent}
+	if len(key)+3 > maxPattern || !utf8.ValidString(key) {
+		return e
+	}
+	for i := range len(key) {
+		if c := key[i]; c < ' ' || c == '"' || c == '\\' {
+			return e
+		}
+	}
+	var text [maxPattern]byte
+	e.size = copy(text[:], `"`+key+`":`)
+	for i := range e.pattern {
+		e.pattern[i] = binary.LittleEndian.Uint64(text[8*i:])
+	}
+	e.tail = math.MaxUint64 >> (-8 * e.size & 63)
+	return e
+}
+
+// here reports whether the pattern stands in a document with slack, at i.
+func (e *edge) here(b []byte, i int) bool {
+	if e.size == 0 || i+e.size > len(b) {
+		return false
+	}
+	last := (e.size - 1) >> 3
+	for k := range last {
+		if load64(b, i+8*k) != e.pattern[k] {
+			return false
+		}
+	}
+	return load64(b, i+8*last)&e.tail == e.pattern[last]
 }
 
 // live reports whether neither e's last occurrence nor one around it was

@@ -17,21 +17,16 @@ var (
 	ErrNotObject = errors.New("not a JSON object")
 )
 
-// slack is how many bytes behind a document must be readable: sonic's machine
-// code looks ahead of the end of a truncated one.
-const slack = 64
-
 // Walker walks the documents of one goroutine.
 type Walker struct {
 	rec      schemas.Record
 	root     *edge
 	learning []*node // the nodes of the layout that keep unknown members
-	learnt   int     // edges they and those below them have learnt
+	learnt   int     // edges they and those below them have learnt,
+	round    int32   // since they were last forgotten
 	occ      uint64  // the number of the last member met, over all documents
 	start    uint64  // occ when the document began
 	found    []*edge // learnt edges met in the document, each once
-	used     []int   // the frames that the document touched
-	touched  []bool  // by frame, the same
 	valid    bool    // encoding/json has accepted the document
 	pad      []byte  // holds a document that came without slack
 }
@@ -39,12 +34,13 @@ type Walker struct {
 // NewWalker compiles l. It panics if l asks for a frame or slot that l does
 // not have.
 func NewWalker(l *schemas.Layout) *Walker {
-	root, learning := compile(l)
+	rec := schemas.NewRecord(l)
+	root, learning := compile(l, &rec)
 	return &Walker{
-		rec:      schemas.Record{Frames: make([]schemas.Frame, l.Frames)},
+		rec:      rec,
 		root:     root,
 		learning: learning,
-		touched:  make([]bool, l.Frames),
+		round:    1,
 	}
 }
 
@@ -85,7 +81,7 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 			continue
 		}
 		for _, x := range e.extras {
-			f := w.frame(x.frame)
+			f := &w.rec.Frames[x.frame]
 			f.Extra = append(f.Extra, schemas.Extra{Key: x.key, Value: e.val})
 		}
 	}
@@ -94,18 +90,20 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 
 // reset forgets the document before.
 func (w *Walker) reset() {
-	for _, f := range w.used {
-		frame := &w.rec.Frames[f]
-		frame.Set, frame.Extra = schemas.Bits{}, frame.Extra[:0]
-		w.touched[f] = false
+	clear(w.rec.Filled)
+	if len(w.found) > 0 {
+		for f := range w.rec.Frames {
+			w.rec.Frames[f].Extra = w.rec.Frames[f].Extra[:0]
+		}
+		w.found = w.found[:0]
 	}
-	w.used, w.found = w.used[:0], w.found[:0]
 	w.start, w.valid = w.occ, false
 	if w.learnt > maxExtras {
 		for _, n := range w.learning {
 			n.learnt = nil
 		}
 		w.learnt = 0
+		w.round++
 	}
 }
 
@@ -121,87 +119,102 @@ func (w *Walker) stamp(e *edge) (again bool) {
 	return again
 }
 
-// frame returns a frame to write to.
-func (w *Walker) frame(f int) *schemas.Frame {
-	if !w.touched[f] {
-		w.touched[f] = true
-		w.used = append(w.used, f)
-	}
-	return &w.rec.Frames[f]
-}
-
-func (w *Walker) fill(targets []target, v schemas.Value) {
-	for _, t := range targets {
-		f := w.frame(t.frame)
-		f.Val[t.slot] = v
-		f.Set.Add(t.slot)
-	}
-}
-
 // The steps of the walk are scanners (see scan.go) over rec.Doc.
 
 // object walks an object from behind its opening brace.
 func (w *Walker) object(n *node, i int) int {
 	b := w.rec.Doc
 	i, more := first(b, i, '}')
+	guess := &n.first
 	for more {
-		if i >= len(b) || b[i] != '"' {
-			return -1
+		e := *guess
+		if e == nil || !e.here(b, i) || e.round > 0 && e.round != w.round {
+			if e, i = w.key(n, i); i < 0 {
+				return -1
+			}
+			if e != nil {
+				*guess = e
+			}
+		} else if i += e.size; i < len(b) && b[i] <= ' ' {
+			i = space(b, i)
 		}
-		end, kind := readString(b, i+1)
-		if end < 0 {
-			return -1
-		}
-		key := b[i+1 : end]
-		if kind == schemas.Escaped {
-			key = decode(b[i : end+1])
-		}
-		if i = colon(b, end+1); i < 0 {
-			return -1
-		}
-		if e := w.edge(n, key); e != nil {
-			i = w.member(e, i)
-		} else {
+		if e == nil || e.skip || e.round > 0 && !w.find(e) {
 			i = w.skip(i)
+		} else {
+			i = w.member(e, i)
 		}
 		if i < 0 {
 			return -1
+		}
+		if e != nil {
+			guess = &e.next
+		}
+		if i < len(b) && b[i] == ',' {
+			if i++; i < len(b) && b[i] <= ' ' {
+				i = space(b, i)
+			}
+			continue
 		}
 		i, more = next(b, i, '}')
 	}
 	return i
 }
 
-// edge returns n's edge for key, or nil for a member to skip. The answer
-// depends on the document alone, never on what was learnt from those before.
+// key reads a key with its colon and returns its edge, nil for a member to skip.
+func (w *Walker) key(n *node, i int) (*edge, int) {
+	b := w.rec.Doc
+	if i >= len(b) || b[i] != '"' {
+		return nil, -1
+	}
+	end, kind := readString(b, i+1)
+	if end < 0 {
+		return nil, -1
+	}
+	key := b[i+1 : end]
+	if kind == schemas.Escaped {
+		key = decode(b[i : end+1])
+	}
+	return w.edge(n, key), colon(b, end+1)
+}
+
+// edge returns n's edge for key, nil for a member to skip.
 func (w *Walker) edge(n *node, key []byte) *edge {
-	e := n.edges.find(key)
-	if e != nil || n.keeps == nil {
+	if e := n.edges.find(key); e != nil {
 		return e
 	}
-	e = n.learnt[string(key)]
-	if e != nil && e.occ > w.start {
-		return e
+	if n.keeps != nil {
+		e := n.learnt[string(key)]
+		if e == nil && len(w.found) < maxExtras {
+			if e = n.learn(key, w.round); e != nil {
+				w.learnt++
+			}
+		}
+		if e != nil {
+			return e
+		}
+	}
+	return n.other(key)
+}
+
+// find notes a learnt edge that the document has, once. It reports whether the
+// member is to be kept: the answer depends on the document alone, never on what
+// was learnt from those before.
+func (w *Walker) find(e *edge) bool {
+	if e.occ > w.start {
+		return true
 	}
 	if len(w.found) == maxExtras {
-		return nil
-	}
-	if e == nil {
-		if e = n.learn(key); e == nil {
-			return nil
-		}
-		w.learnt++
+		return false
 	}
 	w.found = append(w.found, e)
-	return e
+	return true
 }
 
 // member walks the value of a member and lets it replace an earlier one.
 func (w *Walker) member(e *edge, i int) int {
 	if w.stamp(e) {
 		for k := range e.clears {
-			c := &e.clears[k]
-			w.rec.Frames[c.frame].Set.Remove(&c.bits)
+			w.rec.Frames[e.clears[k].frame].Set.Remove(e.clears[k].bits)
 		}
 	}
 	e.val = schemas.Value{}
@@ -249,10 +262,10 @@ func (w *Walker) value(e *edge, i int) int {
 		}
 	case '[':
 		kind = schemas.Array
-		if e.element != nil || e.counts != nil {
+		if e.element != nil || e.length.word != nil {
 			var length int
 			end, length = w.array(e, i+1)
-			w.fill(e.counts, schemas.Value{End: uint32(length), Kind: schemas.Length})
+			e.length.fill(schemas.Value{End: uint32(length), Kind: schemas.Length})
 		} else {
 			end = w.skip(i)
 		}
@@ -271,7 +284,7 @@ func (w *Walker) value(e *edge, i int) int {
 	}
 	v := schemas.Value{Off: uint32(i), End: uint32(end), Kind: kind}
 	if kind <= schemas.False {
-		w.fill(e.scalars, v)
+		e.scalar.fill(v)
 		if e.extras != nil {
 			e.val = v
 		}
@@ -280,7 +293,9 @@ func (w *Walker) value(e *edge, i int) int {
 		v.Kind = schemas.Text
 		end++
 	}
-	w.fill(e.spans, v)
+	if kind > schemas.False || e.whole {
+		e.span.fill(v)
+	}
 	return end
 }
 

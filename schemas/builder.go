@@ -3,6 +3,7 @@ package schemas
 import (
 	"math"
 	"math/bits"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -21,11 +22,12 @@ const BuilderRows = 16_384
 type Builder struct {
 	mem   memory.Allocator
 	n     int
-	lanes [NumColumns]*lane
-	sets  []uint64 // the columns that a row has, one bit for each
-	from  []int32  // Source of the rows
+	words [NumColumns][]uint64 // numbers
+	lanes [NumColumns]*lane    // texts
+	sets  []uint64             // the columns that a row has, one bit for each
+	from  []int32              // Source of the rows
 
-	// The open row. Its numbers stand in the lanes already.
+	// The open row. Its numbers stand in words already.
 	set    uint64
 	source int32
 	texts  [NumColumns]string
@@ -35,10 +37,9 @@ type Builder struct {
 	codes   []int32
 }
 
-// lane holds one column. A text of a Plain column is data[ends[i-1]:ends[i]]; of
-// another it is the word with number codes[i].
+// lane holds a column of texts: data[ends[i-1]:ends[i]] where they are mostly
+// distinct, else the word with number codes[i].
 type lane struct {
-	words []uint64
 	codes []uint16
 	data  []byte
 	ends  []uint32
@@ -70,14 +71,16 @@ func (b *Builder) SetSource(i int32) { b.source = i }
 
 // SetInt sets a Time, Int, Bool (0 or 1) or Money column.
 func (b *Builder) SetInt(c Col, v int64) {
-	b.lane(c).words[b.n] = uint64(v)
+	if b.words[c] == nil {
+		b.words[c] = make([]uint64, BuilderRows)
+	}
+	b.words[c][b.n] = uint64(v)
 	b.set |= 1 << c
 }
 
 // SetDouble sets a Double column.
 func (b *Builder) SetDouble(c Col, v float64) {
-	b.lane(c).words[b.n] = math.Float64bits(v)
-	b.set |= 1 << c
+	b.SetInt(c, int64(math.Float64bits(v)))
 }
 
 // SetString sets a String column. The text is copied by Add.
@@ -91,7 +94,7 @@ func (b *Builder) Int(c Col) int64 {
 	if !b.Has(c) {
 		return 0
 	}
-	return int64(b.lanes[c].words[b.n])
+	return int64(b.words[c][b.n])
 }
 
 // Double is a Double column of the open row, 0 where NULL.
@@ -99,7 +102,7 @@ func (b *Builder) Double(c Col) float64 {
 	if !b.Has(c) {
 		return 0
 	}
-	return math.Float64frombits(b.lanes[c].words[b.n])
+	return math.Float64frombits(b.words[c][b.n])
 }
 
 // Str is a String column of the open row, "" where NULL.
@@ -137,7 +140,7 @@ func (b *Builder) Add() {
 	for set := b.set & stringColumns; set != 0; set &= set - 1 {
 		c := Col(bits.TrailingZeros64(set))
 		l := b.lane(c)
-		if Columns[c].Plain {
+		if l.codes == nil {
 			l.fill(b.n)
 			l.data = append(l.data, b.texts[c]...)
 			l.ends = append(l.ends, uint32(len(l.data)))
@@ -175,15 +178,12 @@ func (b *Builder) Append(r *Row) {
 	b.Add()
 }
 
-// lane is the lane of c, made where it is missing.
+// lane is the lane of a String column, made where it is missing.
 func (b *Builder) lane(c Col) *lane {
 	l := b.lanes[c]
 	if l == nil {
 		l = &lane{}
-		switch {
-		case Columns[c].Kind != String:
-			l.words = make([]uint64, BuilderRows)
-		case !Columns[c].Plain:
+		if !Columns[c].Plain || c == ExtraJSON { // of a batch's the texts are few
 			l.codes = make([]uint16, BuilderRows)
 		}
 		b.lanes[c] = l
@@ -216,7 +216,10 @@ func (b *Builder) Places() (source []int32, line, row []int64) {
 }
 
 func (b *Builder) ints(c Col) []int64 {
-	return arrow.Int64Traits.CastFromBytes(arrow.Uint64Traits.CastToBytes(b.lane(c).words[:b.n]))
+	if b.words[c] == nil {
+		b.words[c] = make([]uint64, BuilderRows)
+	}
+	return arrow.Int64Traits.CastFromBytes(arrow.Uint64Traits.CastToBytes(b.words[c][:b.n]))
 }
 
 // Copy adds the rows [lo, hi) of a batch, for which there is room.
@@ -238,12 +241,24 @@ func (b *Builder) Copy(from *Batch, lo, hi int) {
 				sets[i] |= uint64(valid[at>>3]>>(at&7)&1) << c
 			}
 		}
+		if Columns[c].Kind != String {
+			if b.words[c] == nil {
+				b.words[c] = make([]uint64, BuilderRows)
+			}
+			from.Words(b.words[c][:n], c, lo, hi)
+			continue
+		}
 		l := b.lane(c)
+		_, dict := from.Texts(c)
 		switch {
-		case Columns[c].Kind != String:
-			from.Words(l.words[:n], c, lo, hi)
-		case !Columns[c].Plain:
+		case l.codes != nil && dict:
 			b.translate(from, c, l, lo, hi)
+		case l.codes != nil:
+			for i := lo; i < hi; i++ {
+				if !from.Null(c, i) {
+					l.codes[n+i-lo] = l.dict.code(from.Str(c, i))
+				}
+			}
 		default:
 			l.fill(n)
 			for i := lo; i < hi; i++ {
@@ -380,14 +395,12 @@ func (p *packing) column(c Col, nullable bool) arrow.Array {
 			nulls += int(1 - bit)
 		}
 	}
-	l := p.b.lanes[c]
-	switch {
-	case Columns[c].Kind == String && Columns[c].Plain:
+	if l := p.b.lanes[c]; l != nil && l.codes == nil {
 		return p.plain(l, valid, nulls)
-	case Columns[c].Kind == String:
+	} else if l != nil {
 		return p.dictionary(c, l, valid, nulls)
 	}
-	values := p.gather(c, l, nullable)
+	values := p.gather(c, nullable)
 	if Columns[c].Kind == Bool {
 		buf := p.buffer((p.rows + 7) / 8)
 		out := buf.Bytes()
@@ -411,15 +424,24 @@ func (p *packing) column(c Col, nullable bool) arrow.Array {
 }
 
 // gather is the numbers of a column, with 0 for NULL.
-func (p *packing) gather(c Col, l *lane, nullable bool) []uint64 {
+func (p *packing) gather(c Col, nullable bool) []uint64 {
+	words := p.b.words[c]
 	if !nullable && p.order == nil {
-		return l.words[:p.rows]
+		return words[:p.rows]
 	}
-	p.b.scratch = append(p.b.scratch[:0], l.words[:p.rows]...)
-	out := p.b.scratch
+	if cap(p.b.scratch) < p.rows {
+		p.b.scratch = make([]uint64, BuilderRows)
+	}
+	out := p.b.scratch[:p.rows]
+	if !nullable {
+		for i, k := range p.order {
+			out[i] = words[k]
+		}
+		return out
+	}
 	for i := range out {
 		k := p.at(i)
-		out[i] = l.words[k] & -(p.b.sets[k] >> c & 1)
+		out[i] = words[k] & -(p.b.sets[k] >> c & 1)
 	}
 	return out
 }
@@ -497,7 +519,17 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 		typ, size = dict16, 2
 	}
 	buf := p.buffer(size * p.rows)
-	if size == 1 {
+	if size == 1 && valid == nil {
+		out := buf.Bytes()
+		if p.order == nil {
+			for i, code := range l.codes[:len(out)] {
+				out[i] = byte(code)
+			}
+		}
+		for i, k := range p.order {
+			out[i] = byte(l.codes[k])
+		}
+	} else if size == 1 {
 		out := buf.Bytes()
 		for i := range out {
 			k := p.at(i)
@@ -522,11 +554,12 @@ type words struct {
 	data  []byte
 	ends  []uint32
 	slots []uint16 // 1 + number, 0 where there is none; by hash, linear probing
-	last  uint16
+	last  uint16   // what was asked for last, and its text, which is in data
+	text  string
 }
 
 func (w *words) reset() {
-	w.data, w.ends, w.last = w.data[:0], w.ends[:0], 0
+	w.data, w.ends, w.last, w.text = w.data[:0], w.ends[:0], 0, ""
 	clear(w.slots)
 }
 
@@ -540,7 +573,7 @@ func (w *words) at(i uint16) []byte {
 
 // code is the number of s, which joins if it is not there.
 func (w *words) code(s string) uint16 {
-	if len(w.ends) > 0 && string(w.at(w.last)) == s {
+	if s == w.text && len(w.ends) > 0 {
 		return w.last
 	}
 	if 2*len(w.ends) >= len(w.slots) {
@@ -553,6 +586,8 @@ func (w *words) code(s string) uint16 {
 		*slot = uint16(len(w.ends))
 	}
 	w.last = *slot - 1
+	text := w.at(w.last)
+	w.text = unsafe.String(unsafe.SliceData(text), len(text)) // until reset
 	return w.last
 }
 

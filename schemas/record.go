@@ -4,16 +4,16 @@ package schemas
 const MaxSlots = 512
 
 // Bits is a set of slots.
-type Bits [MaxSlots / 64]uint64
+type Bits []uint64
 
 // Has reports whether s is in the set.
-func (b *Bits) Has(s int) bool { return b[s>>6]&(1<<(s&63)) != 0 }
+func (b Bits) Has(s int) bool { return b[s>>6]&(1<<(s&63)) != 0 }
 
 // Add puts s into the set.
-func (b *Bits) Add(s int) { b[s>>6] |= 1 << (s & 63) }
+func (b Bits) Add(s int) { b[s>>6] |= 1 << (s & 63) }
 
 // Remove takes the members of o out of the set.
-func (b *Bits) Remove(o *Bits) {
+func (b Bits) Remove(o Bits) {
 	for i := range b {
 		b[i] &^= o[i]
 	}
@@ -28,6 +28,9 @@ const (
 	Scalar Shape = iota
 	// Span keeps the extent of any value that is not null, unread.
 	Span
+	// Any fills the slot with any value that is not null, and keeps nothing of
+	// it.
+	Any
 	// Count keeps the length of an array.
 	Count
 )
@@ -94,7 +97,7 @@ type Extra struct {
 // Frame is what the walk found at one envelope position. Val[s] is meaningful
 // only where Set has s: present and not null.
 type Frame struct {
-	Set   Bits
+	Set   Bits // a part of Record.Filled
 	Val   [MaxSlots]Value
 	Extra []Extra
 }
@@ -104,6 +107,22 @@ type Frame struct {
 type Record struct {
 	Doc    []byte
 	Frames []Frame
+	// Filled holds the sets of all frames, one behind the other: the shape of
+	// the document as the layout sees it.
+	Filled []uint64
+}
+
+// Words is the length of a set of l's slots.
+func (l *Layout) Words() int { return (l.Slots + 63) / 64 }
+
+// NewRecord makes an empty record for l.
+func NewRecord(l *Layout) Record {
+	words := l.Words()
+	r := Record{Frames: make([]Frame, l.Frames), Filled: make([]uint64, words*l.Frames)}
+	for f := range r.Frames {
+		r.Frames[f].Set = r.Filled[f*words : (f+1)*words : (f+1)*words]
+	}
+	return r
 }
 
 // Bytes is the raw text of v.

@@ -12,7 +12,6 @@ type compiled struct {
 	layout  *schemas.Layout
 	slots   map[slotKey]int
 	entries []compiledEntry
-	root    int // frame of the document's root
 	// usage names the scalar slots below usage: what of them no column takes
 	// goes to extra_json.
 	usage map[int]string
@@ -24,10 +23,26 @@ type slotKey struct {
 	shape schemas.Shape
 }
 
-// ref names a slot of a frame; frame -1 is the frame of the matched mount.
+// ref names a slot of a frame.
 type ref struct{ frame, slot int }
 
-const matchedFrame = -1
+const (
+	matchedFrame = -1 // that of the matched mount
+	bodyFrame    = -2 // the same, but the root where usage stands bare in it
+)
+
+var rootFrame = slices.IndexFunc(Mounts, func(m Mount) bool { return m.Path == "" && !m.Bare })
+
+// in is r where a mount has matched.
+func (r ref) in(frame int) ref {
+	switch {
+	case r.frame == bodyFrame && Mounts[frame].Bare:
+		r.frame = rootFrame
+	case r.frame < 0:
+		r.frame = frame
+	}
+	return r
+}
 
 type compiledEntry struct {
 	*Entry
@@ -65,15 +80,10 @@ type compiledKeep struct {
 // compile turns entries into a layout for the walk and rules over its slots.
 func compile(entries []Entry) *compiled {
 	c := &compiled{layout: &schemas.Layout{Frames: len(Mounts)}, slots: map[slotKey]int{}, usage: map[int]string{}, asked: map[string]bool{}}
-	for f, m := range Mounts {
-		if m.Path == "" && !m.Bare {
-			c.root = f
-		}
-	}
 	for i := range entries {
 		c.entries = append(c.entries, c.entry(&entries[i]))
 	}
-	c.layout.Slots = len(c.slots)
+	c.layout.Slots = 2 * len(c.slots)
 	return c
 }
 
@@ -83,7 +93,7 @@ func (c *compiled) entry(e *Entry) compiledEntry {
 		text, not := strings.CutPrefix(w, "!")
 		cond := condition{not: not}
 		for p := range strings.SplitSeq(text, "|") {
-			cond.any = append(cond.any, c.refs(parseTerm(strings.TrimSpace(p)), schemas.Span)...)
+			cond.any = append(cond.any, c.refs(parseTerm(strings.TrimSpace(p)), schemas.Any)...)
 		}
 		ce.when = append(ce.when, cond)
 	}
@@ -141,16 +151,21 @@ func (c *compiled) refs(t term, shape schemas.Shape) []ref {
 	var out []ref
 	for _, keys := range spellings {
 		frame := matchedFrame
+		if keys[0] != "usage" {
+			frame = bodyFrame
+		}
 		slot := c.slot(keys, shape)
 		if shape == schemas.Scalar && keys[0] == "usage" && !t.root {
 			c.usage[slot] = strings.Join(keys[1:], ".")
 		}
 		if t.root {
-			frame = c.root
-			c.want(c.root, keys, slot, shape)
+			frame = rootFrame
+			c.want(rootFrame, keys, slot, shape)
 		} else {
-			for f := range Mounts {
-				c.want(f, keys, slot, shape)
+			for f, m := range Mounts {
+				if !m.Bare || keys[0] == "usage" { // what is around bare members is the root's
+					c.want(f, keys, slot, shape)
+				}
 			}
 		}
 		out = append(out, ref{frame, slot})
@@ -158,12 +173,20 @@ func (c *compiled) refs(t term, shape schemas.Shape) []ref {
 	return out
 }
 
+// slot numbers a path with its shape. Scalar and Any of a path are neighbours: a
+// walk mostly fills both, and does so at once.
 func (c *compiled) slot(keys []string, shape schemas.Shape) int {
 	k := slotKey{strings.Join(keys, "\x00"), shape}
+	if shape == schemas.Any {
+		k.shape = schemas.Scalar
+	}
 	s, ok := c.slots[k]
 	if !ok {
-		s = len(c.slots)
+		s = 2 * len(c.slots)
 		c.slots[k] = s
+	}
+	if shape == schemas.Any {
+		s++
 	}
 	return s
 }

@@ -38,6 +38,16 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 		return
 	}
 	x := &n.extra
+	one := len(found) == 0 && len(p.keep) == 1
+	if one {
+		v := rec.Frames[p.keep[0].from.frame].Val[p.keep[0].from.slot]
+		if one = v.Kind == schemas.Text; one {
+			if text, ok := p.texts[string(rec.Bytes(v))]; ok {
+				n.row.SetString(schemas.ExtraJSON, text)
+				return
+			}
+		}
+	}
 	x.members, x.from = append(x.members[:0], found...), x.from[:0]
 	for _, k := range p.keep {
 		x.members = append(x.members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
@@ -61,6 +71,13 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 		}
 	}
 	n.flags |= e.flags
+	if one && e.flags == 0 && len(p.texts) < maxExtraTexts {
+		if p.texts == nil {
+			p.texts = map[string]string{}
+		}
+		v := rec.Frames[p.keep[0].from.frame].Val[p.keep[0].from.slot]
+		p.texts[string(rec.Bytes(v))] = e.text
+	}
 	if e.text != "" {
 		n.row.SetString(schemas.ExtraJSON, e.text)
 	}

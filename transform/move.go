@@ -33,7 +33,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 			if t.additive && len(m.from) == 1 {
 				v := &rec.Frames[m.from[0].frame].Val[m.from[0].slot]
 				if v.Kind == schemas.Number {
-					if whole, ok := digits(rec.Doc[v.Off:v.End]); ok && whole <= maxCount {
+					if whole, ok := wholeAt(rec.Doc, v.Off, v.End); ok {
 						n.row.SetDouble(m.col, float64(whole))
 						n.read = append(n.read, quantity{m.col, whole * 1e6})
 						continue

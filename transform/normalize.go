@@ -67,9 +67,11 @@ type Normalizer struct {
 	Reason schemas.Reason
 
 	loc   *time.Location
-	plans map[planKey]*plan
+	plans map[string]*plan // by the shape of records: what is in Record.Filled
 	last  *plan
-	lkey  planKey
+	// filled is the shape of the last record.
+	filled []uint64
+	key    []byte
 
 	row     *schemas.Builder // the row at hand is open
 	flags   flags
@@ -94,7 +96,7 @@ func NewNormalizer(opt Options) *Normalizer {
 	if loc == nil {
 		loc = time.UTC
 	}
-	return &Normalizer{loc: loc, plans: map[planKey]*plan{}, names: map[flags]string{}, extra: extraTexts{known: map[string]extraText{}}}
+	return &Normalizer{loc: loc, plans: map[string]*plan{}, names: map[flags]string{}, extra: extraTexts{known: map[string]extraText{}}}
 }
 
 // Apply makes a row of rec: the open one of row, which stays open. Its texts are

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"strconv"
@@ -52,6 +53,22 @@ func digits(text []byte) (int64, bool) {
 		v = v*10 + int64(c-'0')
 	}
 	return v, true
+}
+
+// wholeAt reads doc[off:end] as 1 to 8 decimal digits, all at once.
+func wholeAt(doc []byte, off, end uint32) (int64, bool) {
+	n := end - off
+	if n-1 >= 8 || end < 8 || uint64(end) > uint64(len(doc)) {
+		return 0, false
+	}
+	shift := 8 * (8 - n) & 63
+	// the digits stand in the high bytes, the first one lowest
+	x := binary.LittleEndian.Uint64(doc[end-8:end])>>shift<<shift ^ 0x3030303030303030<<shift
+	if (x|(x+0x0606060606060606))&0xf0f0f0f0f0f0f0f0 != 0 {
+		return 0, false
+	}
+	x = x*10 + x>>8
+	return int64((x&0xff000000ff*0x000f424000000064 + x>>16&0xff000000ff*0x0000271000000001) >> 32), true
 }
 
 func numberStart(c byte) bool { return c == '-' || '0' <= c && c <= '9' }

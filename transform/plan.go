@@ -1,16 +1,11 @@
 package transform
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"usagelake/schemas"
 )
-
-// planKey is the set of filled slots of every frame: all that a plan depends
-// on.
-type planKey [8]schemas.Bits
-
-const _ = uint(len(planKey{}) - 7) // Mounts must fit
 
 // maxPlans bounds the plans that are kept. Logs of machines need a few.
 const maxPlans = 4096
@@ -25,6 +20,7 @@ type plan struct {
 	timeFrom string // "" where the record has no time of its own
 	payload  ref    // frame -1 where there is none
 	keep     []keep
+	texts    map[string]string // extra_json by the one text that is kept
 }
 
 type move struct {
@@ -40,27 +36,27 @@ type keep struct {
 }
 
 func (n *Normalizer) plan(rec *schemas.Record) *plan {
-	var key planKey
-	for f := range rec.Frames {
-		key[f] = rec.Frames[f].Set
-	}
-	if n.last != nil && key == n.lkey {
+	if n.last != nil && slices.Equal(rec.Filled, n.filled) {
 		return n.last
 	}
-	p, ok := n.plans[key]
+	n.key = n.key[:0]
+	for _, word := range rec.Filled {
+		n.key = binary.LittleEndian.AppendUint64(n.key, word)
+	}
+	p, ok := n.plans[string(n.key)]
 	if !ok {
 		if len(n.plans) >= maxPlans {
 			clear(n.plans)
 		}
-		p = dialects.resolve(&key)
-		n.plans[key] = p
+		p = dialects.resolve(rec.Frames)
+		n.plans[string(n.key)] = p
 	}
-	n.last, n.lkey = p, key
+	n.last, n.filled = p, append(n.filled[:0], rec.Filled...)
 	return p
 }
 
 // resolve finds the first entry, then the first mount, that fits.
-func (c *compiled) resolve(filled *planKey) *plan {
+func (c *compiled) resolve(filled []schemas.Frame) *plan {
 	for i := range c.entries {
 		e := &c.entries[i]
 		for frame, m := range Mounts {
@@ -74,19 +70,17 @@ func (c *compiled) resolve(filled *planKey) *plan {
 }
 
 // present is the first of refs that is filled.
-func present(filled *planKey, frame int, refs []ref) (ref, bool) {
+func present(filled []schemas.Frame, frame int, refs []ref) (ref, bool) {
 	for _, r := range refs {
-		if r.frame == matchedFrame {
-			r.frame = frame
-		}
-		if filled[r.frame].Has(r.slot) {
+		r = r.in(frame)
+		if filled[r.frame].Set.Has(r.slot) {
 			return r, true
 		}
 	}
 	return ref{frame: -1}, false
 }
 
-func (e *compiledEntry) matches(filled *planKey, frame int) bool {
+func (e *compiledEntry) matches(filled []schemas.Frame, frame int) bool {
 	for _, c := range e.when {
 		if _, ok := present(filled, frame, c.any); ok == c.not {
 			return false
@@ -95,7 +89,7 @@ func (e *compiledEntry) matches(filled *planKey, frame int) bool {
 	return true
 }
 
-func (c *compiled) plan(e *compiledEntry, filled *planKey, frame int) *plan {
+func (c *compiled) plan(e *compiledEntry, filled []schemas.Frame, frame int) *plan {
 	p := &plan{entry: e, frame: frame}
 	var done [schemas.NumColumns]bool
 	var id ref
@@ -132,14 +126,14 @@ func (c *compiled) plan(e *compiledEntry, filled *planKey, frame int) *plan {
 		}
 	}
 	for slot, name := range c.usage {
-		if at := (ref{frame, slot}); filled[frame].Has(slot) && !p.moved(at) {
+		if at := (ref{frame, slot}); filled[frame].Set.Has(slot) && !p.moved(at) {
 			p.keep = append(p.keep, keep{name, at})
 		}
 	}
 	return p
 }
 
-func (r *compiledRule) resolve(filled *planKey, frame int, taken *ref) (move, bool) {
+func (r *compiledRule) resolve(filled []schemas.Frame, frame int, taken *ref) (move, bool) {
 	for _, alt := range r.from {
 		m := move{col: r.col}
 		for _, t := range alt {

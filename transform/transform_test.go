@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -272,5 +273,29 @@ func TestEntries(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"data", "[]", "a.b", "c"}, splitPath(`data[]."a.b".c`)); d != "" {
 		t.Error(d)
+	}
+}
+
+// Digits are read at once as they are one by one, wherever they stand; what is
+// no number of 8 digits or fewer is left to others.
+func TestWholeAt(t *testing.T) {
+	for _, text := range []string{
+		"", "0", "7", "10", "42", "999", "1000", "12345", "99999999", "00000000", "123456789", "-1", "1.5", "1e3", "12a", "/1", ":1", "1/", "1:", "\xb01",
+	} {
+		for _, before := range []string{"", `{"a":`, `{"n":9999`, `{"prompt_tokens":`} {
+			doc := []byte(before + text + "}")
+			want, ok := digits([]byte(text))
+			ok = ok && len(text) <= 8 && len(before)+len(text) >= 8
+			got, gotOK := wholeAt(doc, uint32(len(before)), uint32(len(before)+len(text)))
+			if gotOK != ok || ok && got != want {
+				t.Errorf("%q behind %q: %d, %v, want %d, %v", text, before, got, gotOK, want, ok)
+			}
+		}
+	}
+	for n := range int64(200_000) {
+		doc := fmt.Appendf(nil, `{"tokens":%d}`, n*499)
+		if got, ok := wholeAt(doc, 10, uint32(len(doc)-1)); !ok || got != n*499 {
+			t.Fatalf("%d, %v, want %d", got, ok, n*499)
+		}
 	}
 }

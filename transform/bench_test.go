@@ -1,0 +1,63 @@
+package transform
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"usagelake/ingest" //nolint:depguard // what a layout costs shows in a walk only
+	"usagelake/schemas"
+)
+
+const (
+	slimLine = `{"id":"gen-U8-zQjmLgcp1e8NcBrY5","provider":"OpenAI","model":"openai/gpt-4o-mini","object":"chat.completion",` +
+		`"created":1785542401,"user":"user-1262","choices":[],"usage":{"prompt_tokens":116,"completion_tokens":285,"total_tokens":401,` +
+		`"cost":0.0001884,"is_byok":false,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"cost_details":` +
+		`{"upstream_inference_cost":null},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,` +
+		`"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}`
+	chatHead = `{"id":"chatcmpl-c-NhSP-VpGzC5QlPIyD_CUlXXY4ov","object":"chat.completion","created":1785542401,` +
+		`"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"`
+	chatText = `She said \"not reported is not zero\" and closed the file.\nСчета сходятся, строки посчитаны один раз. `
+	chatTail = `","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":116,` +
+		`"completion_tokens":285,"total_tokens":401,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},` +
+		`"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,` +
+		`"rejected_prediction_tokens":0}},"service_tier":"default","system_fingerprint":"fp_a1b2c3d4e5"}`
+	imageHead = `{"background":"opaque","created":1785542401,"data":[{"b64_json":"`
+	imageTail = `"}],"output_format":"png","quality":"high","size":"1024x1536","usage":{"input_tokens":60,"input_tokens_details":` +
+		`{"image_tokens":0,"text_tokens":60},"output_tokens":6208,"total_tokens":6268}}`
+	agentLine = `{"parentUuid":"0b0b9c5e-64b1-4c3c-9a54-0f5ed2a1a6ef","isSidechain":false,"userType":"external","cwd":"/home/me/src/ledger",` +
+		`"sessionId":"7d9a1f53-3a1b-4c0e-8a3e-6b8d8a4f2a11","version":"2.0.14","gitBranch":"main","type":"user","message":{"role":"user",` +
+		`"content":[{"tool_use_id":"toolu_01Abc","type":"tool_result","content":"     1\tpackage ledger\n     2\t\n     3\timport \"sort\"\n"}]},` +
+		`"uuid":"f8a7d0f6-0a53-4a40-a8a7-f4f27de1b8bd","timestamp":"2026-08-21T10:15:30.123Z","toolUseResult":{"type":"text","file":` +
+		`{"filePath":"/home/me/src/ledger/sort.go","content":"package ledger\n\nimport \"sort\"\n","numLines":3,"startLine":1,"totalLines":3}}}`
+)
+
+// BenchmarkRecognise walks a line for the real layout and looks up its plan.
+func BenchmarkRecognise(b *testing.B) {
+	for _, c := range []struct{ name, line, dialect string }{
+		{"slim", slimLine, "openrouter.chat"},
+		{"chat", chatHead + strings.Repeat(chatText, 14) + chatTail, "openai.chat"},
+		{"image", imageHead + base64.StdEncoding.EncodeToString(make([]byte, 600<<10)) + imageTail, "openai.images"},
+		{"agent", agentLine, ""},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			w, n := ingest.NewWalker(Layout()), NewNormalizer(Options{})
+			doc := ingest.MakeDoc([]byte(c.line), 0, 1, 0).Data
+			b.SetBytes(int64(len(doc)))
+			b.ReportAllocs()
+			var p *plan
+			for b.Loop() {
+				rec, err := w.Walk(doc)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p = n.plan(rec)
+			}
+			if p.entry == nil && c.dialect != "" || p.entry != nil && p.entry.Name != c.dialect {
+				b.Errorf("not %q", c.dialect)
+			}
+		})
+	}
+}
+
+var _ = schemas.MaxSlots
