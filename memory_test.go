@@ -91,7 +91,8 @@ func peakOf(t *testing.T, cmd *exec.Cmd) (peak int64) {
 	}
 }
 
-// calls writes a log whose lines go round the days.
+// calls writes a log whose lines go round the days, with long ids: rows take
+// little memory otherwise.
 func calls(t *testing.T, path string, lines, days int) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -102,7 +103,7 @@ func calls(t *testing.T, path string, lines, days int) {
 	w := bufio.NewWriterSize(f, 1<<20)
 	for i := range lines {
 		second := day.Unix() + int64(i%days)*86_400 + int64(i)%86_400
-		fmt.Fprintf(w, `{"id":"call-%024d","created":%d,"model":"m-%d","user":"user-%d","usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`+"\n",
+		fmt.Fprintf(w, `{"id":"call-%0256d","created":%d,"model":"m-%d","user":"user-%d","usage":{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":%d}}}`+"\n",
 			i, second, i%7, i%5000, 100+i%900, i%300, 100+i%900+i%300, i%100)
 	}
 	if err := w.Flush(); err != nil {

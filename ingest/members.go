@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -15,51 +14,34 @@ const maxDepth = 10_000
 // objects and arrays only the first byte. Strings are not looked into. It is
 // for documents that Walk accepted and no path claimed.
 func (w *Walker) AnyMember(doc []byte, pick func(parent, key, value []byte) bool) bool {
-	if cap(doc)-len(doc) < slack {
-		doc = slices.Grow(slices.Clip(doc), slack)
-	}
 	s := search{doc: doc, pick: pick}
 	s.value(space(doc, 0), nil, 0)
 	return s.found
-}
-
-// sound reports whether doc is a document as Walk accepts it, whatever is in
-// its strings.
-func sound(doc []byte) bool {
-	s := search{doc: doc}
-	return space(doc, s.value(space(doc, 0), nil, 0)) == len(doc)
 }
 
 // A search is one AnyMember. Its steps are scanners (see scan.go); they also
 // return -1 to stop after a find.
 type search struct {
 	doc   []byte
-	pick  func(parent, key, value []byte) bool // nil picks nothing
+	pick  func(parent, key, value []byte) bool
 	found bool
 }
 
-// value searches a value with depth objects and arrays around it.
 func (s *search) value(i int, parent []byte, depth int) int {
 	b := s.doc
-	if i >= len(b) {
+	if i >= len(b) || depth > maxDepth {
 		return -1
 	}
 	switch b[i] {
 	case '{':
-		if depth == maxDepth {
-			return -1
-		}
 		i, more := first(b, i+1, '}')
 		for more && i >= 0 {
-			if i = s.member(i, parent, depth+1); i >= 0 {
+			if i = s.member(i, parent, depth); i >= 0 {
 				i, more = next(b, i, '}')
 			}
 		}
 		return i
 	case '[':
-		if depth == maxDepth {
-			return -1
-		}
 		i, more := first(b, i+1, ']')
 		for more && i >= 0 {
 			if i = s.value(i, parent, depth+1); i >= 0 {
@@ -81,7 +63,7 @@ func (s *search) member(i int, parent []byte, depth int) int {
 		return -1
 	}
 	key := b[i+1 : end]
-	if s.pick != nil && (bytes.IndexByte(key, '\\') >= 0 || !utf8.Valid(key)) {
+	if bytes.IndexByte(key, '\\') >= 0 || !utf8.Valid(key) {
 		key = decode(b[i : end+1])
 	}
 	if i = colon(b, end+1); i < 0 || i >= len(b) {
@@ -93,12 +75,12 @@ func (s *search) member(i int, parent []byte, depth int) int {
 			return -1
 		}
 	}
-	if s.pick != nil && s.pick(parent, key, b[i:end]) {
+	if s.pick(parent, key, b[i:end]) {
 		s.found = true
 		return -1
 	}
 	if nested {
-		return s.value(i, key, depth)
+		return s.value(i, key, depth+1)
 	}
 	return end
 }

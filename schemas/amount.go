@@ -136,7 +136,8 @@ func (s *Sums) AddRow(r interface {
 	Has(c Col) bool
 	Int(c Col) int64
 	Double(c Col) float64
-}) {
+},
+) {
 	for c := InputTokens; c <= CostUSD; c++ {
 		if !c.Additive() || !r.Has(c) {
 			continue

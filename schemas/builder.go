@@ -519,7 +519,8 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 		typ, size = dict16, 2
 	}
 	buf := p.buffer(size * p.rows)
-	if size == 1 && valid == nil {
+	switch {
+	case size == 1 && valid == nil:
 		out := buf.Bytes()
 		if p.order == nil {
 			for i, code := range l.codes[:len(out)] {
@@ -529,13 +530,13 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 		for i, k := range p.order {
 			out[i] = byte(l.codes[k])
 		}
-	} else if size == 1 {
+	case size == 1:
 		out := buf.Bytes()
 		for i := range out {
 			k := p.at(i)
 			out[i] = byte(l.codes[k]) & -byte(p.b.sets[k]>>c&1)
 		}
-	} else {
+	default:
 		out := arrow.Uint16Traits.CastFromBytes(buf.Bytes())
 		for i := range out {
 			k := p.at(i)

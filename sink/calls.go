@@ -173,7 +173,6 @@ type look struct {
 	dialects []int32 // and so on: the numbers in the batch's dictionaries, nil where it has none
 	froms    []int32
 	flags    []int32
-	seeds    []uint64 // of the hashes, by dialect
 
 	last [3]int32
 	kind kind

@@ -12,7 +12,8 @@ import (
 var traits = func() (t [schemas.NumColumns]struct {
 	kind     schemas.Kind
 	additive bool
-}) {
+},
+) {
 	for c := range schemas.NumColumns {
 		t[c].kind, t[c].additive = schemas.Columns[c].Kind, c.Additive()
 	}

@@ -15,29 +15,52 @@ type wordDict struct {
 	small []int32 // by value, for small whole numbers
 	slots []int32 // by hash, linear probing, for all others
 	used  int     // slots
+	// double: words are the bits of doubles.
+	double bool
 }
 
 // smallMax bounds the numbers that are looked up by value.
 const smallMax = 1 << 17
 
+// reset takes no longer than the use before: most files are small.
 func (d *wordDict) reset() {
-	d.words, d.used = d.words[:0], 0
-	clear(d.small)
+	if 16*len(d.words) < len(d.small) {
+		for _, v := range d.words {
+			if n := d.number(v); n < uint64(len(d.small)) {
+				d.small[n] = 0
+			}
+		}
+	} else {
+		clear(d.small)
+	}
 	clear(d.slots)
+	if 16*d.used < len(d.slots) {
+		d.slots = d.slots[:minSlots]
+	}
+	d.words, d.used = d.words[:0], 0
 }
+
+// number is v as a whole number, smallMax or more where it is none or large.
+func (d *wordDict) number(v uint64) uint64 {
+	if !d.double {
+		return v
+	}
+	x := math.Float64frombits(v)
+	if n := int64(x); float64(n) == x {
+		return uint64(n)
+	}
+	return smallMax
+}
+
+// minSlots is the least length of slots that are not empty.
+const minSlots = 1024
 
 // index numbers values into dst and returns it with the bits that any of the
 // numbers has.
 func (d *wordDict) index(dst []int32, values []uint64, double bool) (_ []int32, or int32) {
+	d.double = double
 	for _, v := range values {
-		n := v
-		if double {
-			x := math.Float64frombits(v)
-			n = uint64(int64(x))
-			if float64(int64(n)) != x {
-				n = smallMax
-			}
-		}
+		n := d.number(v)
 		var slot *int32
 		switch {
 		case n < uint64(len(d.small)):
@@ -63,7 +86,7 @@ func (d *wordDict) index(dst []int32, values []uint64, double bool) (_ []int32, 
 func (d *wordDict) slot(v uint64) *int32 {
 	if 2*d.used >= len(d.slots) {
 		old := d.slots
-		d.slots = make([]int32, max(1024, 2*len(old)))
+		d.slots = make([]int32, max(minSlots, 2*len(old)))
 		for _, k := range old {
 			if k > 0 {
 				*d.find(d.words[k-1]) = k
