@@ -77,13 +77,7 @@ func first(b []byte, i int, closing byte) (_ int, more bool) {
 // scalar reads a number, true, false or null. The kind of null is 0.
 func scalar(b []byte, i int) (int, schemas.ValueKind) {
 	if i < len(b) {
-		switch c := b[i]; c {
-		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-			// mostly a few digits and no more
-			n := bits.TrailingZeros64(notDigits(load64(b, i))) >> 3
-			if end := i + n; n < 8 && end < len(b) && (n == 1 || c != '0') && b[end] != '.' && b[end]|0x20 != 'e' {
-				return end, schemas.Number
-			}
+		switch b[i] {
 		case 't':
 			return literal(b, i, "true"), schemas.True
 		case 'f':
@@ -146,7 +140,7 @@ func digits(b []byte, i int) int {
 
 // longString is the length in bytes from which searching for a quote with
 // machine code pays.
-const longString = 96
+const longString = 32
 
 // skipString returns the position of the closing quote of an unread string; i
 // is behind the opening one. A quote closes unless an odd number of

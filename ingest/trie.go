@@ -3,30 +3,32 @@ package ingest
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/bits"
 	"unicode/utf8"
 
 	"usagelake/schemas"
 )
 
-// Limits of what a walker learns from documents. A kept object of any real
-// log is far below them; a hostile one must not fill the memory.
+// Limits of what a walker learns from documents. Any real log is far below
+// them; a hostile one must not fill the memory.
 const (
-	maxExtras = 1 << 12 // unknown members kept of a document; the rest is skipped
-	maxName   = 1 << 10 // bytes of an Extra.Key; members with longer ones are skipped
-	maxOthers = 64      // keys of an object that nobody wants and that are known again
-	maxOther  = 64      // bytes of such a key
+	maxExtras  = 1 << 12 // unknown members kept of a document; the rest is skipped
+	maxName    = 1 << 10 // bytes of an Extra.Key; members with longer ones are skipped
+	maxLearnt  = 1 << 12 // edges learnt until the walker forgets them
+	maxSkipped = 64      // edges learnt of a node for members to skip
+	maxUnread  = 8       // unread objects within each other that are learnt
 )
 
-// A node is an object on a wanted path.
+// A node is an object on a wanted path, or an unread one that was learnt.
 type node struct {
-	owner  *edge // the member (or array element) whose value the object is
-	edges  table
-	keeps  []keep
-	learnt map[string]*edge // kept members by key; documents choose these keys
-	others map[string]*edge // some members that nobody wants, by key
-	first  *edge            // the member that an object began with the last time
+	owner *edge // the member (or array element) whose value the object is
+	edges table
+	first *edge // what the last object began with, or nil
+	keeps []keep
+
+	skipped int   // learnt edges that skip
+	unread  uint8 // how deep in unread objects, or 0: keys need not be valid
+	wild    bool  // unread, and its keys cannot all be learnt
 }
 
 // A keep collects the unknown members of a node for one frame.
@@ -36,91 +38,44 @@ type keep struct {
 	pick   func(key []byte) bool
 }
 
-// An edge is a member on a wanted path, or the elements of an array there. It
-// is unique for its path, so what it remembers of a document needs no stack.
-// What every member needs stands first: a document touches many edges.
+// An edge is a member on a wanted path, or the elements of an array there, or
+// a learnt member. It is unique for its path, so what it remembers of a
+// document needs no stack.
 type edge struct {
-	// pattern is the key with its quotes and colon, as it mostly stands in a
-	// document, in words of 8 bytes; size is its length, 0 where it may stand
-	// there otherwise or is long. tail is the bytes of its last word.
-	pattern [maxPattern / 8]uint64
-	tail    uint64
-	size    int
+	pattern
+	next *edge // the member that followed last, or nil
 
-	// next is the member that followed this one the last time. It is a guess:
-	// what is walked never depends on it.
-	next *edge
-	// round is the walker's when it learnt the edge, 0 for those of the layout.
-	// A learnt edge of an earlier round is forgotten.
-	round  int32
-	skip   bool // nobody wants the member
-	read   bool // strings here are kept, so they must be valid
-	whole  bool // a scalar fills span too, as it has places for values
-	scalar want // what is filled by a scalar,
 	// occ numbers the last occurrence; the numbers of a walker only grow.
 	// under is the occurrence of parent that it was met in: an edge belongs
 	// to the document as it counts only if that one was not replaced since.
 	occ, under uint64
-	parent     *edge
 
-	object  *node // what to walk if the value is an object
+	scalars []target // what a number, string or boolean fills
+	others  []target // those of them that any value fills, unread
+	object  *node    // what to walk if the value is an object
+	read    bool     // strings here are kept, so they must be valid
+	learnt  bool
+	skip    bool // learnt, and nobody wants it
+
+	counts  []target
 	element *edge // what to walk for every element if the value is an array
-
-	span   want // by an object or array as a whole,
-	length want // and by an array's length
+	parent  *edge
+	key     string
 
 	// clears holds the slots of this edge and of everything below it.
 	clears []slots
 
-	// extras is set on learnt edges only. val is the value to keep; no kind
-	// means none.
+	// extras is set on learnt edges that are kept. val is the value to keep;
+	// no kind means none.
 	extras []extra
 	val    schemas.Value
-
-	key string
 }
 
-// maxPattern is the most bytes of a pattern that is guessed: there is slack for
-// it behind a document.
-const maxPattern = 48
-
-// A want is what a value fills: places for it, and bits of Record.Filled.
-type want struct {
-	value *schemas.Value // the first of them; may be nil
-	bits  uint64
-	word  *uint64
-	more  []want // the others
-}
-
-func (w *want) add(value *schemas.Value, word *uint64, bit uint64) {
-	if w.word == nil || w.word == word && (w.value == nil || value == nil) {
-		w.word = word
-		w.bits |= bit
-		if value != nil {
-			w.value = value
-		}
-		return
-	}
-	w.more = append(w.more, want{value: value, word: word, bits: bit})
-}
-
-// fill fills all places with v.
-func (w *want) fill(v schemas.Value) {
-	if w.word != nil {
-		*w.word |= w.bits
-	}
-	if w.value != nil {
-		*w.value = v
-	}
-	if w.more != nil {
-		w.fillMore(v)
-	}
-}
-
-func (w *want) fillMore(v schemas.Value) {
-	for i := range w.more {
-		w.more[i].fill(v)
-	}
+// target is a slot of a frame.
+type target struct {
+	val  *schemas.Value
+	word *uint64 // of the frame's set
+	bit  uint64
 }
 
 type slots struct {
@@ -133,34 +88,31 @@ type extra struct {
 	key   string
 }
 
-// compile builds the trie of l below a new root edge and returns it with the
-// nodes that learn. It fills rec.
-func compile(l *schemas.Layout, rec *schemas.Record) (root *edge, learning []*node) {
-	if l.Slots > schemas.MaxSlots {
-		panic(fmt.Sprintf("ingest: a layout of %d slots", l.Slots))
-	}
-	root = &edge{}
+// A trie is a layout compiled for one record.
+type trie struct {
+	root  *edge
+	nodes []*node // of the layout, which learn
+	rec   *schemas.Record
+}
+
+// compile builds the trie of l, which fills rec.
+func compile(l *schemas.Layout, rec *schemas.Record) *trie {
+	t := &trie{root: &edge{}, rec: rec}
 	for _, want := range l.Wants {
 		if uint(want.Frame) >= uint(l.Frames) || uint(want.Slot) >= uint(l.Slots) {
 			panic(fmt.Sprintf("ingest: no frame %d or slot %d for %q", want.Frame, want.Slot, want.Path))
 		}
-		e, f := root.descend(want.Path), &rec.Frames[want.Frame]
-		value, word, bit := &f.Val[want.Slot], &f.Set[want.Slot>>6], uint64(1)<<(want.Slot&63)
+		e, to := t.descend(want.Path), t.target(want.Frame, want.Slot)
 		switch want.Shape {
 		case schemas.Scalar:
-			e.scalar.add(value, word, bit)
-			e.read = true
-		case schemas.Count:
-			e.length.add(value, word, bit)
+			e.scalars, e.read = append(e.scalars, to), true
 		case schemas.Span:
-			e.span.add(value, word, bit)
-			e.whole = true
-		case schemas.Any:
-			e.scalar.add(nil, word, bit)
-			e.span.add(nil, word, bit)
+			e.scalars, e.others = append(e.scalars, to), append(e.others, to)
+		case schemas.Count:
+			e.counts = append(e.counts, to)
 		}
 		for ; e != nil; e = e.parent {
-			e.slots(l, want.Frame).Add(want.Slot)
+			e.slots(want.Frame, len(rec.Frames[want.Frame].Set)).Add(want.Slot)
 		}
 	}
 	for _, k := range l.Keep {
@@ -171,17 +123,20 @@ func compile(l *schemas.Layout, rec *schemas.Record) (root *edge, learning []*no
 		if prefix != "" {
 			prefix += "."
 		}
-		n := root.descend(k.Path).node()
-		if n.keeps == nil {
-			learning = append(learning, n)
-		}
+		n := t.node(t.descend(k.Path))
 		n.keeps = append(n.keeps, keep{k.Frame, prefix, k.If})
 	}
-	return root, learning
+	return t
 }
 
-// descend returns the edge at path below e and makes what is missing.
-func (e *edge) descend(path []string) *edge {
+func (t *trie) target(frame, slot int) target {
+	f := &t.rec.Frames[frame]
+	return target{&f.Val[slot], &f.Set[slot>>6], 1 << (slot & 63)}
+}
+
+// descend returns the edge at path and makes what is missing.
+func (t *trie) descend(path []string) *edge {
+	e := t.root
 	for _, key := range path {
 		if key == "[]" {
 			if e.element == nil {
@@ -190,7 +145,7 @@ func (e *edge) descend(path []string) *edge {
 			e = e.element
 			continue
 		}
-		n := e.node()
+		n := t.node(e)
 		child := n.edges.find([]byte(key))
 		if child == nil {
 			child = newEdge(key, e)
@@ -202,96 +157,78 @@ func (e *edge) descend(path []string) *edge {
 }
 
 // node returns the node for e's objects and makes it if missing.
-func (e *edge) node() *node {
+func (t *trie) node(e *edge) *node {
 	if e.object == nil {
 		e.object = &node{owner: e}
+		t.nodes = append(t.nodes, e.object)
 	}
 	return e.object
 }
 
+// forget drops all learnt edges, and with them what was predicted.
+func (t *trie) forget() {
+	for _, n := range t.nodes {
+		cells := n.edges.cells
+		n.edges, n.first, n.skipped = table{}, nil, 0
+		for _, e := range cells {
+			if e != nil && !e.learnt {
+				e.next = nil
+				n.edges.add(e)
+			}
+		}
+	}
+}
+
+func newEdge(key string, parent *edge) *edge {
+	return &edge{pattern: newPattern(key), key: key, parent: parent}
+}
+
 // slots returns the slots of one frame in e.clears.
-func (e *edge) slots(l *schemas.Layout, frame int) schemas.Bits {
+func (e *edge) slots(frame, words int) schemas.Bits {
 	for i := range e.clears {
 		if e.clears[i].frame == frame {
 			return e.clears[i].bits
 		}
 	}
-	e.clears = append(e.clears, slots{frame: frame, bits: make(schemas.Bits, l.Words())})
+	e.clears = append(e.clears, slots{frame, make(schemas.Bits, words)})
 	return e.clears[len(e.clears)-1].bits
 }
 
 // learn adds an edge for a key that n does not know. It returns nil if the
-// member is not to be kept.
-func (n *node) learn(key []byte, round int32) *edge {
-	e := newEdge(string(key), n.owner)
-	e.round, e.read = round, true
+// member is to be skipped and that is not worth to be learnt.
+func (n *node) learn(key []byte) *edge {
+	var extras []extra
+	var below *node
 	for _, k := range n.keeps {
 		if len(k.prefix)+len(key) > maxName || k.pick != nil && !k.pick(key) {
 			continue
 		}
-		name := k.prefix + e.key
-		e.extras = append(e.extras, extra{k.frame, name})
+		name := k.prefix + string(key)
+		extras = append(extras, extra{k.frame, name})
 		if k.pick == nil {
-			below := e.node()
+			if below == nil {
+				below = &node{}
+			}
 			below.keeps = append(below.keeps, keep{frame: k.frame, prefix: name + "."})
 		}
 	}
-	if e.extras == nil {
+	skip := extras == nil
+	if skip && (n.skipped == maxSkipped || len(key) > maxPattern) {
 		return nil
 	}
-	if n.learnt == nil {
-		n.learnt = make(map[string]*edge)
-	}
-	n.learnt[e.key] = e
-	return e
-}
-
-// other returns an edge for a key that nobody wants, nil where it is not worth
-// one.
-func (n *node) other(key []byte) *edge {
-	e := n.others[string(key)]
-	if e == nil && len(n.others) < maxOthers && len(key) <= maxOther {
-		e = newEdge(string(key), n.owner)
-		e.skip = true
-		if n.others == nil {
-			n.others = make(map[string]*edge)
-		}
-		n.others[e.key] = e
-	}
-	return e
-}
-
-func newEdge(key string, parent *edge) *edge {
-	e := &edge{key: key, parent: parent}
-	if len(key)+3 > maxPattern || !utf8.ValidString(key) {
-		return e
-	}
-	for i := range len(key) {
-		if c := key[i]; c < ' ' || c == '"' || c == '\\' {
-			return e
+	e := newEdge(string(key), n.owner)
+	e.learnt, e.extras, e.object, e.read, e.skip = true, extras, below, !skip, skip
+	switch {
+	case below != nil:
+		below.owner = e
+	case skip:
+		n.skipped++
+		if n.unread < maxUnread {
+			e.object = &node{owner: e, unread: n.unread + 1}
 		}
 	}
-	var text [maxPattern]byte
-	e.size = copy(text[:], `"`+key+`":`)
-	for i := range e.pattern {
-		e.pattern[i] = binary.LittleEndian.Uint64(text[8*i:])
-	}
-	e.tail = math.MaxUint64 >> (-8 * e.size & 63)
+	n.edges.add(e)
 	return e
-}
-
-// here reports whether the pattern stands in a document with slack, at i.
-func (e *edge) here(b []byte, i int) bool {
-	if e.size == 0 || i+e.size > len(b) {
-		return false
-	}
-	last := (e.size - 1) >> 3
-	for k := range last {
-		if load64(b, i+8*k) != e.pattern[k] {
-			return false
-		}
-	}
-	return load64(b, i+8*last)&e.tail == e.pattern[last]
 }
 
 // live reports whether neither e's last occurrence nor one around it was
@@ -356,4 +293,50 @@ func hash(key []byte) uint64 {
 	}
 	h := (head ^ bits.RotateLeft64(tail, 29) ^ uint64(len(key))) * 0x9e3779b97f4a7c15
 	return h >> 32
+}
+
+// maxPattern bounds the length in bytes of a pattern. It is less than slack.
+const maxPattern = 32
+
+// A pattern is a key with its quotes and the colon behind it, to be compared
+// in words.
+type pattern struct {
+	size       int // 0: none
+	text, mask [maxPattern / 8]uint64
+}
+
+// newPattern returns the pattern of a key, or none if it is long or is not
+// written as it stands.
+func newPattern(key string) pattern {
+	text := `"` + key + `":`
+	if len(text) > maxPattern || !utf8.ValidString(key) {
+		return pattern{}
+	}
+	for i := range len(key) {
+		if c := key[i]; c < 0x20 || c == '"' || c == '\\' {
+			return pattern{}
+		}
+	}
+	p := pattern{size: len(text)}
+	for i := range len(text) {
+		p.text[i/8] |= uint64(text[i]) << (i % 8 * 8)
+		p.mask[i/8] |= 0xff << (i % 8 * 8)
+	}
+	return p
+}
+
+// stands reports whether the pattern stands in b at i. No pattern stands
+// anywhere.
+func (p *pattern) stands(b []byte, i int) bool {
+	return p.low(b, i)|p.high(b, i) == 0 && p.size > 0
+}
+
+// low and high tell where the halves of the pattern differ from b at i.
+
+func (p *pattern) low(b []byte, i int) uint64 {
+	return (load64(b, i)^p.text[0])&p.mask[0] | (load64(b, i+8)^p.text[1])&p.mask[1]
+}
+
+func (p *pattern) high(b []byte, i int) uint64 {
+	return (load64(b, i+16)^p.text[2])&p.mask[2] | (load64(b, i+24)^p.text[3])&p.mask[3]
 }

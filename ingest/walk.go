@@ -3,7 +3,9 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/bytedance/sonic/decoder"
 
@@ -17,31 +19,38 @@ var (
 	ErrNotObject = errors.New("not a JSON object")
 )
 
-// Walker walks the documents of one goroutine.
+// Walker walks the documents of one goroutine. Logs are written by machines:
+// each member leads to the one that followed it last, and keys that no path
+// wants are learnt too. What it answers depends on the document alone, never
+// on those before.
 type Walker struct {
-	rec      schemas.Record
-	root     *edge
-	learning []*node // the nodes of the layout that keep unknown members
-	learnt   int     // edges they and those below them have learnt,
-	round    int32   // since they were last forgotten
-	occ      uint64  // the number of the last member met, over all documents
-	start    uint64  // occ when the document began
-	found    []*edge // learnt edges met in the document, each once
-	valid    bool    // encoding/json has accepted the document
-	pad      []byte  // holds a document that came without slack
+	*trie
+	record schemas.Record
+	learnt int     // edges learnt
+	occ    uint64  // the number of the last member met, over all documents
+	start  uint64  // occ when the document began
+	found  []*edge // kept edges met in the document, each once
+	extras []int   // the frames that have Extra
+	sound  bool    // the document is known to be sound
+	pad    []byte  // holds a document that came without slack
+
+	names node // what AnyMember has learnt
+
+	// unknown stands for members to skip that were not learnt. What follows
+	// them is not predicted.
+	unknown edge
 }
 
 // NewWalker compiles l. It panics if l asks for a frame or slot that l does
 // not have.
 func NewWalker(l *schemas.Layout) *Walker {
-	rec := schemas.NewRecord(l)
-	root, learning := compile(l, &rec)
-	return &Walker{
-		rec:      rec,
-		root:     root,
-		learning: learning,
-		round:    1,
+	if l.Slots > schemas.MaxSlots {
+		panic(fmt.Sprintf("ingest: a layout of %d slots", l.Slots))
 	}
+	w := &Walker{record: schemas.NewRecord(l)}
+	w.trie = compile(l, &w.record)
+	w.unknown.parent = w.root
+	return w
 }
 
 // Walk makes one forward pass over doc and returns its record, which the
@@ -64,7 +73,7 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 		w.pad = append(append(w.pad[:0], doc...), make([]byte, slack)...)
 		doc = w.pad[:len(doc)]
 	}
-	w.rec.Doc = doc
+	w.record.Doc = doc
 	i := space(doc, 0)
 	if i == len(doc) || doc[i] != '{' {
 		if json.Valid(doc) {
@@ -72,7 +81,6 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 		}
 		return nil, ErrNotJSON
 	}
-	w.stamp(w.root)
 	if i = w.value(w.root, i); i < 0 || space(doc, i) != len(doc) {
 		return nil, ErrNotJSON
 	}
@@ -81,92 +89,119 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 			continue
 		}
 		for _, x := range e.extras {
-			f := &w.rec.Frames[x.frame]
+			f := &w.record.Frames[x.frame]
+			if len(f.Extra) == 0 {
+				w.extras = append(w.extras, x.frame)
+			}
 			f.Extra = append(f.Extra, schemas.Extra{Key: x.key, Value: e.val})
 		}
 	}
-	return &w.rec, nil
+	return &w.record, nil
 }
 
 // reset forgets the document before.
 func (w *Walker) reset() {
-	clear(w.rec.Filled)
-	if len(w.found) > 0 {
-		for f := range w.rec.Frames {
-			w.rec.Frames[f].Extra = w.rec.Frames[f].Extra[:0]
-		}
-		w.found = w.found[:0]
+	clear(w.record.Filled)
+	for _, f := range w.extras {
+		w.record.Frames[f].Extra = w.record.Frames[f].Extra[:0]
 	}
-	w.start, w.valid = w.occ, false
-	if w.learnt > maxExtras {
-		for _, n := range w.learning {
-			n.learnt = nil
-		}
-		w.learnt = 0
-		w.round++
-	}
-}
-
-// stamp numbers an occurrence of e and reports whether the document had one
-// before.
-func (w *Walker) stamp(e *edge) (again bool) {
-	again = e.occ > w.start
+	w.extras, w.found = w.extras[:0], w.found[:0]
 	w.occ++
-	e.occ = w.occ
-	if e.parent != nil {
-		e.under = e.parent.occ
+	w.start, w.sound = w.occ, false
+	w.root.occ = w.occ
+	if w.learnt > maxLearnt {
+		w.forget()
+		w.names, w.learnt = node{}, 0
 	}
-	return again
 }
 
-// The steps of the walk are scanners (see scan.go) over rec.Doc.
+// The steps of the walk are scanners (see scan.go) over record.Doc.
 
 // object walks an object from behind its opening brace.
 func (w *Walker) object(n *node, i int) int {
-	b := w.rec.Doc
-	i, more := first(b, i, '}')
-	guess := &n.first
+	b, opening := w.record.Doc, i-1
+	under := n.owner.occ
+	follows := &n.first // where the next member is foretold
+	more := true
+	if at(b, i) != '"' {
+		i, more = first(b, i, '}')
+	}
 	for more {
-		e := *guess
-		if e == nil || !e.here(b, i) || e.round > 0 && e.round != w.round {
+		e := *follows
+		if e == nil {
+			e = &w.unknown
+		}
+		if e.low(b, i)|e.high(b, i) == 0 && e.size > 0 { // it stands there
+			i += e.size
+			if at(b, i) <= ' ' {
+				i = space(b, i)
+			}
+		} else {
 			if e, i = w.key(n, i); i < 0 {
 				return -1
 			}
-			if e != nil {
-				*guess = e
+			switch {
+			case e == nil && n.unread > 0:
+				n.wild = true
+				return w.skipNested(opening)
+			case e == nil:
+				e = &w.unknown
+				e.next = nil
+			case e.size > 0:
+				*follows = e
 			}
-		} else if i += e.size; i < len(b) && b[i] <= ' ' {
-			i = space(b, i)
 		}
-		if e == nil || e.skip || e.round > 0 && !w.find(e) {
-			i = w.skip(i)
+		follows = &e.next
+
+		if e.occ > w.start || e.extras != nil {
+			if !w.again(e) {
+				e = &w.unknown
+			}
+		}
+		w.occ++
+		e.occ, e.under = w.occ, under
+
+		x := load64(b, i)
+		n := bits.TrailingZeros64(notDigits(x)) >> 3
+		zero := (uint64(byte(x)^'0') - 1) >> 63 // 1: it begins with one
+		if c := at(b, i+n); (c == ',' || c == '}') && n > 0 && zero*uint64(n>>1) == 0 && e.extras == nil {
+			v := schemas.Value{Off: uint32(i), End: uint32(i + n), Kind: schemas.Number}
+			fill(e.scalars, v)
+			i += n
 		} else {
-			i = w.member(e, i)
+			i = w.value(e, i)
 		}
-		if i < 0 {
+		if uint(i) >= uint(len(b)) {
 			return -1
 		}
-		if e != nil {
-			guess = &e.next
-		}
-		if i < len(b) && b[i] == ',' {
-			if i++; i < len(b) && b[i] <= ' ' {
+		switch at(b, i) {
+		case ',':
+			if i++; at(b, i) <= ' ' {
 				i = space(b, i)
 			}
-			continue
+		case '}':
+			return i + 1
+		default:
+			i, more = next(b, i, '}')
 		}
-		i, more = next(b, i, '}')
 	}
 	return i
 }
 
-// key reads a key with its colon and returns its edge, nil for a member to skip.
+// key reads a key and the colon and returns the edge for it, or nil for a
+// member to skip that is not learnt.
 func (w *Walker) key(n *node, i int) (*edge, int) {
-	b := w.rec.Doc
+	b := w.record.Doc
 	if i >= len(b) || b[i] != '"' {
 		return nil, -1
 	}
-	end, kind := readString(b, i+1)
+	var end int
+	kind := schemas.Text
+	if n.unread > 0 {
+		end = skipString(b, i+1)
+	} else {
+		end, kind = readString(b, i+1)
+	}
 	if end < 0 {
 		return nil, -1
 	}
@@ -174,68 +209,49 @@ func (w *Walker) key(n *node, i int) (*edge, int) {
 	if kind == schemas.Escaped {
 		key = decode(b[i : end+1])
 	}
-	return w.edge(n, key), colon(b, end+1)
-}
-
-// edge returns n's edge for key, nil for a member to skip.
-func (w *Walker) edge(n *node, key []byte) *edge {
-	if e := n.edges.find(key); e != nil {
-		return e
+	if i = colon(b, end+1); i < 0 {
+		return nil, -1
 	}
-	if n.keeps != nil {
-		e := n.learnt[string(key)]
-		if e == nil && len(w.found) < maxExtras {
-			if e = n.learn(key, w.round); e != nil {
-				w.learnt++
-			}
-		}
-		if e != nil {
-			return e
+	e := n.edges.find(key)
+	if e == nil && (n.keeps == nil && w.learnt <= maxLearnt || n.keeps != nil && len(w.found) < maxExtras) {
+		if e = n.learn(key); e != nil {
+			w.learnt++
 		}
 	}
-	return n.other(key)
+	return e, i
 }
 
-// find notes a learnt edge that the document has, once. It reports whether the
-// member is to be kept: the answer depends on the document alone, never on what
-// was learnt from those before.
-func (w *Walker) find(e *edge) bool {
+// again prepares for an edge that the document has met before or that is kept.
+// It reports false for a member that is over the limit of those kept.
+func (w *Walker) again(e *edge) bool {
 	if e.occ > w.start {
-		return true
-	}
-	if len(w.found) == maxExtras {
-		return false
-	}
-	w.found = append(w.found, e)
-	return true
-}
-
-// member walks the value of a member and lets it replace an earlier one.
-func (w *Walker) member(e *edge, i int) int {
-	if w.stamp(e) {
 		for k := range e.clears {
-			w.rec.Frames[e.clears[k].frame].Set.Remove(e.clears[k].bits)
+			c := &e.clears[k]
+			w.record.Frames[c.frame].Set.Remove(c.bits)
 		}
+	} else {
+		if len(w.found) == maxExtras {
+			return false
+		}
+		w.found = append(w.found, e)
 	}
 	e.val = schemas.Value{}
-	return w.value(e, i)
+	return true
 }
 
 // array walks an array from behind its opening bracket and returns its length
 // too.
 func (w *Walker) array(e *edge, i int) (end, length int) {
-	b := w.rec.Doc
-	if e.element != nil {
-		w.stamp(e.element)
+	b := w.record.Doc
+	item := e.element
+	if item == nil {
+		item = &w.unknown
 	}
+	w.occ++
+	item.occ, item.under = w.occ, e.occ
 	i, more := first(b, i, ']')
 	for more {
-		if e.element != nil {
-			i = w.value(e.element, i)
-		} else {
-			i = w.skip(i)
-		}
-		if i < 0 {
+		if i = w.value(item, i); i < 0 {
 			return -1, 0
 		}
 		length++
@@ -246,7 +262,7 @@ func (w *Walker) array(e *edge, i int) (end, length int) {
 
 // value walks a value and fills what e asks for.
 func (w *Walker) value(e *edge, i int) int {
-	b := w.rec.Doc
+	b := w.record.Doc
 	if i >= len(b) {
 		return -1
 	}
@@ -254,21 +270,29 @@ func (w *Walker) value(e *edge, i int) int {
 	var kind schemas.ValueKind
 	switch b[i] {
 	case '{':
-		kind = schemas.Object
-		if e.object != nil {
+		switch {
+		case e.object != nil && !e.object.wild:
 			end = w.object(e.object, i+1)
-		} else {
-			end = w.skip(i)
+		case at(b, i+1) == '}':
+			end = i + 2
+		default:
+			end = w.skipNested(i)
 		}
+		fill(e.others, schemas.Value{Off: uint32(i), End: uint32(end), Kind: schemas.Object})
+		return end
 	case '[':
-		kind = schemas.Array
-		if e.element != nil || e.length.word != nil {
+		switch {
+		case e.element != nil || e.counts != nil:
 			var length int
 			end, length = w.array(e, i+1)
-			e.length.fill(schemas.Value{End: uint32(length), Kind: schemas.Length})
-		} else {
-			end = w.skip(i)
+			fill(e.counts, schemas.Value{End: uint32(length), Kind: schemas.Length})
+		case at(b, i+1) == ']':
+			end = i + 2
+		default:
+			end = w.skipNested(i)
 		}
+		fill(e.others, schemas.Value{Off: uint32(i), End: uint32(end), Kind: schemas.Array})
+		return end
 	case '"':
 		i++
 		if e.read {
@@ -276,64 +300,54 @@ func (w *Walker) value(e *edge, i int) int {
 		} else {
 			end, kind = skipString(b, i), schemas.Text
 		}
-	default:
-		end, kind = scalar(b, i)
-	}
-	if end < 0 || kind == 0 {
-		return end
-	}
-	v := schemas.Value{Off: uint32(i), End: uint32(end), Kind: kind}
-	if kind <= schemas.False {
-		e.scalar.fill(v)
+		if end < 0 {
+			return -1
+		}
+		v := schemas.Value{Off: uint32(i), End: uint32(end), Kind: kind}
+		fill(e.scalars, v)
+		if kind == schemas.Escaped {
+			v.Kind = schemas.Text
+			fill(e.others, v)
+			v.Kind = kind
+		}
 		if e.extras != nil {
 			e.val = v
 		}
+		return end + 1
+	default:
+		end, kind = scalar(b, i)
+		if end < 0 || kind == 0 {
+			return end
+		}
+		v := schemas.Value{Off: uint32(i), End: uint32(end), Kind: kind}
+		fill(e.scalars, v)
+		if e.extras != nil {
+			e.val = v
+		}
+		return end
 	}
-	if kind == schemas.Text || kind == schemas.Escaped {
-		v.Kind = schemas.Text
-		end++
-	}
-	if kind > schemas.False || e.whole {
-		e.span.fill(v)
-	}
-	return end
 }
 
-// skip steps over a value that nobody wants.
-func (w *Walker) skip(i int) int {
-	b := w.rec.Doc
-	if i >= len(b) {
-		return -1
+func fill(targets []target, v schemas.Value) {
+	for k := range targets {
+		t := &targets[k]
+		*t.val = v
+		*t.word |= t.bit
 	}
-	switch c := b[i]; c {
-	case '"':
-		if i = skipString(b, i+1); i < 0 {
-			return -1
-		}
-		return i + 1
-	case '{', '[':
-		// '}' and ']' stand two behind their opening brackets.
-		if i+1 < len(b) && b[i+1] == c+2 {
-			return i + 2
-		}
-		return w.skipNested(i)
-	}
-	i, _ = scalar(b, i)
-	return i
 }
 
-// skipNested steps over an object or array. sonic refuses some that are
-// valid, the very deep ones for instance, so encoding/json has the last word,
-// over the whole document because depth counts from its root. The walk itself
+// skipNested steps over an object or array that nobody wants. sonic refuses
+// some that are valid, the very deep ones for instance; then the whole
+// document is looked at, because depth counts from its root. The walk itself
 // and sonic together stay far below the depth that encoding/json allows.
 func (w *Walker) skipNested(i int) int {
-	b := w.rec.Doc
+	b := w.record.Doc
 	if start, n := decoder.Skip(b[i:]); start >= 0 {
 		return i + n
 	}
-	if !w.valid && !json.Valid(b) {
+	if !w.sound && !w.isSound(b) {
 		return -1
 	}
-	w.valid = true
+	w.sound = true
 	return nestedEnd(b, i)
 }

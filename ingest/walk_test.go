@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"usagelake/schemas"
@@ -186,7 +188,7 @@ func TestWalkRefuses(t *testing.T) {
 		`{a:1}`, `{'a':1}`, `{1:1}`, `{"a":1}}`, `{"a":1} x`, `{}{}`, "{}\x00", "{}\v", "{}\u00a0", "\ufeff{}",
 		`{"a":01}`, `{"a":1.}`, `{"a":.1}`, `{"a":-}`, `{"a":+1}`, `{"a":1e}`, `{"a":1e+}`, `{"a":0x1}`, `{"a":--1}`, `{"a":1 2}`,
 		`{"a":NaN}`, `{"a":Infinity}`, `{"a":tru}`, `{"a":True}`, `{"a":nul`, `{"a":truefalse}`,
-		`{"id":01}`, `{"id":-}`, `{"id":1.}`, `{"id":nul}`, `{"id":`, `{"id":"`, `{"id":"\`, `{"a":"\`, `{"\`, `{"id":"a`,
+		`{"id":01}`, `{"id":012}`, `{"id":0123}`, `{"id":01234}`, `{"id":00000000}`, `{"id":0123456789}`, `{"a":00}`, `{"id":-01}`, `{"id":-}`, `{"id":1.}`, `{"id":nul}`, `{"id":`, `{"id":"`, `{"id":"\`, `{"a":"\`, `{"\`, `{"id":"a`,
 		`{"id":"\x"}`, `{"id":"\u12"}`, `{"id":"\u12g4"}`, `{"id":"\u`, "{\"id\":\"\n\"}", "{\"id\":\"abcdefgh\x1f\"}",
 		`{"\x":1}`, "{\"\t\":1}", `{"usage":{"\x":1}}`, `{"usage":{"new":"\x"}}`, "{\"usage\":{\"new\":\"\x01\"}}",
 		`{"a":[1,]}`, `{"a":[1`, `{"a":[}`, `{"a":[1}}`, `{"a":{"b":1]}`, `{"a":{"b"}}`, `{"a":{"b":01}}`, `{"a":[tru]}`,
@@ -240,7 +242,7 @@ func TestWalkDepth(t *testing.T) {
 				if strings.Contains(around, `"id":1`) && err == nil && dump(rec) != `0.id=num:1` {
 					t.Errorf("%s, %d deep: %s", around, inner, dump(rec))
 				}
-				if err == nil && w.AnyMember(doc, func(_, key, _ []byte) bool { return string(key) == "a" }) != strings.Contains(value, "a") {
+				if err == nil && w.AnyMember(doc, func(_, key, value []byte) bool { return value == nil || string(key) == "a" }) != strings.Contains(value, "a") {
 					t.Errorf("%s, %d deep: AnyMember is wrong", around, inner)
 				}
 			}
@@ -260,7 +262,7 @@ func TestExtraLimits(t *testing.T) {
 	}
 	// What is kept does not depend on the documents before.
 	for i := range 10 {
-		for _, n := range []int{maxExtras - 1, maxExtras, maxExtras + 100} {
+		for _, n := range []int{maxExtras - 1, maxExtras, maxExtras + 100, 4 * maxExtras} {
 			rec, err := w.Walk(many(n, fmt.Sprint("k", i, "_")))
 			if err != nil {
 				t.Fatal(err)
@@ -280,6 +282,92 @@ func TestExtraLimits(t *testing.T) {
 	}
 	if x := rec.Frames[0].Extra; len(x) != 1 || x[0].Key != long {
 		t.Errorf("%d extras", len(x))
+	}
+}
+
+// TestForget: what was foretold is forgotten with what was learnt.
+func TestForget(t *testing.T) {
+	w := NewWalker(smallLayout())
+	for _, c := range []struct{ before, doc, want string }{
+		{`{"usage":{"in":1,"x":1}}`, `{"usage":{"in":1,"x":2,"y":0,"x":4}}`, `0.in=num:1 0+x=num:4 0+y=num:0`},
+		{`{"usage":{"x":1}}`, `{"usage":{"x":2,"y":0,"x":4}}`, `0+x=num:4 0+y=num:0`},
+	} {
+		for _, doc := range []string{c.before, c.doc} {
+			rec, err := w.Walk(padded([]byte(doc), "}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := dump(rec); doc == c.doc && got != c.want {
+				t.Errorf("%s: %s", doc, got)
+			}
+			w.learnt = maxLearnt + 1
+		}
+	}
+}
+
+// TestSlack walks and searches truncated documents before memory that must not
+// be read.
+func TestSlack(t *testing.T) {
+	const room = 64 << 10
+	mem, err := syscall.Mmap(-1, 0, 2*room, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Munmap(mem)
+	if err := syscall.Mprotect(mem[room:], syscall.PROT_NONE); err != nil {
+		t.Fatal(err)
+	}
+	w := NewWalker(testLayout())
+	docs := slices.Clone(samples)
+	for _, item := range []string{`{"a":`, `[`, `{"id":`, `{"content":[`} {
+		docs = append(docs, `{"usage":`+strings.Repeat(item, 100)+`12345`, `{"x":`+strings.Repeat(item, 100)+`"text"`)
+	}
+	for _, doc := range docs {
+		for n := range len(doc) + 1 {
+			for _, tail := range []string{"}", "]", "0", `"`, `\`, " ", ",", `:"`, "l", "\x00"} {
+				at := room - slack - n
+				copy(mem[at:], doc[:n])
+				copy(mem[at+n:room], strings.Repeat(tail, slack))
+				b := mem[at : at+n : room]
+				_, err := w.Walk(b)
+				if (err == nil) != (json.Valid(b) && n > 0 && b[0] == '{') && !json.Valid(neutral(b)) {
+					t.Fatalf("%q before %q: %v", b, tail, err)
+				}
+				w.AnyMember(b, func(_, _, value []byte) bool { return value == nil })
+			}
+		}
+	}
+}
+
+// TestPattern holds a pattern against keys that are nearly the same.
+func TestPattern(t *testing.T) {
+	for n := range maxPattern + 1 {
+		p := newPattern(strings.Repeat("abcdefgh", 5)[:n])
+		if n > maxPattern-3 {
+			if p.size != 0 {
+				t.Errorf("a pattern for %d bytes", n)
+			}
+			continue
+		}
+		text := `"` + strings.Repeat("abcdefgh", 5)[:n] + `":`
+		for _, tail := range []string{"\x00", "\xff", `"`, `1,`} {
+			b := padded([]byte(text), tail)
+			if !p.stands(b, 0) || p.size != len(text) {
+				t.Errorf("%s does not stand before %q", text, tail)
+			}
+			for bit := range 8 * len(b) {
+				b[bit/8] ^= 1 << (bit % 8)
+				if p.stands(b, 0) {
+					t.Errorf("%s stands in %q", text, b)
+				}
+				b[bit/8] ^= 1 << (bit % 8)
+			}
+		}
+	}
+	for _, key := range []string{`a"`, `a\`, "a\n", "\xff"} {
+		if p := newPattern(key); p.size != 0 {
+			t.Errorf("a pattern for %q", key)
+		}
 	}
 }
 
@@ -309,6 +397,9 @@ func TestAnyMember(t *testing.T) {
 	}
 	var got []string
 	w.AnyMember(doc, func(parent, key, value []byte) bool {
+		if value == nil {
+			return true
+		}
 		got = append(got, fmt.Sprintf("%s/%s=%s", parent, key, value))
 		return false
 	})
@@ -317,7 +408,7 @@ func TestAnyMember(t *testing.T) {
 		t.Error(d)
 	}
 	for _, doc := range []string{``, `[`, `{`, `{"a`, `{"a"`, `{"a":`, `{"a":x}`, `{"a":"`, `[{"a":[}`, `{"a":1`, `{"a":{`, strings.Repeat("[", 1e6)} {
-		w.AnyMember([]byte(doc), func(_, _, _ []byte) bool { return false })
+		w.AnyMember([]byte(doc), func(_, _, value []byte) bool { return value == nil })
 	}
 }
 
@@ -426,6 +517,85 @@ func TestGenerated(t *testing.T) {
 		}
 		checkWalk(t, w, l, doc)
 	})
+}
+
+// TestHistory walks documents with one walker and each with a walker of its
+// own: what was learnt does not show.
+func TestHistory(t *testing.T) {
+	l := testLayout()
+	rng := rand.New(rand.NewPCG(3, 4))
+	known := []string{"id", "usage", "in", "details", "cached", "content", "data", "url", "body", "response", "more_tokens", "tags"}
+	var value func(depth, pool int, comma, colon string) string
+	value = func(depth, pool int, comma, colon string) string {
+		kind := rng.IntN(9)
+		if depth == 0 {
+			kind = rng.IntN(7)
+		}
+		switch kind {
+		case 7:
+			return "[" + value(depth-1, pool, comma, colon) + comma + value(depth-1, pool, comma, colon) + "]"
+		case 8:
+			var members []string
+			for range rng.IntN(7) {
+				key := fmt.Sprint("key", rng.IntN(pool))
+				switch rng.IntN(8) {
+				case 0, 1, 2, 3:
+					key = known[rng.IntN(len(known))]
+				case 4:
+					key = []string{`a\nb`, `\u0069d`, "\xff", "\ufffd", `a\qb`, strings.Repeat("long", 9) + fmt.Sprint(rng.IntN(pool))}[rng.IntN(6)]
+				}
+				members = append(members, `"`+key+`"`+colon+value(depth-1, pool, comma, colon))
+			}
+			return "{" + strings.Join(members, comma) + "}"
+		}
+		return []string{"null", "true", "12", "0.5", `"text"`, "{}", `"a\qb"`}[kind]
+	}
+	type outcome struct {
+		Error    error
+		Captures []capture
+		Members  []string
+	}
+	outcomeOf := func(w *Walker, doc []byte) (o outcome) {
+		rec, err := w.Walk(doc)
+		o.Error = err
+		if err == nil {
+			o.Captures = captures(l, rec)
+		}
+		w.AnyMember(doc, func(parent, key, value []byte) bool {
+			if value == nil {
+				return len(key)%2 == 0 || len(parent)%3 == 0
+			}
+			if len(key)%2 == 0 || len(parent)%3 == 0 {
+				o.Members = append(o.Members, fmt.Sprintf("%s %s %s", parent, key, value))
+			}
+			return false
+		})
+		return o
+	}
+	w := NewWalker(l)
+	accepted := 0
+	for n := range 20_000 {
+		comma, colon := ",", ":"
+		if rng.IntN(4) == 0 {
+			comma, colon = ", ", ": "
+		}
+		pool := []int{3, 60, 5000}[n/1000%3]
+		doc := value(4, pool, comma, colon)
+		for doc[0] != '{' {
+			doc = value(4, pool, comma, colon)
+		}
+		b := padded([]byte(doc), `"}]`)
+		got, want := outcomeOf(w, b), outcomeOf(NewWalker(l), b)
+		if d := cmp.Diff(want, got, cmpopts.EquateErrors()); d != "" {
+			t.Fatalf("%s\n%s", doc, d)
+		}
+		if got.Error == nil {
+			accepted++
+		}
+	}
+	if accepted < 5000 || w.learnt == 0 {
+		t.Errorf("%d documents accepted, %d edges learnt", accepted, w.learnt)
+	}
 }
 
 func FuzzWalk(f *testing.F) {

@@ -28,9 +28,6 @@ const (
 	Scalar Shape = iota
 	// Span keeps the extent of any value that is not null, unread.
 	Span
-	// Any fills the slot with any value that is not null, and keeps nothing of
-	// it.
-	Any
 	// Count keeps the length of an array.
 	Count
 )
@@ -112,12 +109,9 @@ type Record struct {
 	Filled []uint64
 }
 
-// Words is the length of a set of l's slots.
-func (l *Layout) Words() int { return (l.Slots + 63) / 64 }
-
 // NewRecord makes an empty record for l.
 func NewRecord(l *Layout) Record {
-	words := l.Words()
+	words := (l.Slots + 63) / 64
 	r := Record{Frames: make([]Frame, l.Frames), Filled: make([]uint64, words*l.Frames)}
 	for f := range r.Frames {
 		r.Frames[f].Set = r.Filled[f*words : (f+1)*words : (f+1)*words]

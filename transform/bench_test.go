@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"usagelake/ingest" //nolint:depguard // what a layout costs shows in a walk only
-	"usagelake/schemas"
 )
 
 const (
@@ -60,4 +59,25 @@ func BenchmarkRecognise(b *testing.B) {
 	}
 }
 
-var _ = schemas.MaxSlots
+// BenchmarkUnclaimed is what a line without usage costs: a walk, and a search
+// for members that look like token counts.
+func BenchmarkUnclaimed(b *testing.B) {
+	w := ingest.NewWalker(Layout())
+	doc := ingest.MakeDoc([]byte(agentLine), 0, 1, 0).Data
+	b.Run("walk", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := w.Walk(doc); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("search", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if w.AnyMember(doc, TokenLike) {
+				b.Fatal("found")
+			}
+		}
+	})
+}

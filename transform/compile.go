@@ -83,7 +83,7 @@ func compile(entries []Entry) *compiled {
 	for i := range entries {
 		c.entries = append(c.entries, c.entry(&entries[i]))
 	}
-	c.layout.Slots = 2 * len(c.slots)
+	c.layout.Slots = len(c.slots)
 	return c
 }
 
@@ -93,7 +93,7 @@ func (c *compiled) entry(e *Entry) compiledEntry {
 		text, not := strings.CutPrefix(w, "!")
 		cond := condition{not: not}
 		for p := range strings.SplitSeq(text, "|") {
-			cond.any = append(cond.any, c.refs(parseTerm(strings.TrimSpace(p)), schemas.Any)...)
+			cond.any = append(cond.any, c.refs(parseTerm(strings.TrimSpace(p)), schemas.Span)...)
 		}
 		ce.when = append(ce.when, cond)
 	}
@@ -173,20 +173,12 @@ func (c *compiled) refs(t term, shape schemas.Shape) []ref {
 	return out
 }
 
-// slot numbers a path with its shape. Scalar and Any of a path are neighbours: a
-// walk mostly fills both, and does so at once.
 func (c *compiled) slot(keys []string, shape schemas.Shape) int {
 	k := slotKey{strings.Join(keys, "\x00"), shape}
-	if shape == schemas.Any {
-		k.shape = schemas.Scalar
-	}
 	s, ok := c.slots[k]
 	if !ok {
-		s = 2 * len(c.slots)
+		s = len(c.slots)
 		c.slots[k] = s
-	}
-	if shape == schemas.Any {
-		s++
 	}
 	return s
 }

@@ -58,9 +58,10 @@ func lower(dst, s []byte) []byte {
 }
 
 // TokenLike reports whether a member of a document looks like a token count.
-// parent is the key of the enclosing object, value the member's raw text.
+// parent is the key of the enclosing object, value the member's raw text, or nil
+// to ask whether it would with a number.
 func TokenLike(parent, key, value []byte) bool {
-	if !countText(value) {
+	if value != nil && !countText(value) {
 		return false
 	}
 	if tokenName(key) {
