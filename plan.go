@@ -314,23 +314,40 @@ func (p *planned) prepare(s *settings, t *task) {
 }
 
 // twins leaves out new inputs of which the very bytes were consumed that were
-// consumed of another: they differ in their unfinished tails alone. It reports
-// whether there are any.
-func (p *planned) twins(m *mapped) bool {
+// consumed of another, in this run or when a source was first loaded: they
+// differ in what follows alone, an unfinished tail or what the source has grown
+// by. It reports whether there are any.
+func (p *planned) twins(m *mapped, known *ledger.State) bool {
+	gone := map[string]bool{}
+	for i := range p.forget {
+		gone[p.sources.At(i).ID] = true
+	}
 	first := map[[16]byte]*task{}
 	found := false
 	for i, t := range p.tasks {
 		if t.state != Loaded || m.reads[i].end.Offset == 0 {
 			continue
 		}
-		if whole := first[m.reads[i].sum]; whole != nil {
+		id := hexID(m.reads[i].sum)
+		whole, src := first[m.reads[i].sum], known.Sources[id]
+		switch {
+		case whole != nil:
 			t.state, t.same, found = Same, whole, true
-			continue
+		case src == nil || gone[id]:
+			first[m.reads[i].sum] = t
+		case src.Filtered:
+			t.state, t.err, found = Failed, errCut, true
+		default:
+			t.state, t.known, found = Known, src, true
 		}
-		first[m.reads[i].sum] = t
 	}
 	return found
 }
+
+// errCut tells of an input that is the beginning of a source of which not all
+// rows are in the table: what is missing cannot be told.
+var errCut = errors.New("is the beginning of a source that was loaded with --from or --to; " +
+	"restore the whole file, or forget the source, then load again")
 
 // id is the source that the task's bytes belong to; false where
 // there is none.

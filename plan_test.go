@@ -118,7 +118,8 @@ func TestPlanForetellsTheLoad(t *testing.T) {
 				cfg.To = day.Add(24 * time.Hour).Format(time.DateOnly)
 			}
 			before := listing(t, dir)
-			foretold := foreseen(plan(t, cfg))
+			planned, failed := usagelake.Plan(context.Background(), cfg)
+			foretold := foreseen(planned)
 			if d := gocmp.Diff(before, listing(t, dir)); d != "" {
 				rt.Fatalf("plan has changed something\n%s", d)
 			}
@@ -126,7 +127,13 @@ func TestPlanForetellsTheLoad(t *testing.T) {
 			if s, err := os.Stat(lake); err == nil && s.IsDir() {
 				held = heldBy(t, lake)
 			}
-			r := load(t, cfg)
+			r, err := usagelake.Load(context.Background(), cfg)
+			if fmt.Sprint(err) != fmt.Sprint(failed) {
+				rt.Fatalf("load: %v; plan: %v", err, failed)
+			}
+			if err != nil { // a file that was cut back, and nothing else
+				continue
+			}
 			if d := gocmp.Diff(foreseen(r), foretold, cmpopts.EquateEmpty(), gocmp.AllowUnexported(schemas.Amount{})); d != "" {
 				rt.Fatalf("-load +plan\n%s", d)
 			}
@@ -265,4 +272,33 @@ func TestPlanRefuses(t *testing.T) {
 		}
 	}
 	plan(t, cfg)
+}
+
+// A source that is cut back to what its first load consumed holds nothing new.
+// Where that load left days out, what is missing cannot be told.
+func TestCutSource(t *testing.T) {
+	line := `{"created":%d,"model":"m","usage":{"prompt_tokens":1,"completion_tokens":2}}` + "\n"
+	begun := fmt.Sprintf(line, day.Unix()) + fmt.Sprintf(line, day.Unix()+86_400)
+	for _, to := range []string{"", day.Add(24 * time.Hour).Format(time.DateOnly)} {
+		dir := t.TempDir()
+		in, lake := filepath.Join(dir, "in.jsonl"), filepath.Join(dir, "lake")
+		cfg := usagelake.Config{Lake: lake, Inputs: []string{in}, To: to}
+		write(t, in, begun)
+		load(t, cfg)
+		write(t, in, begun+fmt.Sprintf(line, day.Unix()+1))
+		load(t, cfg)
+		before := heldBy(t, lake)
+		write(t, in, begun+`{"created":`)
+		cfg.To = ""
+		r, err := usagelake.Load(context.Background(), cfg)
+		switch {
+		case to == "" && (err != nil || r.Inputs[0].State != usagelake.Known):
+			t.Errorf("%v, %+v", err, r.Inputs)
+		case to != "" && (err == nil || !strings.Contains(err.Error(), "--to")):
+			t.Errorf("%v, %+v", err, r.Inputs)
+		}
+		if d := gocmp.Diff(before, heldBy(t, lake), gocmp.AllowUnexported(schemas.Amount{})); d != "" {
+			t.Errorf("-before +after\n%s", d)
+		}
+	}
 }

@@ -293,7 +293,7 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	merger := newMerger(s, lake, scratch, p)
 	defer undo(func() error { return merger.Close() })
 	m, err := mapInputs(ctx, s, scratch, p, merger)
-	for err == nil && p.twins(m) { // once more, without them
+	for err == nil && p.twins(m, &lake.State) { // once more, without them
 		if err = merger.Close(); err != nil {
 			break
 		}
