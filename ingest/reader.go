@@ -241,7 +241,7 @@ func (r *Reader) take(n int) *Block {
 	r.pass(n)
 	rest := r.buf[n:]
 	if len(rest) > r.target/4 {
-		r.target = 4 * r.opt.BlockSize
+		r.target = 16 * r.opt.BlockSize
 	}
 	r.buf = nil
 	if len(rest) > 0 {
