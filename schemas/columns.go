@@ -107,7 +107,8 @@ const _ = uint(64 - NumColumns)
 type Column struct {
 	Name string
 	Kind Kind
-	// Plain strings are mostly distinct and are stored without a dictionary.
+	// Plain strings are mostly distinct or long: their pages are shorter, and
+	// the ids have no dictionary.
 	Plain bool
 	// Doc is one line for people: meaning, unit, what it is part of.
 	Doc string
