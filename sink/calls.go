@@ -238,6 +238,41 @@ func identity(b *schemas.Batch, i int) schemas.Identity {
 	return id
 }
 
+// eachID calls fn for every row of a batch that has an id.
+func (m *Merger) eachID(b *schemas.Batch, fn func(i int, id string, k *kind)) {
+	if b.Cols[schemas.RequestID] == nil {
+		return
+	}
+	ids, _ := b.Texts(schemas.RequestID)
+	look := m.look(b)
+	for i := range b.Len() {
+		if id := ids.Value(i); id != "" {
+			fn(i, id, look.at(i))
+		}
+	}
+}
+
+// eachAgain calls fn for every row of a batch whose source is read again, with
+// the hash of its place.
+func (m *Merger) eachAgain(b *schemas.Batch, fn func(i int, hash uint64)) {
+	if len(m.opt.Again) == 0 {
+		return
+	}
+	var k keys
+	k.read(b)
+	for i, src := range k.source {
+		if m.opt.Again[src] {
+			_, hash := placeKey(k.place(i))
+			fn(i, hash)
+		}
+	}
+}
+
+// ref names row i of a batch that begins at row base of the section.
+func (p *section) ref(hash uint64, base int64, i int) ref {
+	return ref{hash: hash, section: p.number, index: int32(base) + int32(i)}
+}
+
 // callOf is row i of a batch.
 func (m *Merger) callOf(b *schemas.Batch, i int) call {
 	c := call{output: -1, input: -1, time: b.Int(schemas.EventTime, i)}

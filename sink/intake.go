@@ -162,42 +162,18 @@ func (in *Intake) spill() (err error) {
 func (in *Intake) enter(p *section, base int64, b *schemas.Batch) {
 	m := in.m
 	in.fresh[p.unit] += int64(b.Len())
-	if len(m.opt.Again) > 0 {
-		in.again(p, base, b)
-	}
-	if b.Cols[schemas.RequestID] == nil {
-		return
-	}
-	ids, _ := b.Texts(schemas.RequestID)
-	look := m.look(b)
-	for i := range b.Len() {
-		id := ids.Value(i)
-		if id == "" {
-			continue
-		}
-		k := look.at(i)
+	m.eachAgain(b, func(i int, hash uint64) { in.places.add(p.ref(hash, base, i)) })
+	m.eachID(b, func(i int, id string, k *kind) {
 		if k.scope == schemas.AnyDay {
 			in.asked.anyDay[p.unit]++
 		}
 		hash := k.hash(id)
-		in.calls.add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
+		in.calls.add(p.ref(hash, base, i))
 		if m.sieve != nil {
 			m.sieve.put(hash)
 			in.asked.add(p.unit, k.scope, id)
 		}
-	}
-}
-
-// again notes the places of rows whose sources are read again.
-func (in *Intake) again(p *section, base int64, b *schemas.Batch) {
-	var k keys
-	k.read(b)
-	for i, src := range k.source {
-		if in.m.opt.Again[src] {
-			_, hash := placeKey(k.place(i))
-			in.places.add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
-		}
-	}
+	})
 }
 
 // asked are the new calls whose copies may be on other days.

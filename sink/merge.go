@@ -190,23 +190,23 @@ func (m *Merger) Forget(f File, sources map[int32]bool) error {
 	p := m.file(f)
 	t := m.unit(f.Unit)
 	return m.scan(f, []schemas.Col{schemas.RequestID, schemas.Dialect, schemas.EventTimeSource, schemas.QualityFlags}, func(base int64, b *schemas.Batch) {
-		look := m.look(b)
-		for i, src := range b.Source.Int32Values() {
-			row := base + int64(i)
-			if !sources[src] || p.marks.at(row) == lost {
-				continue
+		gone := func(i int) bool {
+			return sources[b.Source.Value(i)] && p.marks.at(base+int64(i)) != lost
+		}
+		m.eachID(b, func(i int, id string, k *kind) {
+			if !gone(i) {
+				return
 			}
-			p.mark(row, lost)
-			t.gone++
-			id := b.Str(schemas.RequestID, i)
-			if id == "" {
-				continue
-			}
-			k := look.at(i)
 			if k.scope == schemas.AnyDay {
 				t.anyDay--
 			}
 			m.sieve.put(k.hash(id))
+		})
+		for i := range b.Len() {
+			if gone(i) {
+				p.mark(base+int64(i), lost)
+				t.gone++
+			}
 		}
 	})
 }
@@ -221,38 +221,23 @@ func (m *Merger) Old(f File) error {
 	if len(m.opt.Again) > 0 {
 		cols = append(cols, schemas.EventTime, schemas.SourceLine, schemas.SourceRow)
 	}
-	var k keys
 	return m.scan(f, cols, func(base int64, b *schemas.Batch) {
-		if len(m.opt.Again) > 0 {
-			k.read(b)
-			for i, src := range k.source {
-				if m.opt.Again[src] && p.marks.at(base+int64(i)) != lost {
-					_, hash := placeKey(k.place(i))
-					m.oldLog[1].add(ref{hash: hash, section: p.number, index: int32(base) + int32(i)})
-				}
+		m.eachAgain(b, func(i int, hash uint64) {
+			if p.marks.at(base+int64(i)) != lost {
+				m.oldLog[1].add(p.ref(hash, base, i))
 			}
-		}
-		if b.Cols[schemas.RequestID] == nil {
-			return
-		}
-		ids, _ := b.Texts(schemas.RequestID)
-		look := m.look(b)
-		for i := range b.Len() {
-			id := ids.Value(i)
-			if id == "" || p.marks.at(base+int64(i)) == lost {
-				continue
-			}
-			k := look.at(i)
+		})
+		m.eachID(b, func(i int, id string, k *kind) {
 			hash := k.hash(id)
-			if !m.sieve.may(hash) {
-				continue
+			if p.marks.at(base+int64(i)) == lost || !m.sieve.may(hash) {
+				return
 			}
-			r := ref{hash: hash, section: p.number, index: int32(base) + int32(i)}
+			r := p.ref(hash, base, i)
 			if k.flag {
 				r.index |= anyway
 			}
 			m.oldLog[0].add(r)
-		}
+		})
 	})
 }
 
