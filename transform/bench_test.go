@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
 	"usagelake/ingest" //nolint:depguard // what a layout costs shows in a walk only
+	"usagelake/schemas"
 )
 
 const (
@@ -80,4 +83,30 @@ func BenchmarkUnclaimed(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkApply makes rows of a walked line and takes them into a builder.
+func BenchmarkApply(b *testing.B) {
+	for name, line := range map[string]string{"slim": slimLine, "chat": chatHead + chatText + chatTail} {
+		b.Run(name, func(b *testing.B) {
+			w, n := ingest.NewWalker(Layout()), NewNormalizer(Options{})
+			row := schemas.NewBuilder(memory.DefaultAllocator)
+			doc := ingest.MakeDoc([]byte(line), 0, 1, 0).Data
+			rec, err := w.Walk(doc)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var in schemas.Sums
+			b.SetBytes(int64(len(doc)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if n.Apply(rec, &Source{}, row, &in) != IsRows {
+					b.Fatal(n.Reason)
+				}
+				if row.Add(); row.Full() {
+					row.Flush(nil).Release()
+				}
+			}
+		})
+	}
 }
