@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -253,7 +254,7 @@ type merged struct {
 	sources *Sources
 }
 
-// hooked calls next before every batch.
+// hooked calls next before every batch, from any goroutine.
 type hooked struct {
 	Batches
 	next func()
@@ -792,10 +793,10 @@ func TestMergerFails(t *testing.T) {
 			intakes: rapid.IntRange(1, 2).Draw(rt, "intakes"), jobs: 2,
 		}
 		var want error
-		n := 0
 		switch how {
 		case "emit":
 			want = io.ErrClosedPipe
+			n := 0
 			way.emit = func() error {
 				if n++; n > at%3 {
 					return want
@@ -804,8 +805,9 @@ func TestMergerFails(t *testing.T) {
 			}
 		case "context":
 			want = context.Canceled
+			var batches atomic.Int64
 			way.next = func() {
-				if n++; n > at {
+				if batches.Add(1) > int64(at) {
 					cancel()
 				}
 			}
