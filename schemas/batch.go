@@ -1,7 +1,7 @@
 package schemas
 
 import (
-	"math"
+	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -70,19 +70,20 @@ func (b *Batch) Valid(c Col) (bitmap []byte, off int) {
 }
 
 // Words appends the values of the rows [lo, hi) of a column that has a value
-// and is no string: a Double by its bits, a Bool as 0 or 1. What stands for a
+// and is no string: a Double as Word has it, a Bool as 0 or 1. What stands for a
 // NULL means nothing.
 func (b *Batch) Words(dst []uint64, c Col, lo, hi int) []uint64 {
-	double := Columns[c].Kind == Double
 	switch a := b.Cols[c].(type) {
 	case *array.Uint8:
-		return widen(dst, a.Uint8Values()[lo:hi], double)
+		return widen(dst, a.Uint8Values()[lo:hi])
 	case *array.Uint16:
-		return widen(dst, a.Uint16Values()[lo:hi], double)
+		return widen(dst, a.Uint16Values()[lo:hi])
 	case *array.Uint32:
-		return widen(dst, a.Uint32Values()[lo:hi], double)
+		return widen(dst, a.Uint32Values()[lo:hi])
 	case *array.Float64:
-		return append(dst, arrow.Uint64Traits.CastFromBytes(arrow.Float64Traits.CastToBytes(a.Float64Values()[lo:hi]))...)
+		for _, v := range a.Float64Values()[lo:hi] {
+			dst = append(dst, Word(v))
+		}
 	case *array.Int64:
 		return append(dst, arrow.Uint64Traits.CastFromBytes(arrow.Int64Traits.CastToBytes(a.Int64Values()[lo:hi]))...)
 	case *array.Timestamp:
@@ -99,17 +100,11 @@ func (b *Batch) Words(dst []uint64, c Col, lo, hi int) []uint64 {
 	return dst
 }
 
-func widen[T uint8 | uint16 | uint32](dst []uint64, src []T, double bool) []uint64 {
+func widen[T uint8 | uint16 | uint32](dst []uint64, src []T) []uint64 {
 	at := len(dst)
-	dst = append(dst, make([]uint64, len(src))...)
+	dst = slices.Grow(dst, len(src))[:at+len(src)]
 	out := dst[at:]
-	if double {
-		for i, v := range src {
-			out[i] = math.Float64bits(float64(v))
-		}
-		return dst
-	}
-	for i, v := range src {
+	for i, v := range src[:len(out)] {
 		out[i] = uint64(v)
 	}
 	return dst

@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"math"
 	"math/bits"
 	"unsafe"
 
@@ -69,7 +68,8 @@ func (b *Builder) Clear(c Col) { b.set &^= 1 << c }
 // SetSource sets the source of the open row.
 func (b *Builder) SetSource(i int32) { b.source = i }
 
-// SetInt sets a Time, Int, Bool (0 or 1) or Money column.
+// SetInt sets a Time, Int, Bool (0 or 1) or Money column, or a Double one to a
+// whole number from 0 up and below WholeWords.
 func (b *Builder) SetInt(c Col, v int64) {
 	if b.words[c] == nil {
 		b.words[c] = make([]uint64, BuilderRows)
@@ -80,7 +80,7 @@ func (b *Builder) SetInt(c Col, v int64) {
 
 // SetDouble sets a Double column.
 func (b *Builder) SetDouble(c Col, v float64) {
-	b.SetInt(c, int64(math.Float64bits(v)))
+	b.SetInt(c, int64(Word(v)))
 }
 
 // SetString sets a String column. The text is copied by Add.
@@ -89,7 +89,8 @@ func (b *Builder) SetString(c Col, v string) {
 	b.set |= 1 << c
 }
 
-// Int is a Time, Int, Bool or Money column of the open row, 0 where NULL.
+// Int is a Time, Int, Bool or Money column of the open row, or a Double one that
+// is known to be whole, 0 where NULL.
 func (b *Builder) Int(c Col) int64 {
 	if !b.Has(c) {
 		return 0
@@ -102,7 +103,7 @@ func (b *Builder) Double(c Col) float64 {
 	if !b.Has(c) {
 		return 0
 	}
-	return math.Float64frombits(b.words[c][b.n])
+	return OfWord(b.words[c][b.n])
 }
 
 // Str is a String column of the open row, "" where NULL.
@@ -410,16 +411,27 @@ func (p *packing) column(c Col, nullable bool) arrow.Array {
 		}
 		return newArray(arrow.FixedWidthTypes.Boolean, p.rows, nulls, valid, buf)
 	}
-	switch or := magnitude(values, Columns[c].Kind == Double); {
+	var or uint64 // the bits that any of the values has
+	for _, v := range values {
+		or |= v
+	}
+	switch {
 	case or < 1<<8:
-		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, narrow[uint8](p, c, values))
+		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, narrow[uint8](p, values))
 	case or < 1<<16:
-		return newArray(arrow.PrimitiveTypes.Uint16, p.rows, nulls, valid, narrow[uint16](p, c, values))
+		return newArray(arrow.PrimitiveTypes.Uint16, p.rows, nulls, valid, narrow[uint16](p, values))
 	case or < 1<<32:
-		return newArray(arrow.PrimitiveTypes.Uint32, p.rows, nulls, valid, narrow[uint32](p, c, values))
+		return newArray(arrow.PrimitiveTypes.Uint32, p.rows, nulls, valid, narrow[uint32](p, values))
 	}
 	buf := p.buffer(8 * p.rows)
-	copy(arrow.Uint64Traits.CastFromBytes(buf.Bytes()), values)
+	if Columns[c].Kind == Double {
+		out := arrow.Float64Traits.CastFromBytes(buf.Bytes())
+		for i, v := range values {
+			out[i] = OfWord(v)
+		}
+	} else {
+		copy(arrow.Uint64Traits.CastFromBytes(buf.Bytes()), values)
+	}
 	return newArray(c.ArrowType(), p.rows, nulls, valid, buf)
 }
 
@@ -446,38 +458,12 @@ func (p *packing) gather(c Col, nullable bool) []uint64 {
 	return out
 }
 
-// magnitude is the bits that any of the values has: all of them where one is no
-// whole number from 0 up.
-func magnitude(values []uint64, double bool) (or uint64) {
-	if !double {
-		for _, v := range values {
-			or |= v
-		}
-		return or
-	}
-	for _, v := range values {
-		x := math.Float64frombits(v)
-		n := int64(x)
-		if float64(n) != x {
-			return math.MaxUint64
-		}
-		or |= uint64(n)
-	}
-	return or
-}
-
-func narrow[T uint8 | uint16 | uint32](p *packing, c Col, values []uint64) *memory.Buffer {
+func narrow[T uint8 | uint16 | uint32](p *packing, values []uint64) *memory.Buffer {
 	var size T
 	buf := p.buffer(len(values) * bits.Len64(uint64(^size)) / 8)
 	out := arrow.GetData[T](buf.Bytes())
-	if Columns[c].Kind == Double {
-		for i, v := range values {
-			out[i] = T(int64(math.Float64frombits(v)))
-		}
-	} else {
-		for i, v := range values {
-			out[i] = T(v)
-		}
+	for i, v := range values[:len(out)] {
+		out[i] = T(v)
 	}
 	return buf
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -416,8 +415,7 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 	return nulls, err
 }
 
-// add adds values of column c, doubles by their bits. It makes -0 to 0: readers
-// disagree on its place in statistics.
+// add adds values of column c, doubles as schemas.Word has them.
 func (f *Facts) add(c schemas.Col, values []uint64) error {
 	switch kind := schemas.Columns[c].Kind; {
 	case kind == schemas.Time:
@@ -425,16 +423,13 @@ func (f *Facts) add(c schemas.Col, values []uint64) error {
 			f.addTime(int64(v))
 		}
 	case kind == schemas.Double:
-		// Whole numbers are added up as such: 2^15 of them, each below 2^28,
-		// times 10^6, the unit of a sum, are below 2^63.
-		var whole int64
-		for i, v := range values {
-			x := math.Float64frombits(v)
-			if n := int64(x); float64(n) == x && uint64(n) < 1<<28 {
-				whole += n
-				values[i] = math.Float64bits(float64(n))
+		var sum uint64 // of small whole numbers
+		for _, v := range values {
+			if v < small {
+				sum += v
 				continue
 			}
+			x := schemas.OfWord(v)
 			if !finite(x) {
 				return fmt.Errorf("%v is no number", x)
 			}
@@ -443,7 +438,7 @@ func (f *Facts) add(c schemas.Col, values []uint64) error {
 			}
 		}
 		if c.Additive() {
-			f.Sums[c] = f.Sums[c].Add(schemas.AmountOf(whole * 1e6))
+			f.Sums[c] = f.Sums[c].Add(schemas.AmountOf(int64(sum) * 1e6))
 		}
 	case c.Additive():
 		for _, v := range values {

@@ -3,7 +3,6 @@ package encode
 import (
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -68,7 +67,7 @@ func BenchmarkWords(b *testing.B) {
 		b.Run(fmt.Sprint("of=", n), func(b *testing.B) {
 			words := make([]uint64, rows)
 			for i := range words {
-				words[i] = math.Float64bits(float64(rng.IntN(n)))
+				words[i] = uint64(rng.IntN(n))
 			}
 			col := newColumn(testSchema.Fields()[costCol], Spec{Dict: 1 << 20})
 			col.codec = &zstd.Codec{Level: zstd.SpeedFastest}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/bloom"
@@ -14,6 +15,8 @@ import (
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/format"
+
+	"usagelake/schemas"
 )
 
 // indexBytes is the most bytes of a text in the page index.
@@ -117,8 +120,8 @@ func (c *Column) null(b *Buffers, rows int) error {
 	return c.add(b, p)
 }
 
-// Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given by
-// their bits and are neither NaN nor -0; booleans are 0 and 1.
+// Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given as
+// schemas.Word has them, and none is NaN; booleans are 0 and 1.
 func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	if len(values) == 0 {
 		return c.Nulls(b, len(levels))
@@ -130,7 +133,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	p.nulls = p.rows - len(values)
 	same := allSame(values)
 	if same {
-		p.lo = c.value(int64(values[0]))
+		p.lo = c.value(values[0])
 		p.hi = p.lo
 	} else {
 		p.lo, p.hi = c.bounds(values)
@@ -147,7 +150,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 			few = values[:1]
 		}
 		var or int32
-		b.index, or = c.words.index(b.index[:0], few, c.kind == parquet.Double)
+		b.index, or = c.words.index(b.index[:0], few)
 		if same {
 			b.repeat(b.index[0], len(values))
 		} else if err := b.indices(b.index, or); err != nil {
@@ -156,7 +159,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 		p.enc = format.RLEDictionary
 		c.full = c.words.size() > c.spec.Dict
 	default:
-		b.raw = appendWords(b.raw, values)
+		b.raw = c.appendWords(b.raw, values)
 	}
 	return c.add(b, p)
 }
@@ -299,33 +302,55 @@ func (c *Column) begin(b *Buffers) error {
 	return nil
 }
 
-// order maps the bits of a double to an integer of the same order, and back.
-func order(v int64) int64 { return v ^ int64(uint64(v>>63)>>1) }
-
 func (c *Column) bounds(values []uint64) (lo, hi parquet.Value) {
-	least, most := int64(math.MaxInt64), int64(math.MinInt64)
 	if c.kind == parquet.Double {
-		for _, v := range values {
-			o := order(int64(v))
-			least, most = min(least, o), max(most, o)
-		}
-		return c.value(order(least)), c.value(order(most))
+		return c.doubleBounds(values)
 	}
+	least, most := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, v := range values {
 		least, most = min(least, int64(v)), max(most, int64(v))
 	}
-	return c.value(least), c.value(most)
+	return c.value(uint64(least)), c.value(uint64(most))
 }
 
-func (c *Column) value(v int64) parquet.Value {
+func (c *Column) doubleBounds(values []uint64) (lo, hi parquet.Value) {
+	least, most := uint64(math.MaxUint64), uint64(0)
+	for _, v := range values {
+		least, most = min(least, v), max(most, v)
+	}
+	if most < schemas.WholeWords {
+		return c.value(least), c.value(most)
+	}
+	from, to := math.Inf(1), math.Inf(-1)
+	for _, v := range values {
+		x := schemas.OfWord(v)
+		from, to = min(from, x), max(to, x)
+	}
+	return parquet.DoubleValue(from), parquet.DoubleValue(to)
+}
+
+func (c *Column) value(v uint64) parquet.Value {
 	switch c.kind {
 	case parquet.Double:
-		return parquet.DoubleValue(math.Float64frombits(uint64(v)))
+		return parquet.DoubleValue(schemas.OfWord(v))
 	case parquet.Boolean:
 		return parquet.BooleanValue(v != 0)
 	default:
-		return parquet.Int64Value(v)
+		return parquet.Int64Value(int64(v))
 	}
+}
+
+// appendWords appends values as PLAIN has them.
+func (c *Column) appendWords(dst []byte, values []uint64) []byte {
+	at := len(dst)
+	dst = slices.Grow(dst, 8*len(values))[:at+8*len(values)]
+	for i, v := range values {
+		if c.kind == parquet.Double {
+			v = math.Float64bits(schemas.OfWord(v))
+		}
+		binary.LittleEndian.PutUint64(dst[at+8*i:], v)
+	}
+	return dst
 }
 
 func appendBits(dst []byte, values []uint64) []byte {
@@ -541,7 +566,7 @@ func (c *Column) dictionary(b *Buffers, out *output) error {
 		head.Values = len(c.texts.texts)
 		b.raw = c.texts.plain(b.raw[:0])
 	} else {
-		b.raw = c.words.plain(b.raw[:0])
+		b.raw = c.appendWords(b.raw[:0], c.words.words)
 	}
 	if err := c.pack(b, &head, even{}); err != nil {
 		return err

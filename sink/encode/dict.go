@@ -2,7 +2,6 @@ package encode
 
 import (
 	"encoding/binary"
-	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -15,8 +14,6 @@ type wordDict struct {
 	small []int32 // by value, for small whole numbers
 	slots []int32 // by hash, linear probing, for all others
 	used  int     // slots
-	// double: words are the bits of doubles.
-	double bool
 }
 
 // smallMax bounds the numbers that are looked up by value.
@@ -26,8 +23,8 @@ const smallMax = 1 << 17
 func (d *wordDict) reset() {
 	if 16*len(d.words) < len(d.small) {
 		for _, v := range d.words {
-			if n := d.number(v); n < uint64(len(d.small)) {
-				d.small[n] = 0
+			if v < uint64(len(d.small)) {
+				d.small[v] = 0
 			}
 		}
 	} else {
@@ -40,46 +37,46 @@ func (d *wordDict) reset() {
 	d.words, d.used = d.words[:0], 0
 }
 
-// number is v as a whole number, smallMax or more where it is none or large.
-func (d *wordDict) number(v uint64) uint64 {
-	if !d.double {
-		return v
-	}
-	x := math.Float64frombits(v)
-	if n := int64(x); float64(n) == x {
-		return uint64(n)
-	}
-	return smallMax
-}
-
 // minSlots is the least length of slots that are not empty.
 const minSlots = 1024
 
 // index numbers values into dst and returns it with the bits that any of the
 // numbers has.
-func (d *wordDict) index(dst []int32, values []uint64, double bool) (_ []int32, or int32) {
-	d.double = double
-	for _, v := range values {
-		n := d.number(v)
-		var slot *int32
-		switch {
-		case n < uint64(len(d.small)):
-			slot = &d.small[n]
-		case n < smallMax:
-			d.small = append(d.small, make([]int32, max(1024, 1<<bits.Len64(n))-len(d.small))...)
-			slot = &d.small[n]
-		default:
-			slot = d.slot(v)
+func (d *wordDict) index(dst []int32, values []uint64) (_ []int32, or int32) {
+	at := len(dst)
+	dst = slices.Grow(dst, len(values))[:at+len(values)]
+	out := dst[at:]
+	for i, v := range values[:len(out)] {
+		var k int32
+		if v < uint64(len(d.small)) {
+			k = d.small[v]
 		}
-		if *slot == 0 {
-			d.words = append(d.words, v)
-			*slot = int32(len(d.words))
+		if k == 0 {
+			k = d.number(v)
 		}
-		k := *slot - 1
-		or |= k
-		dst = append(dst, k)
+		or |= k - 1
+		out[i] = k - 1
 	}
 	return dst, or
+}
+
+// number is 1 + the index of v, which joins if it is not there.
+func (d *wordDict) number(v uint64) int32 {
+	var slot *int32
+	switch {
+	case v < uint64(len(d.small)):
+		slot = &d.small[v]
+	case v < smallMax:
+		d.small = append(d.small, make([]int32, max(1024, 1<<bits.Len64(v))-len(d.small))...)
+		slot = &d.small[v]
+	default:
+		slot = d.slot(v)
+	}
+	if *slot == 0 {
+		d.words = append(d.words, v)
+		*slot = int32(len(d.words))
+	}
+	return *slot
 }
 
 // slot finds v, or a free slot for it.
@@ -116,17 +113,6 @@ func hash(v uint64) uint64 {
 }
 
 func (d *wordDict) size() int { return 8 * len(d.words) }
-
-func (d *wordDict) plain(dst []byte) []byte { return appendWords(dst, d.words) }
-
-func appendWords(dst []byte, words []uint64) []byte {
-	at := len(dst)
-	dst = slices.Grow(dst, 8*len(words))[:at+8*len(words)]
-	for i, v := range words {
-		binary.LittleEndian.PutUint64(dst[at+8*i:], v)
-	}
-	return dst
-}
 
 // textDict numbers distinct texts in the order of their first appearance.
 type textDict struct {

@@ -17,6 +17,8 @@ import (
 	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 	"pgregory.net/rapid"
+
+	"usagelake/schemas"
 )
 
 type row struct {
@@ -71,7 +73,7 @@ func addPage(t require, f *File, b *Buffers, rows []row) {
 		if x == nil {
 			return 0, false
 		}
-		return math.Float64bits(*x), true
+		return schemas.Word(*x), true
 	}
 	words(timeCol, func(r *row) (uint64, bool) { return uint64(r.Time), true })
 	words(countCol, func(r *row) (uint64, bool) {
@@ -398,9 +400,9 @@ func TestWordDict(t *testing.T) {
 		for round := range 2 { // the second one finds nothing of the first
 			values := make([]uint64, 300_000)
 			for i := range values {
-				values[i] = math.Float64bits(of(i) + float64(round) + 0)
+				values[i] = schemas.Word(of(i) + float64(round))
 			}
-			index, or := d.index(nil, values, true)
+			index, or := d.index(nil, values)
 			known := map[uint64]bool{}
 			var bits int32
 			for i, k := range index {
