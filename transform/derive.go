@@ -1,49 +1,40 @@
 package transform
 
-import (
-	"math"
-
-	"usagelake/schemas"
-)
+import "usagelake/schemas"
 
 // derive fills in what follows from what is there, and checks that the parts
 // fit the wholes. Differences are taken in fixed point: 9559.6 - 6205.53 is
 // 3354.07.
 func (n *Normalizer) derive(p *plan) {
-	r := n.row
-	unit := 1.0
-	if n.flags&flagFractional != 0 {
-		unit = 1e6
-	}
-	fixed := func(c schemas.Col) int64 { return n.fixed(c, unit) }
+	r, fixed := n.row, n.fixed
 	hasIn, hasOut := r.Has(schemas.InputTokens), r.Has(schemas.OutputTokens)
 	in, out := fixed(schemas.InputTokens), fixed(schemas.OutputTokens)
 
 	switch {
 	case !hasIn || !hasOut:
 	case !r.Has(schemas.TotalTokens):
-		r.SetDouble(schemas.TotalTokens, float64(in+out)/unit)
+		n.setFixed(schemas.TotalTokens, in+out)
 		n.flags |= flagTotalDerived
 	case fixed(schemas.TotalTokens) != in+out:
 		n.flags |= flagTotalMismatch
 	}
 	if hasIn {
 		if rest := in - fixed(schemas.CacheReadTokens) - fixed(schemas.CacheWriteTokens); rest >= 0 {
-			r.SetDouble(schemas.UncachedInputTokens, float64(rest)/unit)
+			n.setFixed(schemas.UncachedInputTokens, rest)
 		} else {
 			n.flags |= flagCacheExceeds
 		}
-		if n.partsWrong(p, in, unit, schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens) {
+		if n.partsWrong(p, in, p.inParts) {
 			n.flags |= flagInputParts
 		}
 	}
 	if hasOut {
-		if p.entry.AssumeImageOutput && !r.Has(schemas.OutputImageTokens) && !r.Has(schemas.OutputTextTokens) {
-			r.SetDouble(schemas.OutputImageTokens, r.Double(schemas.OutputTokens))
-			n.flags |= flagAssumedImage
-		}
-		if n.partsWrong(p, out, unit, schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens) {
+		if n.partsWrong(p, out, p.outParts) {
 			n.flags |= flagOutputParts
+		}
+		if p.entry.AssumeImageOutput && !r.Has(schemas.OutputImageTokens) && !r.Has(schemas.OutputTextTokens) {
+			n.setFixed(schemas.OutputImageTokens, out)
+			n.flags |= flagAssumedImage
 		}
 		if fixed(schemas.ReasoningTokens) > out {
 			n.flags |= flagReasoningExceeds
@@ -65,19 +56,29 @@ func (n *Normalizer) derive(p *plan) {
 	r.SetString(schemas.Status, status)
 }
 
-// fixed is a token quantity in 1/unit, 1 or 10^6.
-func (n *Normalizer) fixed(c schemas.Col, unit float64) int64 {
-	return int64(math.RoundToEven(n.row.Double(c) * unit))
+// fixed is a token quantity in fixed point: whole, or in 10^-6 where one of the
+// record's is not.
+func (n *Normalizer) fixed(c schemas.Col) int64 {
+	if n.flags&flagFractional == 0 {
+		return n.row.Int(c)
+	}
+	return schemas.Micros(n.row.Double(c))
 }
 
-func (n *Normalizer) partsWrong(p *plan, whole int64, unit float64, parts ...schemas.Col) bool {
-	var sum int64
-	some := false
-	for _, c := range parts {
-		some = some || n.row.Has(c)
-		sum += n.fixed(c, unit)
+func (n *Normalizer) setFixed(c schemas.Col, v int64) {
+	if n.flags&flagFractional == 0 {
+		n.row.SetInt(c, v)
+	} else {
+		n.row.SetDouble(c, float64(v)/1e6)
 	}
-	return some && (sum > whole || p.entry.PartsAddUp && sum != whole)
+}
+
+func (n *Normalizer) partsWrong(p *plan, whole int64, parts []schemas.Col) bool {
+	var sum int64
+	for _, c := range parts {
+		sum += n.fixed(c)
+	}
+	return len(parts) > 0 && (sum > whole || p.entry.PartsAddUp && sum != whole)
 }
 
 // Derived reports whether a column can hold a quantity that its record did not

@@ -23,6 +23,31 @@ var traits = func() (t [schemas.NumColumns]struct {
 // move carries the plan's values to their columns. What is additive it notes, as
 // the record has it, too.
 func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
+	for i := range p.counts {
+		c := &p.counts[i]
+		v := &rec.Frames[c.from.frame].Val[c.from.slot]
+		if v.Kind == schemas.Number && v.End == v.Off+1 { // one digit, mostly 0
+			n.row.SetInt(c.col, int64(rec.Doc[v.Off]-'0'))
+			if d := rec.Doc[v.Off]; d != '0' {
+				n.read = append(n.read, quantity{c.col, int64(d-'0') * 1e6})
+			}
+			continue
+		}
+		whole, ok := int64(0), v.Kind == schemas.Number
+		if ok {
+			whole, ok = wholeAt(rec.Doc, v.Off, v.End)
+		}
+		if !ok {
+			if reason := n.quantity(c.col, rec, c.from); reason != "" {
+				return reason
+			}
+			continue
+		}
+		n.row.SetInt(c.col, whole)
+		if whole != 0 {
+			n.read = append(n.read, quantity{c.col, whole * 1e6})
+		}
+	}
 	for i := range p.moves {
 		m := &p.moves[i]
 		if len(m.from) == 0 {
@@ -31,17 +56,9 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 		}
 		switch t := &traits[m.col]; t.kind {
 		case schemas.Double:
-			if t.additive && len(m.from) == 1 {
-				v := &rec.Frames[m.from[0].frame].Val[m.from[0].slot]
-				if v.Kind == schemas.Number {
-					if whole, ok := wholeAt(rec.Doc, v.Off, v.End); ok {
-						n.row.SetDouble(m.col, float64(whole))
-						n.read = append(n.read, quantity{m.col, whole * 1e6})
-						continue
-					}
-				}
-			}
-			if reason := n.double(m, rec); reason != "" {
+			if !t.additive {
+				n.duration(m.col, rec, m.from[0])
+			} else if reason := n.quantity(m.col, rec, m.from...); reason != "" {
 				return reason
 			}
 		case schemas.Int:
@@ -92,24 +109,26 @@ func (n *Normalizer) constant(m *move) {
 	}
 }
 
-func (n *Normalizer) double(m *move, rec *schemas.Record) schemas.Reason {
-	if !m.col.Additive() { // a duration: not worth losing a record for
-		if text, ok := numberText(rec, m.from[0]); ok {
-			if v, reason := count(text); reason == "" {
-				n.row.SetDouble(m.col, v)
-				return ""
-			}
+// duration reads what is not worth losing a record for.
+func (n *Normalizer) duration(c schemas.Col, rec *schemas.Record, from ref) {
+	if text, ok := numberText(rec, from); ok {
+		if v, reason := measured(text); reason == "" {
+			n.row.SetDouble(c, v)
+			return
 		}
-		n.flags |= flagUnreadable
-		return ""
 	}
-	v, raw, reason := measure(rec, m.from[0])
+	n.flags |= flagUnreadable
+}
+
+// quantity reads a quantity, or the sum of several.
+func (n *Normalizer) quantity(c schemas.Col, rec *schemas.Record, from ...ref) schemas.Reason {
+	v, raw, reason := measure(rec, from[0])
 	if reason != "" {
 		return reason
 	}
-	if len(m.from) > 1 { // in fixed point, so that fractions add up as written
+	if len(from) > 1 { // in fixed point, so that fractions add up as written
 		sum := schemas.Micros(v)
-		for _, r := range m.from[1:] {
+		for _, r := range from[1:] {
 			w, more, reason := measure(rec, r)
 			if reason != "" {
 				return reason
@@ -119,11 +138,11 @@ func (n *Normalizer) double(m *move, rec *schemas.Record) schemas.Reason {
 		}
 		v = float64(sum) / 1e6
 	}
-	if v != float64(int64(v)) && m.col.Tokens() {
+	if v != float64(int64(v)) && c.Tokens() {
 		n.flags |= flagFractional
 	}
-	n.row.SetDouble(m.col, v)
-	n.read = append(n.read, quantity{m.col, raw})
+	n.row.SetDouble(c, v)
+	n.read = append(n.read, quantity{c, raw})
 	return ""
 }
 
@@ -134,7 +153,7 @@ func measure(rec *schemas.Record, r ref) (v float64, raw int64, reason schemas.R
 	switch val.Kind {
 	case schemas.Number, schemas.Text:
 		text := rec.Doc[val.Off:val.End]
-		v, reason = count(text)
+		v, reason = measured(text)
 		if reason == "" {
 			raw = rawMicros(text)
 		}

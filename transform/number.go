@@ -73,8 +73,8 @@ func wholeAt(doc []byte, off, end uint32) (int64, bool) {
 
 func numberStart(c byte) bool { return c == '-' || '0' <= c && c <= '9' }
 
-// count reads a token quantity or another meter.
-func count(text []byte) (float64, schemas.Reason) {
+// measured reads a token quantity or another meter.
+func measured(text []byte) (float64, schemas.Reason) {
 	v, ok := parseFloat(text)
 	switch {
 	case !ok:
@@ -233,7 +233,7 @@ func (d decimal) scaled(places int) (int64, bool) {
 	return v, true
 }
 
-// rawMicros is a count in 10^-6, read apart from count, for the books.
+// rawMicros is a count in 10^-6, read apart from measured, for the books.
 func rawMicros(text []byte) int64 {
 	if d, ok := parseDecimal(text); ok && d.exp >= 0 {
 		if v, ok := d.scaled(6); ok {

@@ -15,12 +15,21 @@ const maxPlans = 4096
 type plan struct {
 	entry    *compiledEntry // nil: no dialect
 	frame    int
-	moves    []move
+	counts   []count
+	moves    []move // all others
+	// The parts of input and output that there are.
+	inParts, outParts []schemas.Col
 	time     ref
 	timeFrom string // "" where the record has no time of its own
 	payload  ref    // frame -1 where there is none
 	keep     []keep
 	texts    map[string]string // extra_json by the one text that is kept
+}
+
+// count is a quantity with one source, as most are.
+type count struct {
+	col  schemas.Col
+	from ref
 }
 
 type move struct {
@@ -117,8 +126,14 @@ func (c *compiled) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 		case schemas.RequestID:
 			id = m.from[0]
 		}
-		p.moves = append(p.moves, m)
+		if t := &traits[m.col]; t.kind == schemas.Double && t.additive && len(m.from) == 1 {
+			p.counts = append(p.counts, count{m.col, m.from[0]})
+		} else {
+			p.moves = append(p.moves, m)
+		}
 	}
+	p.inParts = p.reported(schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens)
+	p.outParts = p.reported(schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens)
 	p.payload, _ = present(filled, frame, e.payload)
 	for _, k := range e.keep {
 		if r, ok := present(filled, frame, k.any); ok {
@@ -131,6 +146,17 @@ func (c *compiled) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 		}
 	}
 	return p
+}
+
+// reported is those of the columns that the plan moves something to.
+func (p *plan) reported(cols ...schemas.Col) (some []schemas.Col) {
+	for _, c := range cols {
+		if slices.ContainsFunc(p.counts, func(k count) bool { return k.col == c }) ||
+			slices.ContainsFunc(p.moves, func(m move) bool { return m.col == c }) {
+			some = append(some, c)
+		}
+	}
+	return some
 }
 
 func (r *compiledRule) resolve(filled []schemas.Frame, frame int, taken *ref) (move, bool) {
@@ -154,6 +180,11 @@ func (r *compiledRule) resolve(filled []schemas.Frame, frame int, taken *ref) (m
 }
 
 func (p *plan) moved(at ref) bool {
+	for i := range p.counts {
+		if p.counts[i].from == at {
+			return true
+		}
+	}
 	for i := range p.moves {
 		if slices.Contains(p.moves[i].from, at) {
 			return true

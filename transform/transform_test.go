@@ -26,9 +26,9 @@ func TestCount(t *testing.T) {
 		"": {0, schemas.NotNumber}, "abc": {0, schemas.NotNumber}, "1 ": {0, schemas.NotNumber}, "0x10": {0, schemas.NotNumber},
 		"1_000": {0, schemas.NotNumber}, "NaN": {0, schemas.NotNumber}, "Inf": {0, schemas.NotNumber}, "1,000": {0, schemas.NotNumber}, "+": {0, schemas.NotNumber},
 	} {
-		v, reason := count([]byte(text))
+		v, reason := measured([]byte(text))
 		if v != want.v || reason != want.reason {
-			t.Errorf("count(%q) = %v, %q; want %v, %q", text, v, reason, want.v, want.reason)
+			t.Errorf("measured(%q) = %v, %q; want %v, %q", text, v, reason, want.v, want.reason)
 		}
 		if reason == "" && schemas.AmountOf(rawMicros([]byte(text))) != schemas.AmountOf(schemas.Micros(v)) {
 			t.Errorf("the books read %q as %d, the table as %d", text, rawMicros([]byte(text)), schemas.Micros(v))
