@@ -544,8 +544,8 @@ type words struct {
 	// recent holds 1 + the number of a text that was asked for not long ago,
 	// by its length and its end.
 	recent [256]uint16
-	last  uint16   // what was asked for last, and its text, which is in data
-	text  string
+	last   uint16 // what was asked for last, and its text, which is in data
+	text   string
 }
 
 func (w *words) reset() {

@@ -13,17 +13,17 @@ const maxPlans = 4096
 // plan is an entry resolved for one set of filled slots: what to move where.
 // Records of one shape share one plan, however many dialects there are.
 type plan struct {
-	entry    *compiledEntry // nil: no dialect
-	frame    int
-	counts   []count
-	moves    []move // all others
+	entry  *compiledEntry // nil: no dialect
+	frame  int
+	counts []count
+	moves  []move // all others
 	// The parts of input and output that there are.
 	inParts, outParts []schemas.Col
-	time     ref
-	timeFrom string // "" where the record has no time of its own
-	payload  ref    // frame -1 where there is none
-	keep     []keep
-	texts    map[string]string // extra_json by the one text that is kept
+	time              ref
+	timeFrom          string // "" where the record has no time of its own
+	payload           ref    // frame -1 where there is none
+	keep              []keep
+	texts             map[string]string // extra_json by the one text that is kept
 }
 
 // count is a quantity with one source, as most are.
