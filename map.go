@@ -125,6 +125,11 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	for b := range blocks {
 		b.free()
 	}
+	var closing sync.WaitGroup
+	for _, w := range workers {
+		closing.Go(w.intake.Close)
+	}
+	closing.Wait()
 	for _, w := range workers {
 		if e := w.finish(m); err == nil {
 			err = e
@@ -361,9 +366,9 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 	}
 }
 
-// finish hands over what the worker has gathered. It ends the worker.
+// finish hands over what the worker has gathered beside its rows. It ends the
+// worker.
 func (w *worker) finish(m *mapped) error {
-	w.intake.Close()
 	for i, b := range w.books {
 		m.books[i].Add(b)
 	}
