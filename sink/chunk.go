@@ -158,7 +158,7 @@ type part struct {
 	dict  bool
 	codes []int32
 	at    func(int32) ([]byte, error)
-	index []int32 // by row, where it is not the batch that knows it
+	index []int32 // by row, where it is not the batch that knows it; none is NULL
 }
 
 func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, int(row)+p.off) }
@@ -351,25 +351,54 @@ func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err
 			clear(levels)
 			continue
 		}
-		for i, v := range j.numbers(p, r) {
-			if p.null(r.row + int32(i)) {
-				levels[i] = 0
-				continue
+		if p.valid == nil && len(p.codes) == 1 {
+			code, err := p.code(out, 0)
+			if err != nil {
+				return 0, err
 			}
+			for i := range levels {
+				j.index[n+i] = code
+			}
+			n += len(levels)
+			continue
+		}
+		numbers := j.numbers(p, r)
+		if p.valid != nil {
+			some := numbers[:0]
+			for i, v := range numbers {
+				if p.null(r.row + int32(i)) {
+					levels[i] = 0
+				} else {
+					some = append(some, v)
+				}
+			}
+			numbers = some
+		}
+		for i, v := range numbers {
 			code := p.codes[v]
 			if code < 0 {
-				text, err := p.at(v)
-				if err != nil {
+				if code, err = p.code(out, v); err != nil {
 					return 0, err
 				}
-				code = out.Index(text)
-				p.codes[v] = code
 			}
-			j.index[n] = code
-			n++
+			j.index[n+i] = code
 		}
+		n += len(numbers)
 	}
 	return rows - n, out.Indices(&j.buf, levels, j.index[:n])
+}
+
+// code is the number in the file's dictionary of a text with a number in the
+// batch's.
+func (p *part) code(out *encode.Column, v int32) (int32, error) {
+	if p.codes[v] < 0 {
+		text, err := p.at(v)
+		if err != nil {
+			return 0, err
+		}
+		p.codes[v] = out.Index(text)
+	}
+	return p.codes[v], nil
 }
 
 // addTexts adds pages of texts as they are.
