@@ -65,23 +65,30 @@ type Block struct {
 	Data         []byte
 	Offset, Line int64 // of Data[0]
 
+	mem    []byte          // what buffer returned, with Data in it
+	hashed <-chan struct{} // closed when Data is not needed for the sum any more; may be nil
+
 	long   *Doc // the only record
+	lines  int  // line framing: newlines in Data; its last byte is one, unless there are none
 	values bool
 	cut    cutter // values framing: the state at Data[0]
 	torn   bool   // values framing: the stream ends inside the last value
 	lead   lead   // line framing: what stands before Data on its line
 	max    int64  // MaxLine
-	large  *large // whose memory Data is in; nil: the heap's
+	large  *large // whose memory mem is; nil: the heap's
 }
 
-// Free gives the buffer back, and with a large record ReaderOptions.Large.
-// Data and the documents are invalid then: to read them may be a fault. To
-// free a block again does nothing.
+// Free gives the buffer back, and with a large record ReaderOptions.Large, as
+// soon as the block is hashed. Data and the documents are invalid then: to read
+// them may be a fault. To free a block again does nothing.
 func (b *Block) Free() {
+	if b.hashed != nil {
+		<-b.hashed
+	}
 	if b.large != nil {
 		b.large.free()
 	} else {
-		recycle(b.Data)
+		recycle(b.mem)
 	}
 	*b = Block{}
 }
@@ -102,6 +109,7 @@ func (b *Block) Each(fn func(d Doc)) (blank int64) {
 
 func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 	at, lead := Position{b.Offset, b.Line}, b.lead
+	last := b.Line + int64(b.lines) // the line that has no newline
 	for rest := b.Data; len(rest) > 0; {
 		if from, end := lead.nuls(rest, at.Offset); end > from {
 			at.Offset += int64(from)
@@ -111,7 +119,7 @@ func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 			continue
 		}
 		raw, n := rest, len(rest)
-		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+		if i := lineEnd(rest, last-at.Line); i >= 0 {
 			raw, n = rest[:i], i+1
 		}
 		if d, ok := lineDoc(raw, int64(len(raw)), at, lead, b.max); ok {
@@ -123,6 +131,18 @@ func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 		at.Offset, at.Line = at.Offset+int64(n), at.Line+1
 	}
 	return blank
+}
+
+// lineEnd finds the first of the newlines in p, of which there are n. A long
+// line is not searched if it is the last one.
+func lineEnd(p []byte, n int64) int {
+	switch n {
+	case 0:
+		return -1
+	case 1:
+		return len(p) - 1
+	}
+	return bytes.IndexByte(p, '\n')
 }
 
 func (b *Block) eachValue(fn func(Doc)) {

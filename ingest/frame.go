@@ -73,9 +73,9 @@ func bounds(line []byte) (lo, hi int, record bool) {
 	return lo, hi, lo < hi && string(line[lo:hi]) != sseDone
 }
 
-// whole reports whether an unterminated last line can be handed out: a complete
+// isWhole reports whether an unterminated last line can be handed out: a complete
 // document, blank, or too long to wait for. Other SSE lines may go on.
-func (r *Reader) whole(line []byte) bool {
+func (r *Reader) isWhole(line []byte) bool {
 	if r.opt.Final || int64(len(line)) > r.opt.MaxLine {
 		return true
 	}

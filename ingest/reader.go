@@ -16,11 +16,19 @@ const (
 	defaultBlock   = 256 << 10
 	defaultMaxLine = 256 << 20
 	maxMaxLine     = 4 << 30 // Walk takes no longer document
+
+	// maxPiece is how much is read at once, in bytes, to be looked at while it
+	// is in the cache.
+	maxPiece = 128 << 10
+	// besideSize is the size in bytes from which a block is hashed by a
+	// goroutine of its own. Only blocks of long records are so large: there is
+	// little else to do with them, while short ones keep all cores busy.
+	besideSize = defaultBlock + maxPiece
 )
 
 // ReaderOptions sets how a Reader cuts. The zero value is ready for use.
 type ReaderOptions struct {
-	// BlockSize is the target size of a block in bytes, 1 MiB by default.
+	// BlockSize is the target size of a block in bytes, 256 KiB by default.
 	// Blocks grow to what a long record needs.
 	BlockSize int
 	// MaxLine is the longest line or array element that is a record, in
@@ -52,20 +60,29 @@ type Position struct {
 // out. What comes out depends only on the stream's bytes, not on how they
 // arrive nor on the block size. A Reader belongs to one goroutine. It can be
 // left at any time: between calls of Next it holds nothing that must be freed.
+//
+// Large blocks are hashed beside what the reader does, so that two cores have
+// work: while one block is hashed, the next is read.
 type Reader struct {
-	src    io.Reader
-	opt    ReaderOptions
-	target int   // bytes to read for a block
-	limit  int64 // longest record to hold in memory
-	small  int   // largest buffer for a record that is not large
+	src   io.Reader
+	opt   ReaderOptions
+	piece int   // bytes to read at once
+	limit int64 // longest record to hold in memory
+	small int   // largest buffer for a record that is not large
+	room  int   // size of the next buffer: records were so long lately
 
-	buf []byte // read, but not handed out; begins at end.Offset
-	pos int    // buf[:pos] has been looked at
-	err error  // why src ended
-	end Position
-	sum xxh3.Hasher128
+	mem   []byte // holds buf
+	buf   []byte // read, but not handed out; begins at end.Offset
+	pos   int    // buf[:pos] has been looked at
+	whole int    // where the last whole record in it ends; 0: there is none
+	lines int    // line framing: newlines in buf[:whole]
+	err   error  // why src ended
+	end   Position
 
-	large *large // whose memory buf is in; nil: the heap's
+	sum    xxh3.Hasher128  // belongs to who hashes, until hashed is closed
+	hashed <-chan struct{} // nil: nobody else does
+
+	large *large // whose memory mem is; nil: the heap's
 	tail  int64  // size of what was pending when the reader ended
 
 	begun  bool
@@ -86,12 +103,13 @@ func NewReader(r io.Reader, opt ReaderOptions) *Reader {
 	opt.MaxLine = min(opt.MaxLine, maxMaxLine)
 	opt.Start.Line = cmp.Or(opt.Start.Line, 1)
 	return &Reader{
-		src:    r,
-		opt:    opt,
-		target: opt.BlockSize,
-		limit:  max(opt.MaxLine, headLen),
-		small:  max(keepBuffer-blockPad, 4*opt.BlockSize),
-		end:    Position{0, 1},
+		src:   r,
+		opt:   opt,
+		piece: min(opt.BlockSize, maxPiece),
+		limit: max(opt.MaxLine, headLen),
+		small: max(keepBuffer-bufferPad, 4*opt.BlockSize),
+		room:  opt.BlockSize,
+		end:   Position{0, 1},
 	}
 }
 
@@ -122,7 +140,10 @@ func (r *Reader) End() Position { return r.end }
 func (r *Reader) Pending() int64 { return r.tail + int64(len(r.buf)) }
 
 // Sum is the XXH3-128, big-endian, of all bytes before End.
-func (r *Reader) Sum() [16]byte { return r.sum.Sum128().Bytes() }
+func (r *Reader) Sum() [16]byte {
+	r.settle()
+	return r.sum.Sum128().Bytes()
+}
 
 // decide reads as much as is needed to choose the framing.
 func (r *Reader) decide() (values bool) {
@@ -143,7 +164,7 @@ func (r *Reader) replay() error {
 	start := r.opt.Start
 	for r.end.Offset < start.Offset {
 		if len(r.buf) == 0 {
-			r.fill(r.target)
+			r.fill(r.piece)
 		}
 		if len(r.buf) == 0 {
 			if r.err == io.EOF {
@@ -169,19 +190,24 @@ func (r *Reader) replay() error {
 
 func (r *Reader) nextLines() (*Block, error) {
 	for {
-		i := lastNewline(r.buf[r.pos:])
-		n := r.pos + i + 1
+		p := r.buf[r.pos:]
+		if n := bytes.Count(p, lf); n > 0 {
+			r.lines += n
+			r.whole = r.pos + lastNewline(p) + 1
+		}
 		r.pos = len(r.buf)
 		switch {
-		case i >= 0:
-			return r.take(n), nil
+		case r.whole > 0 && r.enough():
+			return r.take(r.whole), nil
+		case r.whole > 0:
+			r.more()
 		case r.atNULs():
 			return r.takeNULs(), nil
 		case int64(len(r.buf)) > r.limit:
 			return r.takeLong(), nil
 		case r.err == nil:
 			r.more()
-		case len(r.buf) > 0 && !canceled(r.err) && r.whole(r.buf):
+		case len(r.buf) > 0 && !canceled(r.err) && r.isWhole(r.buf):
 			return r.take(len(r.buf)), nil
 		default:
 			return nil, r.stop()
@@ -191,12 +217,11 @@ func (r *Reader) nextLines() (*Block, error) {
 
 func (r *Reader) nextValues() (*Block, error) {
 	for {
-		docs := 0
 		for r.pos < len(r.buf) {
 			n, ok := r.cut.next(r.buf[r.pos:])
 			r.pos += n
 			if ok {
-				docs++
+				r.whole = r.pos
 			}
 		}
 		n := len(r.buf)
@@ -204,8 +229,10 @@ func (r *Reader) nextValues() (*Block, error) {
 			n = int(r.cut.doc.Offset - r.end.Offset)
 		}
 		switch {
-		case docs > 0:
+		case r.whole > 0 && r.enough():
 			return r.take(n), nil
+		case r.whole > 0:
+			r.more()
 		case n > 0:
 			r.drop(n)
 		case r.cut.open == nulRun:
@@ -225,27 +252,37 @@ func (r *Reader) nextValues() (*Block, error) {
 	}
 }
 
+// enough reports whether a block with what is in the buffer is large enough.
+func (r *Reader) enough() bool { return len(r.buf) >= r.opt.BlockSize || r.err != nil }
+
 // take hands out the first n bytes of the buffer.
 func (r *Reader) take(n int) *Block {
+	lines := r.lines
+	if r.values {
+		lines = bytes.Count(r.buf[:n], lf)
+	}
 	b := &Block{
 		Data:   r.buf[:n],
 		Offset: r.end.Offset,
 		Line:   r.end.Line,
+		mem:    r.mem,
+		lines:  lines,
 		values: r.values,
 		cut:    r.base,
 		lead:   r.lead,
 		max:    r.opt.MaxLine,
 		large:  r.large,
 	}
-	r.large = nil
-	r.pass(n)
+	b.hashed = r.hash(b.Data)
+	r.pass(n, lines)
 	rest := r.buf[n:]
-	if len(rest) > r.target/4 {
-		r.target = 16 * r.opt.BlockSize
+	if len(r.buf) < r.room/4 {
+		r.room = max(r.room/2, r.opt.BlockSize)
 	}
-	r.buf = nil
+	r.mem, r.buf, r.large = nil, nil, nil
 	if len(rest) > 0 {
-		r.buf = append(buffer(max(r.target, len(rest))), rest...)
+		r.mem = buffer(max(r.room, len(rest)+r.piece))
+		r.buf = align(r.mem, rest)
 	}
 	return b
 }
@@ -255,7 +292,8 @@ func (r *Reader) takeLong() *Block {
 	at, lead := r.end, r.lead
 	b := &Block{Offset: at.Offset, Line: at.Line}
 	b.Data = append(buffer(headLen), r.buf[:headLen]...)
-	r.pass(len(r.buf))
+	b.mem = b.Data
+	r.leave(len(r.buf))
 	r.free()
 
 	if r.values {
@@ -312,6 +350,7 @@ func (r *Reader) takeNULs() *Block {
 	length := r.end.Offset - at.Offset
 	b := &Block{Offset: at.Offset, Line: at.Line}
 	b.Data = append(buffer(nulLen), zeros[:min(length, nulLen)]...)
+	b.mem = b.Data
 	d := nulDoc(at, length).in(b.Data, at.Offset)
 	b.long = &d
 	return b
@@ -328,26 +367,59 @@ func (r *Reader) skip(next func(p []byte) (int, bool)) bool {
 		if ended || r.err != nil {
 			return ended
 		}
-		r.fill(r.target)
+		r.fill(r.piece)
 	}
 }
 
 // drop passes over the first n bytes of the buffer.
 func (r *Reader) drop(n int) {
-	r.pass(n)
-	r.buf = append(r.buf[:0], r.buf[n:]...)
+	r.leave(n)
+	r.buf = align(r.mem, r.buf[n:])
 }
 
-// pass moves the end over the first n bytes of the buffer, which the caller
-// then takes out.
-func (r *Reader) pass(n int) {
+// leave passes over the first n bytes of the buffer, which the caller then
+// takes out.
+func (r *Reader) leave(n int) {
 	p := r.buf[:n]
+	r.settle()
 	r.sum.Write(p)
+	r.pass(n, bytes.Count(p, lf))
+}
+
+// pass moves the end over the first n bytes of the buffer, which have so many
+// newlines. The caller has them hashed, and takes them out.
+func (r *Reader) pass(n, lines int) {
 	r.end.Offset += int64(n)
-	r.end.Line += int64(bytes.Count(p, lf))
+	r.end.Line += int64(lines)
 	r.pos -= n
+	r.whole, r.lines = 0, 0
 	r.lead = lineStart
 	r.base = r.cut.rewound()
+}
+
+// hash adds p, which follows what was hashed before, to the sum. When it has
+// returned a channel, p must stay as it is until that is closed.
+func (r *Reader) hash(p []byte) <-chan struct{} {
+	r.settle()
+	if len(p) < besideSize {
+		r.sum.Write(p)
+		return nil
+	}
+	done := make(chan struct{})
+	r.hashed = done
+	go func() {
+		defer close(done)
+		r.sum.Write(p)
+	}()
+	return done
+}
+
+// settle waits until all is hashed that was given to hash.
+func (r *Reader) settle() {
+	if r.hashed != nil {
+		<-r.hashed
+		r.hashed = nil
+	}
 }
 
 // stop gives the buffer back when the stream has ended.
@@ -363,20 +435,20 @@ func (r *Reader) free() {
 		r.large.free()
 		r.large = nil
 	} else {
-		recycle(r.buf)
+		recycle(r.mem)
 	}
-	r.buf = nil
+	r.mem, r.buf = nil, nil
 }
 
 // more makes the buffer longer by at least one byte, or r.err tells why not.
 // It reads little ahead of a long record.
 func (r *Reader) more() {
-	n := max(r.target, min(2*len(r.buf), len(r.buf)+r.target))
+	n := len(r.buf) + r.piece
 	if len(r.buf) < r.small {
 		n = min(n, r.small)
 	}
 	if int64(n) > r.limit {
-		n = max(r.target, int(r.limit)+1)
+		n = max(min(n, r.opt.BlockSize), int(r.limit)+1)
 	}
 	r.fill(n)
 }
@@ -401,18 +473,20 @@ func (r *Reader) fill(n int) {
 
 // grow makes room for n bytes, or r.err tells why not.
 func (r *Reader) grow(n int) {
-	old := r.buf
+	mem := r.mem
 	if n <= r.small {
-		r.buf = append(buffer(min(max(n, 2*len(old)), r.small)), old...)
+		r.room = min(max(n, r.room, 2*len(r.buf)), r.small)
+		r.mem = buffer(r.room)
 	} else {
 		l, err := newLarge(r.opt.Large, max(n, int(r.limit)+1))
 		if err != nil {
 			r.err = err
 			return
 		}
-		r.buf, r.large = l.mem[:copy(l.mem, old)], l
+		r.mem, r.large = l.mem[:0], l
 	}
-	recycle(old)
+	r.buf = align(r.mem, r.buf)
+	recycle(mem)
 }
 
 // canceled reports whether a stream was broken off because a context ended: then

@@ -13,9 +13,11 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/zeebo/xxh3"
+	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"usagelake/schemas"
@@ -465,6 +467,20 @@ func TestReaderConcurrent(t *testing.T) {
 	}
 }
 
+// A block takes several reads, whatever the framing.
+func TestReaderBlockSize(t *testing.T) {
+	for _, in := range []string{strings.Repeat(slimLine+"\n", 4000), "[0\n" + strings.Repeat(","+slimLine, 4000)} {
+		r := NewReader(strings.NewReader(in), ReaderOptions{})
+		for r.End().Offset < int64(len(in)-2*defaultBlock) {
+			b, err := r.Next()
+			if err != nil || len(b.Data) < defaultBlock-len(slimLine) || len(b.Data) > defaultBlock+maxPiece {
+				t.Fatalf("%d bytes, %v", len(b.Data), err)
+			}
+			b.Free()
+		}
+	}
+}
+
 func TestReaderLines(t *testing.T) {
 	line := rapid.OneOf(
 		rapid.SampledFrom([]string{"", " ", "\r", "[DONE]", "data: [DONE]", "event: a", "id: 1", ":", "x", "data: {}", "data:"}),
@@ -647,9 +663,120 @@ func TestReaderPieces(t *testing.T) {
 	})
 }
 
+// TestReaderLongLines has blocks that are hashed beside the reader, of lines
+// that take many pieces and buffers of many sizes. The sum can be asked for at
+// any time, and blocks are freed in any order.
+func TestReaderLongLines(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	rapid.Check(t, func(t *rapid.T) {
+		long := rapid.OneOf(rapid.IntRange(0, 200), rapid.IntRange(besideSize-200, besideSize+200), rapid.IntRange(0, 5*maxPiece))
+		var text []byte
+		var want []string
+		for i, n := range rapid.SliceOfN(long, 1, 12).Draw(t, "lengths") {
+			at := len(text)
+			text = append(text, `{"a":"`...)
+			for range n {
+				text = append(text, byte('a'+len(text)%23))
+			}
+			text = append(text, "\"}\n"...)
+			want = append(want, fmt.Sprintf("%d@%d %d %x", i+1, at, len(text)-at-1, xxh3.Hash128(text[at:len(text)-1]).Bytes()))
+		}
+		src := io.Reader(bytes.NewReader(text))
+		if rapid.Bool().Draw(t, "halves") {
+			src = iotest.HalfReader(src)
+		}
+		ask := rapid.Bool().Draw(t, "ask for the sum")
+		r := NewReader(src, ReaderOptions{BlockSize: rapid.OneOf(rapid.IntRange(100, besideSize+1), rapid.IntRange(besideSize, 1<<20)).Draw(t, "block size")})
+		var got []string
+		var blocks []*Block
+		for {
+			b, err := r.Next()
+			if err != nil {
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+				break
+			}
+			if ask && r.Sum() != xxh3.Hash128(text[:r.End().Offset]).Bytes() {
+				t.Fatalf("wrong sum at %d", r.End().Offset)
+			}
+			b.Each(func(d Doc) {
+				got = append(got, fmt.Sprintf("%d@%d %d %x", d.Line, d.Offset, d.Length, xxh3.Hash128(d.Data).Bytes()))
+			})
+			if blocks = append(blocks, b); len(blocks) > 1 {
+				i := rapid.IntRange(0, len(blocks)).Draw(t, "free")
+				for _, b := range blocks[i:] {
+					b.Free()
+				}
+				blocks = blocks[:i]
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("-want +got\n%s", diff)
+		}
+		if r.End() != (Position{int64(len(text)), int64(len(want)) + 1}) || r.Sum() != xxh3.Hash128(text).Bytes() {
+			t.Fatalf("end %v, or wrong sum", r.End())
+		}
+		for _, b := range blocks {
+			b.Free()
+		}
+	})
+}
+
+// A buffer is used again as soon as its block is free, and not before it is
+// hashed.
+func TestReaderFreesAtOnce(t *testing.T) {
+	text := records(8 << 20)
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	for range 4 {
+		if got := readAll(t, bytes.NewReader(text), ReaderOptions{BlockSize: 2 * besideSize}); got.Sum != xxh3.Hash128(text).Bytes() {
+			t.Fatal("wrong sum")
+		}
+	}
+}
+
+// addresses counts what is read, and what of it to odd addresses; small reads
+// do not count.
+type addresses struct {
+	r     io.Reader
+	reads int
+	odd   int
+}
+
+func (a *addresses) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if n >= maxPiece/2 {
+		a.reads++
+		if uintptr(unsafe.Pointer(unsafe.SliceData(p)))%alignment != 0 {
+			a.odd++
+		}
+	}
+	return n, err
+}
+
+func TestReaderAligned(t *testing.T) {
+	for name, text := range map[string]string{
+		"short lines":      strings.Repeat(slimLine+"\n", 3000),
+		"long lines":       strings.Repeat(quoted(800_001)+"\n", 5),
+		"a large line":     "{}\n" + quoted(keepBuffer+777_777) + "\n" + strings.Repeat("{}\n", 300_000),
+		"values":           "[0\n" + strings.Repeat(","+slimLine, 3000) + "]",
+		"a line too long":  quoted(2) + "\n" + strings.Repeat("x", 20<<20) + "\n" + strings.Repeat("{}\n", 300_000),
+		"a run of NUL":     "{}\n" + nul(1_234_567) + strings.Repeat("{}\n", 300_000),
+		"byte order mark":  bom + strings.Repeat("{}\n", 300_000),
+		"long, then short": quoted(3_000_001) + "\n" + strings.Repeat("{}\n", 300_000),
+	} {
+		src := &addresses{r: strings.NewReader(text)}
+		readAll(t, src, ReaderOptions{MaxLine: 16 << 20})
+		if src.odd > 0 || src.reads < len(text)/maxPiece {
+			t.Errorf("%s: %d of %d reads to an odd address", name, src.odd, src.reads)
+		}
+	}
+}
+
 func BenchmarkReader(b *testing.B) {
 	line := `{"id":"msg_01","model":"some-model","usage":{"input_tokens":1234,"output_tokens":567}` + strings.Repeat(`,"text":"lorem ipsum dolor sit amet"`, 12) + "}\n"
 	lines := bytes.Repeat([]byte(line), 64<<20/len(line))
+	long := []byte(strings.Repeat(imageLine()+"\n", 64))
 	values := append([]byte("[0\n"), bytes.Repeat([]byte(","+line), 64<<20/len(line))...)
 	for _, bb := range []struct {
 		name string
@@ -658,6 +785,8 @@ func BenchmarkReader(b *testing.B) {
 	}{
 		{"lines", file(b, lines), false},
 		{"lines and each", file(b, lines), true},
+		{"long lines", file(b, long), false},
+		{"long lines and each", file(b, long), true},
 		{"values", file(b, values), false},
 		{"values and each", file(b, values), true},
 	} {
