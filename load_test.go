@@ -836,7 +836,8 @@ func (f *full) Free(string) (uint64, error) { return f.free, nil }
 func TestOverwritten(t *testing.T) {
 	dir := t.TempDir()
 	lake, path := filepath.Join(dir, "lake"), filepath.Join(dir, "a.jsonl")
-	one, two := call("a", day.Unix(), 1, 1), call("b", day.Unix(), 2, 2)
+	// A small file is read once, and what it becomes is for the next run.
+	one, two := strings.Repeat(" ", 100<<10)+call("a", day.Unix(), 1, 1), call("b", day.Unix(), 2, 2)
 	write(t, path, one)
 	load(t, usagelake.Config{Inputs: []string{path}, Lake: lake})
 	write(t, path, one+two)
@@ -856,6 +857,35 @@ func TestOverwritten(t *testing.T) {
 	write(t, path, other+call("c", day.Unix(), 3, 3))
 	if r := load(t, usagelake.Config{Inputs: []string{path}, Lake: lake}); r.Inputs[0].State != usagelake.Loaded {
 		t.Errorf("%+v", r.Inputs)
+	}
+}
+
+// A small file is read once: what it was when it was found is loaded, and what it
+// has become since is for the next run.
+func TestSmallOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	lake, path := filepath.Join(dir, "lake"), filepath.Join(dir, "a.jsonl")
+	write(t, path, call("a", day.Unix(), 1, 1))
+	cfg := usagelake.Config{Inputs: []string{path}, Lake: lake, Progress: func(p usagelake.Progress) {
+		if p.Step == "map" && p.Records == 0 && p.Bytes == 0 {
+			write(t, path, call("b", day.Unix(), 2, 2))
+		}
+	}}
+	if r := load(t, cfg); r.Books.Rows != 1 || len(r.Problems) > 0 {
+		t.Errorf("%+v %q", r.Books, r.Problems)
+	}
+	if got := tokens(t, lake); got != "1/1" {
+		t.Errorf("the table has %s", got)
+	}
+	cfg.Progress = nil
+	if err := os.Chtimes(path, day, day); err != nil {
+		t.Fatal(err)
+	}
+	if r := load(t, cfg); r.Inputs[0].State != usagelake.Loaded {
+		t.Errorf("%+v", r.Inputs)
+	}
+	if got := strings.Fields(tokens(t, lake)); len(got) != 2 {
+		t.Errorf("the table has %s", got)
 	}
 }
 

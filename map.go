@@ -54,11 +54,6 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		books:   make([]*schemas.Books, len(p.tasks)),
 		reasons: Counts{},
 	}
-	for i, t := range p.tasks {
-		if t.read() {
-			m.books[i] = &schemas.Books{}
-		}
-	}
 	workers := make([]*worker, s.Jobs)
 	for i := range workers {
 		if workers[i], err = newWorker(s, p, merger, scratch, i); err != nil {
@@ -138,10 +133,14 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	if err != nil {
 		return nil, err
 	}
-	for i, b := range m.books {
-		if b != nil {
-			b.Pending = m.reads[i].pending
+	for i, t := range p.tasks {
+		if !t.read() {
+			continue
 		}
+		if m.books[i] == nil {
+			m.books[i] = &schemas.Books{}
+		}
+		m.books[i].Pending = m.reads[i].pending
 	}
 	return m, nil
 }
@@ -150,7 +149,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 // result; only the end of the whole run is an error.
 func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks chan<- work, bytesRead *atomic.Int64) error {
 	res := &m.reads[i]
-	stream, err := ingest.Open(ctx, t.input)
+	stream, err := t.open(ctx)
 	if err != nil {
 		res.err = err
 		return nil
@@ -194,6 +193,9 @@ var errChanged = errors.New("changed since it was found; the next run reads it")
 // begin sees to it that a task's input begins with what the plan step knew it
 // by: the head, and all that was loaded before.
 func (t *task) begin(r io.Reader) (io.Reader, error) {
+	if _, ok := r.(*kept); ok && t.known == nil {
+		return r, nil // the very bytes
+	}
 	head := make([]byte, len(t.head))
 	switch _, err := io.ReadFull(r, head); {
 	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), err == nil && !bytes.Equal(head, t.head):
@@ -370,7 +372,11 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 // worker.
 func (w *worker) finish(m *mapped) error {
 	for i, b := range w.books {
-		m.books[i].Add(b)
+		if m.books[i] == nil {
+			m.books[i] = b
+		} else {
+			m.books[i].Add(b)
+		}
 	}
 	m.quarantine = append(m.quarantine, w.spool)
 	for r, n := range w.reasons {

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 	"golang.org/x/sync/errgroup"
@@ -32,6 +34,7 @@ type task struct {
 	start  ingest.Position // where reading begins
 	source transform.Source
 	head   []byte // first bytes, decompressed
+	whole  []byte // all bytes, decompressed, of a small input; nil where it is read again
 	final  bool   // nothing can ever be appended
 	same   *task  // the task whose bytes begin with, or are, this one's
 
@@ -77,12 +80,18 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 	}
 	var g errgroup.Group
 	g.SetLimit(s.Jobs)
+	var kept atomic.Int64
 	for _, t := range p.tasks {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			recognise(ctx, t, &lake.State)
+			room := int64(0)
+			if t.input.Size <= wholeInput && kept.Load() < s.Memory/keptShare {
+				room = wholeInput
+			}
+			recognise(ctx, t, &lake.State, room)
+			kept.Add(int64(cap(t.whole)))
 			return ctx.Err()
 		})
 	}
@@ -101,13 +110,25 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 		}
 		if t.read() {
 			p.prepare(s, t)
+		} else {
+			t.whole = nil
 		}
 	}
 	return p, p.setAside(ctx, lake)
 }
 
-// recognise looks an input up among the known sources.
-func recognise(ctx context.Context, t *task, known *ledger.State) {
+const (
+	// wholeInput is how many bytes of an input, decompressed, are kept until
+	// they are mapped: to open and read a small file once more takes longer
+	// than what is done with it.
+	wholeInput = 64 << 10
+	// keptShare is the part of the memory budget that all of them may take.
+	keptShare = 6
+)
+
+// recognise looks an input up among the known sources. It keeps all of one that
+// has no more than so many bytes.
+func recognise(ctx context.Context, t *task, known *ledger.State, room int64) {
 	if t.err != nil {
 		t.state = Failed
 		return
@@ -116,7 +137,7 @@ func recognise(ctx context.Context, t *task, known *ledger.State) {
 		t.state, t.known = Known, src
 		return
 	}
-	if t.head, t.err = ingest.Head(ctx, t.input); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	if t.head, t.whole, t.err = head(ctx, t.input, room); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		t.state = Failed
 		return
 	}
@@ -161,6 +182,59 @@ func recognise(ctx context.Context, t *task, known *ledger.State) {
 		}
 	}
 }
+
+// head is ingest.Head, and all that the input holds if that is no more than room.
+func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte, err error) {
+	if room == 0 {
+		head, err = ingest.Head(ctx, in)
+		return head, nil, err
+	}
+	s, err := ingest.Open(ctx, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	buf := heads.Get().(*[wholeInput + 1]byte)
+	defer heads.Put(buf)
+	n, err := io.ReadFull(s, buf[:room+1])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		whole = bytes.Clone(buf[:n])
+		if head = whole[:min(n, ingest.HeadLen)]; n > 2*ingest.HeadLen {
+			head = bytes.Clone(head) // it outlives the rest
+		}
+		return head, whole, nil
+	}
+	return bytes.Clone(buf[:min(n, ingest.HeadLen)]), nil, err
+}
+
+var heads = sync.Pool{New: func() any { return new([wholeInput + 1]byte) }}
+
+// content is what an input holds, decompressed.
+type content interface {
+	io.ReadCloser
+	// BytesRead is the count of bytes taken from the file so far.
+	BytesRead() int64
+}
+
+// open opens the task's input, or what was kept of it.
+func (t *task) open(ctx context.Context) (content, error) {
+	if t.whole == nil {
+		return ingest.Open(ctx, t.input)
+	}
+	k := &kept{size: t.input.Size}
+	k.Reset(t.whole)
+	t.whole = nil
+	return k, nil
+}
+
+// kept is an input that was read before.
+type kept struct {
+	bytes.Reader
+	size int64 // of the file
+}
+
+func (k *kept) BytesRead() int64 { return max(k.size, 0) }
+func (k *kept) Close() error     { return nil }
 
 // parted sees to it that one input continues a source, where several begin
 // with what is known of it: the longest one. Another is left out if it is a

@@ -58,7 +58,7 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	room := semaphore.NewWeighted(s.reducing())
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(4 * s.Jobs) // some wait for the disk
+	g.SetLimit(unitsAtOnce * s.Jobs)
 	for _, u := range units {
 		need := min(u.Memory, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
@@ -90,6 +90,10 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	})
 	return r, nil
 }
+
+// unitsAtOnce is how many units are under way for each job: a small file waits
+// for the disk for longer than it takes to make and to read back.
+const unitsAtOnce = 12
 
 func (r *reduced) add(u *unitResult) {
 	r.rows.Add(u.rows)

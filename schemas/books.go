@@ -66,19 +66,23 @@ func (b *Books) Check(derived func(Col) bool) error {
 type SumsJSON struct{ Sums }
 
 // MarshalJSON writes the sums that are not 0, by column name.
-func (s SumsJSON) MarshalJSON() ([]byte, error) {
-	out := []byte{'{'}
+func (s SumsJSON) MarshalJSON() ([]byte, error) { return s.AppendJSON(nil), nil }
+
+// AppendJSON is MarshalJSON behind out.
+func (s *SumsJSON) AppendJSON(out []byte) []byte {
+	out = append(out, '{')
+	empty := len(out)
 	for _, c := range byName {
 		if s.Sums[c].IsZero() {
 			continue
 		}
-		if len(out) > 1 {
+		if len(out) > empty {
 			out = append(out, ',')
 		}
 		out = append(append(append(out, '"'), c.String()...), `":"`...)
 		out = append(append(out, s.Text(c)...), '"')
 	}
-	return append(out, '}'), nil
+	return append(out, '}')
 }
 
 // byName is the additive columns in the order of their names.

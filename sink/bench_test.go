@@ -140,3 +140,22 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// Many files are small: one for each of many days.
+func BenchmarkSmallFile(b *testing.B) {
+	const rows = 250
+	in := slim(rows)
+	data := in.write(b, WriteOptions{})
+	b.Run("write", func(b *testing.B) {
+		perMillion(b, rows, func() error {
+			_, err := Write(io.Discard, testUnit, in.Rows, WriteOptions{})
+			return err
+		})
+	})
+	b.Run("verify", func(b *testing.B) {
+		perMillion(b, rows, func() error {
+			_, err := verify(data)
+			return err
+		})
+	})
+}

@@ -154,50 +154,94 @@ func guard(err *error) {
 
 // file is a file of the table whose footer and page index are right.
 type file struct {
-	*parquet.File
+	*encode.Footer
 	r io.ReaderAt
 }
 
-// open reads the footer of a file and holds it against the file rules.
+// pages are where those of a column are in a row group.
+func (f *file) pages(group int, c schemas.Col) []format.PageLocation {
+	return f.Offsets[group*int(schemas.NumColumns)+int(c)].PageLocations
+}
+
+// open reads the footer of a file and holds it against the file rules. One that
+// is not as this program writes it is for parquet-go to read, or to say what is
+// wrong.
 func open(r io.ReaderAt, size int64) (*file, error) {
-	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
+	f, err := fileLayout().ReadFooter(r, size)
+	if errors.Is(err, encode.ErrFooter) {
+		f, err = foreign(r, size)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := checkFooter(f); err != nil {
+	if err := checkFooter(f, size); err != nil {
 		return nil, fmt.Errorf("footer: %w", err)
 	}
 	return &file{f, r}, nil
 }
 
-func checkFooter(f *parquet.File) error {
+// foreign reads the footer of any Parquet file that has the layout of this table.
+func foreign(r io.ReaderAt, size int64) (*encode.Footer, error) {
+	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
+	if err != nil {
+		return nil, err
+	}
 	m := f.Metadata()
 	if m.CreatedBy != createdBy {
-		return fmt.Errorf("created by %q", m.CreatedBy)
-	}
-	if v, _ := f.Lookup(keyVersion); v != strconv.Itoa(schemas.Version) {
-		return fmt.Errorf("schema version %q", v)
-	}
-	if v, _ := f.Lookup(keyRows); v != strconv.FormatInt(m.NumRows, 10) {
-		return fmt.Errorf("%s is %q, want %d", keyRows, v, m.NumRows)
+		return nil, fmt.Errorf("footer: created by %q", m.CreatedBy)
 	}
 	if err := checkSchema(m.Schema); err != nil {
-		return err
+		return nil, fmt.Errorf("footer: %w", err)
 	}
-	var rows int64
 	for i := range m.RowGroups {
 		g := &m.RowGroups[i]
-		last := i == len(m.RowGroups)-1
+		if !slices.Equal(g.SortingColumns, sorting()) {
+			return nil, fmt.Errorf("footer: row group %d: sorted by %v", i, g.SortingColumns)
+		}
+		if len(g.Columns) != int(schemas.NumColumns) {
+			return nil, fmt.Errorf("footer: row group %d: %d columns", i, len(g.Columns))
+		}
+	}
+	if n := len(m.RowGroups) * int(schemas.NumColumns); len(f.ColumnIndexes()) != n || len(f.OffsetIndexes()) != n {
+		return nil, errors.New("footer: no page index")
+	}
+	return &encode.Footer{
+		Rows: m.NumRows, Groups: m.RowGroups, Metadata: m.KeyValueMetadata,
+		Pages: f.ColumnIndexes(), Offsets: f.OffsetIndexes(),
+	}, nil
+}
+
+// key is what a footer says by name, "" where it does not.
+func key(f *encode.Footer, name string) string {
+	for _, kv := range f.Metadata {
+		if kv.Key == name {
+			return kv.Value
+		}
+	}
+	return ""
+}
+
+func checkFooter(f *encode.Footer, size int64) error {
+	if v := key(f, keyVersion); v != strconv.Itoa(schemas.Version) {
+		return fmt.Errorf("schema version %q", v)
+	}
+	if v := key(f, keyRows); v != strconv.FormatInt(f.Rows, 10) {
+		return fmt.Errorf("%s is %q, want %d", keyRows, v, f.Rows)
+	}
+	var rows int64
+	for i := range f.Groups {
+		g := &f.Groups[i]
+		last := i == len(f.Groups)-1
 		if g.NumRows <= 0 || g.NumRows > groupRows || !last && g.NumRows < groupRows {
-			return fmt.Errorf("row group %d of %d: %d rows", i, len(m.RowGroups), g.NumRows)
+			return fmt.Errorf("row group %d of %d: %d rows", i, len(f.Groups), g.NumRows)
 		}
 		rows += g.NumRows
-		if err := checkGroup(f, g, i); err != nil {
+		if err := checkGroup(f, i, size); err != nil {
 			return fmt.Errorf("row group %d: %w", i, err)
 		}
 	}
-	if rows != m.NumRows || rows == 0 {
-		return fmt.Errorf("%d rows in row groups, %d in the file", rows, m.NumRows)
+	if rows != f.Rows || rows == 0 {
+		return fmt.Errorf("%d rows in row groups, %d in the file", rows, f.Rows)
 	}
 	return nil
 }
@@ -222,26 +266,18 @@ func checkSchema(elements []format.SchemaElement) error {
 	return nil
 }
 
-func checkGroup(f *parquet.File, g *format.RowGroup, ordinal int) error {
-	if !slices.Equal(g.SortingColumns, sorting()) {
-		return fmt.Errorf("sorted by %v", g.SortingColumns)
-	}
-	if len(g.Columns) != int(schemas.NumColumns) {
-		return fmt.Errorf("%d columns", len(g.Columns))
-	}
+func checkGroup(f *encode.Footer, ordinal int, size int64) error {
+	g := &f.Groups[ordinal]
 	for c := range schemas.NumColumns {
 		chunk := &g.Columns[c]
-		if chunk.MetaData.Codec != f.Metadata().RowGroups[0].Columns[0].MetaData.Codec {
+		if chunk.MetaData.Codec != f.Groups[0].Columns[0].MetaData.Codec {
 			return fmt.Errorf("%v: mixed codecs", c)
 		}
 		if err := checkChunk(c, &chunk.MetaData, g.NumRows); err != nil {
 			return fmt.Errorf("%v: %w", c, err)
 		}
 		i := ordinal*int(schemas.NumColumns) + int(c)
-		if i >= len(f.ColumnIndexes()) || i >= len(f.OffsetIndexes()) {
-			return fmt.Errorf("%v: no page index", c)
-		}
-		if err := checkPages(c, &chunk.MetaData, &f.OffsetIndexes()[i], &f.ColumnIndexes()[i], f.Size()); err != nil {
+		if err := checkPages(c, &chunk.MetaData, &f.Offsets[i], &f.Pages[i], size); err != nil {
 			return fmt.Errorf("%v: %w", c, err)
 		}
 	}

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -11,10 +12,12 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
+	"usagelake/sink/encode"
 )
 
 func openTest(t *testing.T, data []byte) *parquet.File {
@@ -287,5 +290,66 @@ func TestReadDamagedByte(t *testing.T) {
 	// The others are in the bloom filter and in columns that are NULL.
 	if failed < 100 {
 		t.Errorf("%d of 500 damaged bytes were found", failed)
+	}
+}
+
+// A footer is read as parquet-go reads it, or not at all.
+func TestReadFooter(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, codec := range []string{"zstd", "snappy"} {
+		for _, rows := range []int{8, 300, pageRows + 3000} {
+			data := motley(rows, 1000).write(t, WriteOptions{Codec: codec})
+			size := int64(len(data))
+			want, err := foreign(bytes.NewReader(data), size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := fileLayout().ReadFooter(bytes.NewReader(data), size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want.Groups { // what all files have in common is not told
+				want.Groups[i].SortingColumns = nil
+				for c := range want.Groups[i].Columns {
+					want.Groups[i].Columns[c].MetaData.PathInSchema = nil
+				}
+			}
+			for i := range want.Pages {
+				want.Pages[i].MinValues, want.Pages[i].MaxValues = nil, nil
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(encode.Footer{}), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s, %d rows: %s", codec, rows, diff)
+			}
+			first := int(want.Groups[0].Columns[0].ColumnIndexOffset)
+			for range 300 {
+				bad := slices.Clone(data)
+				at := first + rng.IntN(len(data)-first)
+				bad[at] ^= byte(1 + rng.IntN(255))
+				if at >= len(data)-8 { // the length, the magic number
+					if _, err := fileLayout().ReadFooter(bytes.NewReader(bad), size); !errors.Is(err, encode.ErrFooter) {
+						t.Errorf("byte %d: %v", at, err)
+					}
+					continue
+				}
+				f, err := fileLayout().ReadFooter(bytes.NewReader(bad), size)
+				if err != nil {
+					continue
+				}
+				again, err := func() (_ *encode.Footer, err error) {
+					defer guard(&err) // parquet-go panics
+					return foreign(bytes.NewReader(bad), size)
+				}()
+				if err == nil && (again.Rows != f.Rows || !slices.EqualFunc(again.Offsets, f.Offsets, func(a, b format.OffsetIndex) bool {
+					return slices.Equal(a.PageLocations, b.PageLocations)
+				})) {
+					t.Errorf("byte %d: parquet-go reads something else", at)
+				}
+			}
+			for n := range 50 {
+				if _, err := fileLayout().ReadFooter(bytes.NewReader(data), size-int64(n)-1); !errors.Is(err, encode.ErrFooter) {
+					t.Errorf("%d bytes less: %v", n+1, err)
+				}
+			}
+		}
 	}
 }

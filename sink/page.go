@@ -154,10 +154,10 @@ var pageMemory = sync.Pool{New: func() any { return new(pageBuffers) }}
 
 // openPages begins to read a column of a row group.
 func openPages(f *file, group int, c schemas.Col) *pageReader {
-	meta := &f.Metadata().RowGroups[group].Columns[c].MetaData
+	meta := &f.Groups[group].Columns[c].MetaData
 	r := &pageReader{
 		col: c, meta: meta, left: meta.NumValues, file: f.r, codec: codecOf(meta.Codec),
-		todo: f.OffsetIndexes()[group*int(schemas.NumColumns)+int(c)].PageLocations,
+		todo: f.pages(group, c),
 		mem:  pageMemory.Get().(*pageBuffers),
 	}
 	last := r.todo[len(r.todo)-1]

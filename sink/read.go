@@ -86,7 +86,7 @@ func OpenRows(r io.ReaderAt, size int64, mem memory.Allocator, sources *Sources,
 }
 
 // NumRows is the count of rows of the file.
-func (r *RowReader) NumRows() int64 { return r.file.NumRows() }
+func (r *RowReader) NumRows() int64 { return r.file.Rows }
 
 // Next returns the next batch of at most 16,384 rows, io.EOF at the end. After
 // an error it returns that error again. The caller releases the batch, which
@@ -100,7 +100,7 @@ func (r *RowReader) Next() (b *schemas.Batch, err error) {
 			r.end(err)
 		}
 	}()
-	if r.left == 0 && r.next == len(r.file.RowGroups()) {
+	if r.left == 0 && r.next == len(r.file.Groups) {
 		return nil, io.EOF
 	}
 	if b, err = r.batch(); err != nil {
@@ -124,7 +124,7 @@ func (r *RowReader) openGroup() {
 	r.closeGroup()
 	i := r.next
 	r.next++
-	g := &r.file.Metadata().RowGroups[i]
+	g := &r.file.Groups[i]
 	r.left = int(g.NumRows)
 	r.source.file.pages = openPages(r.file, i, schemas.SourceFile)
 	r.source.id.pages = openPages(r.file, i, schemas.SourceID)
@@ -302,8 +302,8 @@ func SourceIDs(r io.ReaderAt, size int64) (_ []string, err error) {
 		return nil, err
 	}
 	var ids labelReader
-	for i := range f.Metadata().RowGroups {
-		g := &f.Metadata().RowGroups[i]
+	for i := range f.Groups {
+		g := &f.Groups[i]
 		dict := 0 // pages with a dictionary
 		for _, s := range g.Columns[schemas.SourceID].MetaData.EncodingStats {
 			if s.PageType == format.DataPage && s.Encoding == format.RLEDictionary {

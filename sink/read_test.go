@@ -303,7 +303,7 @@ func TestReadFails(t *testing.T) {
 			assertClosed(t, rows)
 			rows.Close()
 		}
-		if reads < 15 {
+		if reads < 10 {
 			t.Errorf("%s: only %d reads", name, reads)
 		}
 		mem.AssertSize(t, 0)

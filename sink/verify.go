@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"usagelake/schemas"
 	"usagelake/sink/encode"
@@ -41,13 +42,14 @@ func Verify(r io.ReaderAt, size int64, unit schemas.Unit, opt VerifyOptions) (fa
 	if err != nil {
 		return facts, err
 	}
-	if p, _ := f.Lookup(keyPartition); p != unit.Path() {
+	defer fileLayout().Free(f.Footer)
+	if p := key(f.Footer, keyPartition); p != unit.Path() {
 		return facts, fmt.Errorf("is the file %q", p)
 	}
-	groups := f.Metadata().RowGroups
+	groups := f.Groups
 	v := verifier{unit: unit, file: f, jobs: max(opt.Jobs, 1)}
 	v.again = fileLayout().Follow(r, size, codecOf(groups[0].Columns[0].MetaData.Codec))
-	v.facts.Rows = f.NumRows()
+	v.facts.Rows = f.Rows
 	for i := range groups {
 		if err := v.group(i); err != nil {
 			return facts, fmt.Errorf("row group %d: %w", i, err)
@@ -72,10 +74,10 @@ type verifier struct {
 // of the sort key, which are one piece of work. Of several errors it returns
 // that of the first piece.
 func (v *verifier) group(ordinal int) error {
-	pieces := []func() error{func() error { return v.keys(ordinal) }}
+	pieces := []func(*nullPage) error{func(*nullPage) error { return v.keys(ordinal) }}
 	for c := range schemas.NumColumns {
 		if !slices.Contains(sortKey[:], c) {
-			pieces = append(pieces, func() error { return v.column(ordinal, c) })
+			pieces = append(pieces, func(nulls *nullPage) error { return v.column(ordinal, c, nulls) })
 		}
 	}
 	var (
@@ -85,6 +87,8 @@ func (v *verifier) group(ordinal int) error {
 		errs   = make([]error, len(pieces))
 	)
 	work := func() {
+		nulls := nullMemory.Get().(*nullPage)
+		defer nullMemory.Put(nulls)
 		for !failed.Load() {
 			i := int(next.Add(1)) - 1
 			if i >= len(pieces) {
@@ -92,7 +96,7 @@ func (v *verifier) group(ordinal int) error {
 			}
 			func() {
 				defer guard(&errs[i])
-				errs[i] = pieces[i]()
+				errs[i] = pieces[i](nulls)
 			}()
 			if errs[i] != nil {
 				failed.Store(true)
@@ -111,17 +115,62 @@ func (v *verifier) group(ordinal int) error {
 }
 
 // column checks one column.
-func (v *verifier) column(group int, c schemas.Col) (err error) {
+func (v *verifier) column(group int, c schemas.Col, nulls *nullPage) (err error) {
 	defer nameColumn(&err, c)
+	if again, err := v.null(group, c, nulls); again || err != nil {
+		return err
+	}
 	k := v.open(group, c)
 	defer k.close()
 	for err == nil {
 		err = k.next()
 	}
-	if err == io.EOF {
-		return nil
+	if err != io.EOF {
+		return err
 	}
-	return err
+	if k.pages == 1 && k.words == nil && k.header.Nulls == k.header.Values {
+		at := v.file.pages(group, c)[0]
+		b, err := k.bytes(at.Offset, int64(at.CompressedPageSize))
+		if err != nil {
+			return err
+		}
+		nulls.codec, nulls.header, nulls.size = k.meta.Codec, k.header, k.headerSize
+		nulls.bytes = append(nulls.bytes[:0], b...)
+	}
+	return nil
+}
+
+// nullPage is a page of NULLs that was checked, the only one of its column. In
+// a small file most columns have it.
+type nullPage struct {
+	codec  format.CompressionCodec
+	header encode.Header
+	size   int    // bytes of the header
+	bytes  []byte // none: there is none
+	buf    []byte
+}
+
+var nullMemory = sync.Pool{New: func() any { return new(nullPage) }}
+
+// null checks a column that has the very page of nulls, and reports whether it
+// is one.
+func (v *verifier) null(group int, c schemas.Col, nulls *nullPage) (bool, error) {
+	meta := &v.file.Groups[group].Columns[c].MetaData
+	pages := v.file.pages(group, c)
+	if len(pages) != 1 || int(pages[0].CompressedPageSize) != len(nulls.bytes) || meta.DictionaryPageOffset > 0 ||
+		meta.NumValues != int64(nulls.header.Values) || meta.Codec != nulls.codec {
+		return false, nil
+	}
+	nulls.buf = slices.Grow(nulls.buf[:0], len(nulls.bytes))[:len(nulls.bytes)]
+	if n, err := v.file.r.ReadAt(nulls.buf, pages[0].Offset); n < len(nulls.buf) {
+		return false, cmp.Or(err, io.ErrUnexpectedEOF)
+	}
+	if !bytes.Equal(nulls.buf, nulls.bytes) {
+		return false, nil
+	}
+	v.facts.Nulls[c] += int64(nulls.header.Nulls)
+	v.again.Column(int(c)).Page(&nulls.header, nulls.size, parquet.Value{}, parquet.Value{})
+	return true, nil
 }
 
 // checker goes through a column, checks its values and adds it to the facts.

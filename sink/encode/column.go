@@ -32,6 +32,18 @@ type Buffers struct {
 	header, levels, body, raw, packed []byte
 	even                              evenPacker
 	other                             []byte
+	null                              nullPage
+}
+
+// nullPage is the last page of NULLs alone. They are most of a small file, and
+// all the same.
+type nullPage struct {
+	rows  int
+	coded bool
+	codec compress.Codec
+	head  Header
+	size  int // bytes of the header in bytes
+	bytes []byte
 }
 
 // Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
@@ -40,6 +52,7 @@ type Buffers struct {
 // handed over is kept.
 type Column struct {
 	name     string
+	path     []string // the name
 	typ      parquet.Type
 	kind     parquet.Kind
 	optional bool
@@ -76,7 +89,7 @@ type Column struct {
 
 func newColumn(leaf parquet.Field, spec Spec) *Column {
 	c := &Column{name: leaf.Name(), typ: leaf.Type(), optional: leaf.Optional(), spec: spec}
-	c.kind = c.typ.Kind()
+	c.kind, c.path = c.typ.Kind(), []string{c.name}
 	switch {
 	case !leaf.Leaf(), leaf.Repeated():
 		panic(fmt.Sprintf("encode: %s is not flat", c.name))
@@ -109,15 +122,25 @@ func (c *Column) Nulls(b *Buffers, rows int) error {
 }
 
 func (c *Column) null(b *Buffers, rows int) error {
-	p := page{rows: rows, nulls: rows}
-	if err := c.open(b, p); err != nil {
-		return err
+	n := &b.null
+	if n.rows != rows || n.coded != c.coding() || n.codec != c.codec {
+		p := page{rows: rows, nulls: rows}
+		if err := c.open(b, p); err != nil {
+			return err
+		}
+		if c.coding() {
+			p.enc = format.RLEDictionary
+			b.raw = append(b.raw, 0)
+		}
+		head := p.header()
+		if err := c.pack(b, &head, p.even); err != nil {
+			return err
+		}
+		*n = nullPage{rows, c.coding(), c.codec, head, len(b.header), append(append(n.bytes[:0], b.header...), b.packed...)}
 	}
-	if c.coding() {
-		p.enc = format.RLEDictionary
-		b.raw = append(b.raw, 0)
-	}
-	return c.add(b, p)
+	c.pages.write(n.bytes)
+	c.record(&n.head, n.size, parquet.Value{}, parquet.Value{})
+	return nil
 }
 
 // Words adds a page of an INT64, DOUBLE or BOOLEAN column. Doubles are given as
@@ -389,6 +412,8 @@ type page struct {
 	even        even // count is 0 if it is not
 }
 
+func (p *page) header() Header { return Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls} }
+
 // open begins a page with its levels.
 func (c *Column) open(b *Buffers, p page) error {
 	b.raw = b.raw[:0]
@@ -408,7 +433,7 @@ func (c *Column) open(b *Buffers, p page) error {
 
 // add ends a page.
 func (c *Column) add(b *Buffers, p page) error {
-	head := Header{Values: p.rows, Encoding: p.enc, Nulls: p.nulls}
+	head := p.header()
 	if err := c.pack(b, &head, p.even); err != nil {
 		return err
 	}
@@ -512,11 +537,13 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 			return err
 		}
 	}
-	*m = format.ColumnMetaData{
-		Type:         format.Type(c.kind),
-		PathInSchema: []string{c.name},
-		Codec:        c.codec.CompressionCodec(),
-		NumValues:    c.rows,
+	*m = format.ColumnMetaData{ // in the memory of the one before
+		Type:          format.Type(c.kind),
+		PathInSchema:  c.path,
+		Codec:         c.codec.CompressionCodec(),
+		NumValues:     c.rows,
+		Encoding:      m.Encoding[:0],
+		EncodingStats: m.EncodingStats[:0],
 	}
 	m.Statistics.NullCount = c.nulls
 	if c.nulls < c.rows {
@@ -547,7 +574,7 @@ func (c *Column) end(b *Buffers, out *output, m *format.ColumnMetaData, index *f
 	out.skip(c.there)
 	m.TotalCompressedSize, m.TotalUncompressedSize = c.size, c.raw
 	*index = c.index.ColumnIndex()
-	offsets.PageLocations = make([]format.PageLocation, len(c.offsets))
+	offsets.PageLocations = sized(offsets.PageLocations, len(c.offsets))
 	for i, p := range c.offsets {
 		p.Offset += m.DataPageOffset
 		offsets.PageLocations[i] = p
@@ -578,7 +605,7 @@ func (c *Column) dictionary(b *Buffers, out *output) error {
 }
 
 // filter writes the bloom filter of the column chunk.
-func (c *Column) filter(out *output, m *format.ColumnMetaData) error {
+func (c *Column) filter(out *output, w *compact, m *format.ColumnMetaData) error {
 	if c.spec.Bloom == 0 {
 		return nil
 	}
@@ -590,14 +617,8 @@ func (c *Column) filter(out *output, m *format.ColumnMetaData) error {
 	c.blocks.Reset()
 	c.blocks.InsertBulk(c.hashes)
 	m.BloomFilterOffset = out.n
-	if _, err := out.encode(&format.BloomFilterHeader{
-		NumBytes:    int32(len(c.blocks.Bytes())),
-		Algorithm:   format.BloomFilterAlgorithm{Value: new(format.SplitBlockAlgorithm)},
-		Hash:        format.BloomFilterHash{Value: new(format.XxHash)},
-		Compression: format.BloomFilterCompression{Value: new(format.BloomFilterUncompressed)},
-	}); err != nil {
-		return err
-	}
+	w.bloomHeader(len(c.blocks.Bytes()))
+	out.take(w)
 	out.write(c.blocks.Bytes())
 	m.BloomFilterLength = int32(out.n - m.BloomFilterOffset)
 	return out.err

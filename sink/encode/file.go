@@ -17,19 +17,18 @@ import (
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
-	"github.com/parquet-go/parquet-go/encoding/thrift"
 	"github.com/parquet-go/parquet-go/format"
 )
 
 // Layout is what the files of a table have in common. It keeps the memory of
 // closed files for the next ones and is safe for concurrent use.
 type Layout struct {
-	elements  []format.SchemaElement
-	orders    []format.ColumnOrder
-	specs     []Spec
-	sorting   []format.SortingColumn
-	createdBy string
-	files     sync.Pool
+	// Parts of a footer that are the same in all files, as marshalList has them.
+	schema, orders, sorting []byte
+	createdBy               string
+	specs                   []Spec
+	names                   []string // of the columns
+	files, footers          sync.Pool
 }
 
 // Spec says how a column is written, beside what the schema says.
@@ -57,9 +56,15 @@ func NewLayout(schema *parquet.Schema, specs []Spec, sorting []format.SortingCol
 		panic(err)
 	}
 	m := f.Metadata()
-	l := &Layout{elements: m.Schema, orders: m.ColumnOrders, specs: specs, sorting: sorting, createdBy: createdBy}
+	l := &Layout{
+		schema: marshalList(m.Schema), orders: marshalList(m.ColumnOrders), sorting: marshalList(sorting),
+		createdBy: createdBy, specs: specs,
+	}
 	if len(m.Schema) != len(specs)+1 {
 		panic(fmt.Sprintf("encode: %d specs for %d columns", len(specs), len(m.Schema)-1))
+	}
+	for _, leaf := range schema.Fields() {
+		l.names = append(l.names, leaf.Name())
 	}
 	l.files.New = func() any {
 		f := &File{layout: l, columns: make([]*Column, len(specs))}
@@ -83,6 +88,7 @@ type File struct {
 	offsets [][]format.OffsetIndex
 	rows    int64
 	buf     Buffers
+	meta    compact // empty between two writes
 }
 
 // NewFile begins a file. Nothing is written before the first row group ends.
@@ -99,6 +105,7 @@ func (l *Layout) Follow(r io.ReaderAt, size int64, codec compress.Codec) *File {
 
 func (l *Layout) begin(out output, codec compress.Codec) *File {
 	f := l.files.Get().(*File)
+	out.buf = f.out.buf[:0]
 	f.out = out
 	for _, c := range f.columns {
 		c.codec = codec
@@ -113,40 +120,47 @@ func (f *File) Column(i int) *Column { return f.columns[i] }
 // EndGroup writes the rows since the last call as a row group.
 func (f *File) EndGroup() error {
 	if f.out.n == 0 {
-		f.out.write([]byte("PAR1"))
+		f.out.write([]byte(magic))
 	}
-	group := format.RowGroup{
-		Columns:        make([]format.ColumnChunk, len(f.columns)),
-		NumRows:        f.columns[0].rows,
-		SortingColumns: f.layout.sorting,
-		FileOffset:     f.out.n,
-		Ordinal:        int16(len(f.groups)),
+	n := len(f.groups)
+	f.groups, f.indexes, f.offsets = another(f.groups), another(f.indexes), another(f.offsets)
+	group := &f.groups[n]
+	*group = format.RowGroup{
+		Columns:    sized(group.Columns, len(f.columns)),
+		NumRows:    f.columns[0].rows,
+		FileOffset: f.out.n,
+		Ordinal:    int16(n),
 	}
-	indexes := make([]format.ColumnIndex, len(f.columns))
-	offsets := make([]format.OffsetIndex, len(f.columns))
+	f.indexes[n], f.offsets[n] = sized(f.indexes[n], len(f.columns)), sized(f.offsets[n], len(f.columns))
 	for i, c := range f.columns {
 		if c.rows != group.NumRows {
 			return fmt.Errorf("%s: %d rows, want %d", c.name, c.rows, group.NumRows)
 		}
-		meta := &group.Columns[i].MetaData
-		if err := c.end(&f.buf, &f.out, meta, &indexes[i], &offsets[i]); err != nil {
+		chunk := &group.Columns[i]
+		*chunk = format.ColumnChunk{MetaData: chunk.MetaData}
+		meta := &chunk.MetaData
+		if err := c.end(&f.buf, &f.out, meta, &f.indexes[n][i], &f.offsets[n][i]); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
 	}
 	for i, c := range f.columns {
-		if err := c.filter(&f.out, &group.Columns[i].MetaData); err != nil {
+		if err := c.filter(&f.out, &f.meta, &group.Columns[i].MetaData); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		c.reset()
 	}
-	f.groups = append(f.groups, group)
-	f.indexes = append(f.indexes, indexes)
-	f.offsets = append(f.offsets, offsets)
 	f.rows += group.NumRows
 	return f.out.err
 }
+
+// another is s with one more item, in the memory of the one that was there in
+// the file before, where there was one.
+func another[T any](s []T) []T { return slices.Grow(s, 1)[:len(s)+1] }
+
+// sized is n items in the memory of s, where it has them.
+func sized[T any](s []T, n int) []T { return slices.Grow(s[:0], n)[:n] }
 
 // Close ends the last row group and the file, which cannot be used after. A
 // file that failed is not closed.
@@ -156,50 +170,35 @@ func (f *File) Close(metadata []format.KeyValue) error {
 			return err
 		}
 	}
+	w := &f.meta
 	for i, indexes := range f.indexes {
 		for j := range indexes {
 			chunk := &f.groups[i].Columns[j]
 			chunk.ColumnIndexOffset = f.out.n
-			n, err := f.out.encode(&indexes[j])
-			if err != nil {
-				return err
-			}
-			chunk.ColumnIndexLength = int32(n)
+			w.columnIndex(&indexes[j])
+			chunk.ColumnIndexLength = int32(f.out.take(w))
 		}
 	}
 	for i, offsets := range f.offsets {
 		for j := range offsets {
 			chunk := &f.groups[i].Columns[j]
 			chunk.OffsetIndexOffset = f.out.n
-			n, err := f.out.encode(&offsets[j])
-			if err != nil {
-				return err
-			}
-			chunk.OffsetIndexLength = int32(n)
+			w.offsetIndex(&offsets[j])
+			chunk.OffsetIndexLength = int32(f.out.take(w))
 		}
 	}
-	n, err := f.out.encode(&format.FileMetaData{
-		Version:          2,
-		Schema:           f.layout.elements,
-		NumRows:          f.rows,
-		RowGroups:        f.groups,
-		KeyValueMetadata: metadata,
-		CreatedBy:        f.layout.createdBy,
-		ColumnOrders:     f.layout.orders,
-	})
-	if err != nil {
-		return err
-	}
-	f.out.write(binary.LittleEndian.AppendUint32(nil, uint32(n)))
-	f.out.write([]byte("PAR1"))
+	w.footer(f.layout, f.rows, f.groups, metadata)
+	w.b = binary.LittleEndian.AppendUint32(w.b, uint32(len(w.b)))
+	w.b = append(w.b, magic...)
+	f.out.take(w)
 	if f.out.err == nil && f.out.r != nil && f.out.n != f.out.size {
 		f.out.err = fmt.Errorf("%d bytes, want %d", f.out.size, f.out.n)
 	}
 	if f.out.err != nil {
 		return f.out.err
 	}
-	f.out = output{}
-	f.groups, f.indexes, f.offsets, f.rows = nil, nil, nil, 0
+	f.out = output{buf: f.out.buf}
+	f.groups, f.indexes, f.offsets, f.rows = f.groups[:0], f.indexes[:0], f.offsets[:0], 0
 	f.layout.files.Put(f)
 	return nil
 }
@@ -262,12 +261,10 @@ const aheadBytes = 32 << 10
 // skip leaves out what r holds.
 func (o *output) skip(n int64) { o.n += n }
 
-// encode writes a Thrift structure and returns its length.
-func (o *output) encode(v any) (int, error) {
-	b, err := thrift.Marshal(new(thrift.CompactProtocol), v)
-	if err != nil {
-		return 0, err
-	}
-	o.write(b)
-	return len(b), o.err
+// take writes what w holds and returns its length.
+func (o *output) take(w *compact) int {
+	n := len(w.b)
+	o.write(w.b)
+	w.b = w.b[:0]
+	return n
 }

@@ -1,0 +1,110 @@
+package ledger
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"usagelake/schemas"
+)
+
+// encode is the record as JSON. Sources and files come last and by hand: a load
+// of many small files has a great many of both, and json.Marshal takes longer
+// for them than the files take to be read.
+func (r *Record) encode() ([]byte, error) {
+	few := *r
+	few.Sources, few.Seen = nil, nil
+	out, err := json.Marshal(&few)
+	if err != nil {
+		return nil, err
+	}
+	out = append(make([]byte, 0, len(out)+1024*len(r.Sources)+256*len(r.Seen)), out[:len(out)-1]...)
+	out = appendList(out, "sources", r.Sources, (*Source).append)
+	out = appendList(out, "seen", r.Seen, (*Seen).append)
+	return append(out, '}'), nil
+}
+
+func appendList[T any](out []byte, name string, list []T, item func(*T, []byte) []byte) []byte {
+	if len(list) == 0 {
+		return out
+	}
+	out = append(append(append(out, `,"`...), name...), `":`...)
+	for i := range list {
+		if i == 0 {
+			out = append(out, '[')
+		} else {
+			out = append(out, ',')
+		}
+		out = item(&list[i], out)
+	}
+	return append(out, ']')
+}
+
+// append is json.Marshal of s.
+func (s *Source) append(out []byte) []byte {
+	out = appendText(out, `{"id":`, s.ID)
+	out = appendText(out, `,"file":`, s.File)
+	out = appendNumber(out, `,"offset":`, s.Offset)
+	out = appendNumber(out, `,"line":`, s.Line)
+	out = appendText(out, `,"sum":`, s.Sum)
+	out = appendText(out, `,"head":`, s.Head)
+	out = appendNumber(out, `,"head_len":`, s.HeadLen)
+	if s.Pending != 0 {
+		out = appendNumber(out, `,"pending":`, s.Pending)
+	}
+	if s.Damaged {
+		out = append(out, `,"damaged":true`...)
+	}
+	if s.Filtered {
+		out = append(out, `,"filtered":true`...)
+	}
+	if s.FileTime != 0 {
+		out = appendNumber(out, `,"file_time":`, s.FileTime)
+	}
+	if s.Books != nil {
+		out = appendBooks(append(out, `,"books":`...), s.Books)
+	}
+	return append(out, '}')
+}
+
+func appendBooks(out []byte, b *schemas.Books) []byte {
+	out = appendNumber(out, `{"records":`, b.Records)
+	out = appendNumber(out, `,"extra_rows":`, b.ExtraRows)
+	out = appendNumber(out, `,"rows":`, b.Rows)
+	out = appendNumber(out, `,"duplicates":`, b.Duplicates)
+	out = appendNumber(out, `,"filtered":`, b.Filtered)
+	out = appendNumber(out, `,"no_usage":`, b.NoUsage)
+	out = appendNumber(out, `,"quarantined":`, b.Quarantined)
+	out = appendNumber(out, `,"blank":`, b.Blank)
+	out = appendNumber(out, `,"pending_bytes":`, b.Pending)
+	out = b.In.AppendJSON(append(out, `,"in":`...))
+	out = b.RowSums.AppendJSON(append(out, `,"row_sums":`...))
+	out = b.DuplicateSums.AppendJSON(append(out, `,"duplicate_sums":`...))
+	out = b.FilteredSums.AppendJSON(append(out, `,"filtered_sums":`...))
+	return append(out, '}')
+}
+
+// append is json.Marshal of s.
+func (s *Seen) append(out []byte) []byte {
+	out = appendText(out, `{"source":`, s.Source)
+	out = appendText(out, `,"path":`, s.Path)
+	out = appendNumber(out, `,"size":`, s.Size)
+	out = appendNumber(out, `,"mtime_ns":`, s.Mtime)
+	out = strconv.AppendUint(append(out, `,"dev":`...), s.Dev, 10)
+	out = strconv.AppendUint(append(out, `,"inode":`...), s.Inode, 10)
+	return append(out, '}')
+}
+
+func appendNumber(out []byte, name string, v int64) []byte {
+	return strconv.AppendInt(append(out, name...), v, 10)
+}
+
+func appendText(out []byte, name, text string) []byte {
+	out = append(out, name...)
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(text) // of a text there is no error
+			return append(out, quoted...)
+		}
+	}
+	return append(append(append(out, '"'), text...), '"')
+}
