@@ -153,7 +153,7 @@ func value(t *rapid.T, c schemas.Col, r *schemas.Row) {
 	case schemas.String:
 		r.SetString(c, rapid.SampledFrom([]string{"", "a", "ä", "日本", "\x00", "gpt-4o", rapid.String().Draw(t, "s")}).Draw(t, c.String()))
 	case schemas.Double:
-		r.SetDouble(c, rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1, 9399.77, 1e12, 5e-7, rapid.Float64Range(0, 1e12).Draw(t, "d")}).Draw(t, c.String()))
+		r.SetDouble(c, rapid.SampledFrom([]float64{0, math.Copysign(0, -1), 1, 9399.77, 1e12, 5e-7, max(rapid.Float64Range(0, 1e12).Draw(t, "d"), 1e-300)}).Draw(t, c.String()))
 	case schemas.Bool:
 		r.SetInt(c, rapid.Int64Range(0, 1).Draw(t, c.String()))
 	case schemas.Int:
