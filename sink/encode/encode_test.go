@@ -145,6 +145,9 @@ func drawRow(t *rapid.T) row {
 	}
 	if some("size") {
 		v := rapid.Float64Range(-10, 10).Draw(t, "v") + 0
+		if v > 0 && v < 1e-300 {
+			v = 0 // as Word has it
+		}
 		r.Size = &v
 	}
 	if some("ok") {
