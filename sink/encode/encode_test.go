@@ -140,14 +140,11 @@ func drawRow(t *rapid.T) row {
 		r.Count = &v
 	}
 	if some("cost") {
-		v := rapid.SampledFrom([]float64{0, 1, -1, 0.5, smallMax - 1, smallMax, -1e300, 1e19, rapid.Float64().Draw(t, "any") + 0}).Draw(t, "v")
+		v := rapid.SampledFrom([]float64{0, 1, -1, 0.5, smallMax - 1, smallMax, -1e300, 1e19, normal(rapid.Float64().Draw(t, "any"))}).Draw(t, "v")
 		r.Cost = &v
 	}
 	if some("size") {
-		v := rapid.Float64Range(-10, 10).Draw(t, "v") + 0
-		if v > 0 && v < 1e-300 {
-			v = 0 // as Word has it
-		}
+		v := normal(rapid.Float64Range(-10, 10).Draw(t, "v"))
 		r.Size = &v
 	}
 	if some("ok") {
@@ -529,3 +526,12 @@ var errBroken = errors.New("broken")
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+// normal is v without a 0 that is less than 0, and without what is so little that
+// a word has no room for it.
+func normal(v float64) float64 {
+	if v > 0 && v < 1e-300 {
+		return 0
+	}
+	return v + 0
+}
