@@ -130,7 +130,7 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 		src.Head = hexSum(t.head[:src.HeadLen])
 	}
 	src.Offset, src.Line, src.Sum = res.end.Offset, res.end.Line, hexID(res.sum)
-	src.Pending = res.pending
+	src.Pending, src.Said = res.pending, res.said.all()
 	src.Damaged = errors.Is(res.err, ingest.ErrDamaged)
 	src.Filtered = s.filters()
 	if k := t.known; k != nil && k.Offset == src.Offset && k.Pending == src.Pending &&
@@ -201,6 +201,7 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 		}
 	}
 	report.Flags, report.Reasons = r.rows.Flags, m.reasons
+	report.Unknown, report.Contradicts = m.drift.list(p.tasks), m.drift.contradicts
 	for _, t := range r.rows.Removed {
 		report.Displaced += t.Rows
 	}

@@ -88,8 +88,13 @@ func FuzzRecord(f *testing.F) {
 			}
 		}
 	}
-	walker := ingest.NewWalker(transform.Layout())
-	normalizer := transform.NewNormalizer(transform.Options{})
+	dialects := transform.Compile(nil)
+	walker := ingest.NewWalker(dialects.Layout())
+	normalizer := transform.NewNormalizer(transform.Options{
+		Dialects: dialects,
+		Walker:   func() transform.Walker { return ingest.NewWalker(dialects.Layout()) },
+	})
+	said := transform.Memory{}
 	row := schemas.NewBuilder(memory.DefaultAllocator)
 	source := &transform.Source{Time: schemas.MinTime, TimeFrom: schemas.FromFlag, Fill: []transform.Fill{{Col: schemas.Model, Value: "m"}}}
 	f.Fuzz(func(t *testing.T, doc []byte) {
@@ -98,15 +103,17 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		var in, out schemas.Sums
-		if normalizer.Apply(rec, source, row, &in) != transform.IsRows {
-			if in != (schemas.Sums{}) {
-				t.Error("quantities of a record without rows are in the books")
+		add := func() {
+			out.AddRow(row)
+			if at := row.Int(schemas.EventTime); at < schemas.MinTime || at >= schemas.MaxTime {
+				t.Errorf("event time %d", at)
 			}
-			return
 		}
-		out.AddRow(row)
-		if at := row.Int(schemas.EventTime); at < schemas.MinTime || at >= schemas.MaxTime {
-			t.Errorf("event time %d", at)
+		switch normalizer.Apply(rec, source, row, &in) {
+		case transform.IsRow:
+			add()
+		case transform.IsMore:
+			normalizer.More(rec.Doc, source, row, &in, said, add)
 		}
 		for c := range schemas.NumColumns {
 			if c.Additive() && !transform.Derived(c) && in[c] != out[c] {

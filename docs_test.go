@@ -1,12 +1,17 @@
 package usagelake_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"usagelake"
 	"usagelake/schemas"
 	"usagelake/transform"
 )
@@ -37,8 +42,20 @@ func TestReadmeTables(t *testing.T) {
 	for _, r := range schemas.Reasons {
 		has("| `" + string(r.Reason) + "` | " + r.Doc + " |\n")
 	}
-	for _, e := range transform.Entries {
-		has("| `" + e.Name + "` |")
+	if _, rest, ok := strings.Cut(readme, formatsHead); !ok {
+		t.Error("README has no table of formats")
+	} else {
+		old, _, _ := strings.Cut(rest, "\n\n")
+		if want := formats(); old+"\n" != want {
+			if *update {
+				readme = strings.Replace(readme, formatsHead+old+"\n", formatsHead+want, 1)
+				if err := os.WriteFile("README.md", []byte(readme), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				t.Errorf("README's table of formats, -want +got\n%s", cmp.Diff(want, old+"\n"))
+			}
+		}
 	}
 	tests := testNames(t)
 	for _, name := range regexp.MustCompile(`Test[A-Z]\w+`).FindAllString(readme, -1) {
@@ -46,6 +63,30 @@ func TestReadmeTables(t *testing.T) {
 			t.Errorf("README names %s, which is no test", name)
 		}
 	}
+}
+
+const formatsHead = "| dialect | parts are | shape |\n| --- | --- | --- |\n"
+
+// formats is the README's table of what is read: a line for each dialect.
+func formats() string {
+	shapes := map[string][]string{}
+	basis := map[string]string{}
+	var names []string
+	for _, f := range usagelake.Formats() {
+		if shapes[f.Dialect] == nil {
+			names = append(names, f.Dialect)
+		}
+		if !slices.Contains(shapes[f.Dialect], f.Doc) {
+			shapes[f.Dialect] = append(shapes[f.Dialect], f.Doc)
+		}
+		basis[f.Dialect] = max(basis[f.Dialect], f.Basis)
+	}
+	slices.Sort(names)
+	var b strings.Builder
+	for _, n := range names {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", n, basis[n], strings.Join(shapes[n], "; "))
+	}
+	return b.String()
 }
 
 // testNames are the tests of all packages.

@@ -2,6 +2,7 @@ package usagelake_test
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -280,66 +282,97 @@ func TestSamplesAddUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var expected map[string]struct {
-		UsageLines int64   `json:"usage_lines"`
-		Calls      int64   `json:"calls"`
-		Input      float64 `json:"input_tokens"`
-		Output     float64 `json:"output_tokens"`
-		CacheRead  float64 `json:"cache_read_tokens"`
-		CacheWrite float64 `json:"cache_write_tokens"`
-		Reasoning  float64 `json:"reasoning_tokens"`
-		CostRows   int64   `json:"reported_cost_rows"`
-		Cost       string  `json:"reported_cost_usd"`
-	}
+	var expected map[string]sampleSums
+	var all sampleSums
 	if err := json.Unmarshal(data, &expected); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{
-		"openai/chat-completions.jsonl", "openai/chat-completions.stream.jsonl", "openai-batch/movies.jsonl",
-		"openrouter/chat-completions.jsonl", "openrouter/chat-completions.stream.jsonl", "mistral/chat-completions.jsonl",
-		"groq/chat-completions.jsonl", "groq-batch/output.jsonl", "deepseek/chat-completions.stream.jsonl",
-	}
+	files := slices.Sorted(maps.Keys(expected))
 	dir := t.TempDir()
+	var inputs []string
 	for i, file := range files {
-		want, ok := expected[file]
-		if !ok {
-			t.Fatalf("nothing expected of %s", file)
-		}
+		want := expected[file]
 		lake := filepath.Join(dir, fmt.Sprint(i))
-		cfg := usagelake.Config{Inputs: []string{shared(t, "samples/"+file)}, Lake: lake}
+		inputs = append(inputs, shared(t, "samples/"+file))
+		cfg := usagelake.Config{Inputs: inputs[i:], Lake: lake}
 		r := load(t, cfg)
-		if r.Books.Rows != want.Calls || r.Books.Rows+r.Books.Duplicates != want.UsageLines || r.Books.Quarantined != 0 {
+		if r.Books.Rows != want.Calls || r.Books.Rows+r.Books.Duplicates != want.UsageLines ||
+			r.Books.Quarantined != r.Reasons[string(schemas.NotObject)] {
 			t.Errorf("%s: %d rows, %d duplicates, %d quarantined; want %d of %d", file,
 				r.Books.Rows, r.Books.Duplicates, r.Books.Quarantined, want.Calls, want.UsageLines)
 		}
-		for c, v := range map[schemas.Col]float64{
-			schemas.InputTokens: want.Input, schemas.OutputTokens: want.Output, schemas.CacheReadTokens: want.CacheRead,
-			schemas.CacheWriteTokens: want.CacheWrite, schemas.ReasoningTokens: want.Reasoning,
-		} {
-			if got := sum(t, lake, c); got != fmt.Sprint(int64(v)) {
-				t.Errorf("%s: %s is %s, want %v", file, c, got, v)
-			}
-		}
-		// each row is rounded to 10^-9 dollars
-		got, err := schemas.ParseAmount(sum(t, lake, schemas.ReportedCostUSD), 9)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(want.Cost) > 11 {
-			want.Cost = want.Cost[:11]
-		}
-		cost, err := schemas.ParseAmount(want.Cost, 9)
-		if err != nil {
-			t.Fatal(err)
-		}
-		slack := schemas.AmountOf(want.CostRows)
-		for _, d := range []schemas.Amount{got.Sub(cost).Add(slack), cost.Sub(got).Add(slack)} {
-			if strings.HasPrefix(d.Text(9), "-") {
-				t.Errorf("%s: cost is %s, want %s", file, got.Text(9), want.Cost)
-			}
-		}
+		want.check(t, file, lake)
 		if again := load(t, cfg); again.Seq != 0 || again.Inputs[0].State != usagelake.Known {
 			t.Errorf("%s: loaded again as %s", file, again.Inputs[0].State)
+		}
+		all.add(want)
+	}
+	lake := filepath.Join(dir, "all")
+	cfg := usagelake.Config{Inputs: inputs, Lake: lake}
+	if r := load(t, cfg); r.Books.Rows != all.Calls || r.Books.Rows+r.Books.Duplicates != all.UsageLines {
+		t.Errorf("all: %d rows, %d duplicates; want %d of %d", r.Books.Rows, r.Books.Duplicates, all.Calls, all.UsageLines)
+	}
+	all.check(t, "all", lake)
+	if again := load(t, cfg); again.Seq != 0 {
+		t.Error("all: loaded again")
+	}
+}
+
+// sampleSums is what a recorded log adds up to.
+type sampleSums struct {
+	UsageLines int64   `json:"usage_lines"`
+	Calls      int64   `json:"calls"`
+	Input      float64 `json:"input_tokens"`
+	Output     float64 `json:"output_tokens"`
+	CacheRead  float64 `json:"cache_read_tokens"`
+	CacheWrite float64 `json:"cache_write_tokens"`
+	Reasoning  float64 `json:"reasoning_tokens"`
+	CostRows   int64   `json:"reported_cost_rows"`
+	Cost       string  `json:"reported_cost_usd"`
+}
+
+func (s *sampleSums) cost() schemas.Amount {
+	text := s.Cost
+	if whole, _, _ := strings.Cut(text, "."); len(text) > len(whole)+10 {
+		text = text[:len(whole)+10]
+	}
+	a, err := schemas.ParseAmount(stdcmp.Or(text, "0"), 9)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func (s *sampleSums) add(o sampleSums) {
+	s.Cost = s.cost().Add(o.cost()).Text(9)
+	s.UsageLines += o.UsageLines
+	s.Calls += o.Calls
+	s.Input += o.Input
+	s.Output += o.Output
+	s.CacheRead += o.CacheRead
+	s.CacheWrite += o.CacheWrite
+	s.Reasoning += o.Reasoning
+	s.CostRows += o.CostRows
+}
+
+func (s *sampleSums) check(t *testing.T, name, lake string) {
+	t.Helper()
+	for c, v := range map[schemas.Col]float64{
+		schemas.InputTokens: s.Input, schemas.OutputTokens: s.Output, schemas.CacheReadTokens: s.CacheRead,
+		schemas.CacheWriteTokens: s.CacheWrite, schemas.ReasoningTokens: s.Reasoning,
+	} {
+		if got := sum(t, lake, c); got != fmt.Sprint(int64(v)) {
+			t.Errorf("%s: %s is %s, want %v", name, c, got, v)
+		}
+	}
+	got, err := schemas.ParseAmount(sum(t, lake, schemas.ReportedCostUSD), 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slack := schemas.AmountOf(s.CostRows + 1) // each row is rounded to 10^-9 dollars
+	for _, d := range []schemas.Amount{got.Sub(s.cost()).Add(slack), s.cost().Sub(got).Add(slack)} {
+		if strings.HasPrefix(d.Text(9), "-") {
+			t.Errorf("%s: cost is %s, want %s", name, got.Text(9), s.Cost)
 		}
 	}
 }

@@ -2,11 +2,13 @@ package usagelake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +28,7 @@ type mapped struct {
 	books      []*schemas.Books // by task; nil where it was not read
 	quarantine []*sink.Spool
 	reasons    Counts
+	drift      *drift
 	large      sync.Mutex // held while a large record is in memory
 }
 
@@ -34,6 +37,7 @@ type readResult struct {
 	end     ingest.Position
 	sum     [16]byte
 	pending int64
+	said    *said // at the end
 	err     error
 }
 
@@ -41,6 +45,7 @@ type readResult struct {
 type work struct {
 	task  int
 	block *ingest.Block
+	said  *said // up to the end of the block
 	docs  []ingest.Doc
 }
 
@@ -53,6 +58,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		reads:   make([]readResult, len(p.tasks)),
 		books:   make([]*schemas.Books, len(p.tasks)),
 		reasons: Counts{},
+		drift:   newDrift(),
 	}
 	workers := make([]*worker, s.Jobs)
 	for i := range workers {
@@ -103,7 +109,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	for _, w := range workers {
 		g.Go(func() error {
 			for b := range blocks {
-				w.work(b)
+				w.work(ctx, b)
 				if w.err != nil {
 					return w.err
 				}
@@ -162,6 +168,7 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 	}
 	r := ingest.NewReader(src, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final, Large: &m.large})
 	var counted int64
+	res.said = newSaid(t.said())
 	for {
 		b, err := r.Next()
 		n := stream.BytesRead()
@@ -177,8 +184,9 @@ func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks c
 			res.end, res.sum, res.pending = r.End(), r.Sum(), r.Pending()
 			return nil
 		}
+		res.said = res.said.next()
 		select {
-		case blocks <- work{task: i, block: b}:
+		case blocks <- work{task: i, block: b, said: res.said}:
 		case <-ctx.Done():
 			b.Free()
 			return ctx.Err()
@@ -242,6 +250,13 @@ type worker struct {
 	reasons Counts
 	records int64 // since the last block
 	filter  bool  // by day
+	drift   *drift
+
+	// Of what is at hand: its block (nil for records from elsewhere), task and
+	// line.
+	said *said
+	task int
+	line int64
 
 	spool *sink.Spool
 	err   error // the first of writing to scratch files
@@ -252,16 +267,21 @@ func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratc
 	if err != nil {
 		return nil, err
 	}
-	return &worker{
+	w := &worker{
 		s: s, p: p,
 		spool:   spool,
-		walker:  ingest.NewWalker(transform.Layout()),
-		norm:    transform.NewNormalizer(transform.Options{Location: s.location}),
 		intake:  merger.Intake(),
 		books:   map[int]*schemas.Books{},
 		reasons: Counts{},
+		drift:   newDrift(),
 		filter:  s.filters(),
-	}, nil
+	}
+	w.norm = transform.NewNormalizer(transform.Options{
+		Dialects: s.dialects.Dialects, Location: s.location,
+		Walker:  func() transform.Walker { return s.dialects.walker() },
+		Unknown: func(dialect, key string) { w.drift.add(dialect, key, w.task, w.line) },
+	})
+	return w, nil
 }
 
 func (b *work) free() {
@@ -270,22 +290,29 @@ func (b *work) free() {
 	}
 }
 
-func (w *worker) work(b work) {
+func (w *worker) work(ctx context.Context, b work) {
 	defer b.free()
+	if w.walker == nil { // not before: it takes some milliseconds
+		w.walker = w.s.dialects.walker()
+	}
+	if w.said = b.said; w.said != nil {
+		defer w.said.finish()
+	}
+	w.task = b.task
 	t, books := w.p.tasks[b.task], w.books[b.task]
 	if books == nil {
 		books = &schemas.Books{}
 		w.books[b.task] = books
 	}
 	for i := range b.docs {
-		w.doc(t, books, &b.docs[i])
+		w.doc(ctx, t, books, &b.docs[i])
 	}
 	if b.block == nil {
 		return
 	}
 	blank := b.block.Each(func(d ingest.Doc) {
 		if t.only == nil || t.only.take(d.Offset) {
-			w.doc(t, books, &d)
+			w.doc(ctx, t, books, &d)
 		}
 	})
 	if t.only == nil {
@@ -293,10 +320,11 @@ func (w *worker) work(b work) {
 	}
 }
 
-func (w *worker) doc(t *task, books *schemas.Books, d *ingest.Doc) {
+func (w *worker) doc(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc) {
 	w.records++
+	w.line = d.Line
 	books.Records++
-	if reason := w.record(t, books, d); reason != "" {
+	if reason := w.record(ctx, t, books, d); reason != "" {
 		books.Quarantined++
 		w.quarantine(t, d, reason)
 	}
@@ -304,7 +332,7 @@ func (w *worker) doc(t *task, books *schemas.Books, d *ingest.Doc) {
 
 // record brings one document into the books and, where it is a call, into a
 // batch. It returns why the document must be quarantined, or "".
-func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason schemas.Reason) {
+func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc) (reason schemas.Reason) {
 	defer func() {
 		if e := recover(); e != nil {
 			w.s.Log.Error("a record could not be handled; please report this", "file", t.input.File, "line", d.Line, "panic", fmt.Sprint(e))
@@ -323,7 +351,15 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 		return schemas.NotJSON
 	}
 	row := w.intake.Row
-	switch w.norm.Apply(rec, &t.source, row, &books.In.Sums) {
+	verdict := w.norm.Apply(rec, &t.source, row, &books.In.Sums)
+	switch verdict {
+	case transform.IsRow:
+		w.place(d, 0)
+		w.add(books, row)
+	case transform.IsMore:
+		verdict = w.more(ctx, t, books, d)
+	}
+	switch verdict {
 	case transform.IsBad:
 		return w.norm.Reason
 	case transform.NotClaimed:
@@ -331,16 +367,44 @@ func (w *worker) record(t *task, books *schemas.Books, d *ingest.Doc) (reason sc
 			return schemas.UnknownUsage
 		}
 		books.NoUsage++
-		return ""
+	case transform.NoCall:
+		books.NoUsage++
 	}
-	row.SetInt(schemas.SourceLine, d.Line)
-	row.SetInt(schemas.SourceRow, int64(d.Ord)*1024)
-	w.add(books, row)
 	return ""
+}
+
+// more brings the rows of a document into a batch that is no single row.
+func (w *worker) more(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc) transform.Verdict {
+	var memory transform.Memory
+	if w.said != nil {
+		var err error
+		if memory, err = w.said.here(ctx); err != nil { // the run ends
+			w.err = cmp.Or(w.err, err)
+			return transform.NoCall
+		}
+	}
+	rows := int64(0)
+	verdict := w.norm.More(d.Data, &t.source, w.intake.Row, &books.In.Sums, memory, func() {
+		w.place(d, rows)
+		rows++
+		w.add(books, w.intake.Row)
+	})
+	books.ExtraRows += max(rows-1, 0)
+	return verdict
+}
+
+// place says where the open row comes from: it is the row with that number of a
+// document.
+func (w *worker) place(d *ingest.Doc, number int64) {
+	w.intake.Row.SetInt(schemas.SourceLine, d.Line)
+	w.intake.Row.SetInt(schemas.SourceRow, int64(d.Ord)*1024+number)
 }
 
 // add takes in the open row, unless its day is not wanted.
 func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
+	if w.norm.Contradicts() {
+		w.drift.contradicts[cmp.Or(strings.Clone(row.Str(schemas.Provider)), row.Str(schemas.Dialect))]++
+	}
 	if w.filter {
 		if day := schemas.DayOf(row.Int(schemas.EventTime)); day < w.s.from || day >= w.s.to {
 			books.Filtered++
@@ -371,6 +435,9 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 // finish hands over what the worker has gathered beside its rows. It ends the
 // worker.
 func (w *worker) finish(m *mapped) error {
+	if w.walker != nil {
+		w.s.dialects.walkers.Put(w.walker)
+	}
 	for i, b := range w.books {
 		if m.books[i] == nil {
 			m.books[i] = b
@@ -379,6 +446,7 @@ func (w *worker) finish(m *mapped) error {
 		}
 	}
 	m.quarantine = append(m.quarantine, w.spool)
+	m.drift.merge(w.drift)
 	for r, n := range w.reasons {
 		m.reasons[r] += n
 	}

@@ -362,29 +362,37 @@ func (p *planned) prepare(s *settings, t *task) {
 		p.again[t.source.Index] = true
 	}
 
-	date := ""
-	if s.pattern != nil {
-		fills, d, ok := s.pattern.Match(src.File)
-		if !ok {
-			p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
-		}
-		t.source.Fill, date = fills, d
+	if t.final {
+		fileTime = 0 // standard input has none
 	}
-	t.source.Fill = append(t.source.Fill, s.fills...)
+	if !s.besides(&t.source, src.File, fileTime) {
+		p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
+	}
+}
 
+// besides fills in what is known of a source beside its records: from its path,
+// from flags, from its file's time (0: there is none). It reports false where the
+// path says nothing although it should.
+func (s *settings) besides(src *transform.Source, file string, fileTime int64) (ok bool) {
+	date, ok := "", true
+	if s.pattern != nil {
+		src.Fill, date, ok = s.pattern.Match(file)
+	}
+	src.Fill = append(src.Fill, s.fills...)
 	switch {
 	case s.StrictTime:
 	case s.hasTime:
-		t.source.Time, t.source.TimeFrom = s.eventTime, schemas.FromFlag
+		src.Time, src.TimeFrom = s.eventTime, schemas.FromFlag
 	default:
 		if us, ok := transform.Time(date, s.location); ok {
-			t.source.Time, t.source.TimeFrom = us, schemas.FromFileName
-		} else if us, ok := transform.FileDate(src.File, s.location); ok {
-			t.source.Time, t.source.TimeFrom = us, schemas.FromFileName
-		} else if !t.final && fileTime >= schemas.MinTime && fileTime < schemas.MaxTime {
-			t.source.Time, t.source.TimeFrom = fileTime, schemas.FromFileTime
+			src.Time, src.TimeFrom = us, schemas.FromFileName
+		} else if us, ok := transform.FileDate(file, s.location); ok {
+			src.Time, src.TimeFrom = us, schemas.FromFileName
+		} else if fileTime >= schemas.MinTime && fileTime < schemas.MaxTime {
+			src.Time, src.TimeFrom = fileTime, schemas.FromFileTime
 		}
 	}
+	return ok
 }
 
 // twins leaves out new inputs of which the very bytes were consumed that were

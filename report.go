@@ -22,8 +22,13 @@ type Report struct {
 	Flags      Counts        `json:"flags,omitempty"`
 	Quarantine string        `json:"quarantine,omitempty"` // path of the file of quarantined records
 	Reasons    Counts        `json:"reasons,omitempty"`    // of quarantined records
-	Displaced  int64         `json:"displaced,omitempty"`  // published rows that gave way to better copies
-	Seconds    float64       `json:"seconds"`
+	// Unknown is what usage objects hold that their dialects do not know,
+	// Contradicts the rows whose numbers contradict their dialect's reading, by
+	// provider (or dialect): a vendor has changed something.
+	Unknown     []Unknown `json:"unknown,omitempty"`
+	Contradicts Counts    `json:"contradicts,omitempty"`
+	Displaced   int64     `json:"displaced,omitempty"` // published rows that gave way to better copies
+	Seconds     float64   `json:"seconds"`
 
 	// Problems are what a person should look at although the load was
 	// published.

@@ -46,6 +46,7 @@ type Config struct {
 	Lake   string   // directory; made where it is missing
 
 	Set           []string      // column=value for columns that a record leaves empty
+	Map           string        // path of a file with a user's own names: see docs/format.md
 	PathColumns   string        // pattern that takes columns from paths: {project_id}/{date}/*.jsonl
 	EventTime     string        // of records without a time of their own
 	StrictTime    bool          // such records are quarantined
@@ -106,6 +107,7 @@ type settings struct {
 	fills    []transform.Fill
 	pattern  *transform.PathPattern
 	location *time.Location
+	dialects *dialects
 	// eventTime is used where hasTime.
 	eventTime int64
 	hasTime   bool
@@ -135,6 +137,11 @@ func (cfg Config) check() (*settings, error) {
 		if s.pattern, err = transform.ParsePathPattern(s.PathColumns); err != nil {
 			return nil, bad("--path-columns", err)
 		}
+	}
+	if s.Map == "" {
+		s.dialects = standard()
+	} else if s.dialects, err = readDialects(s.Map); err != nil {
+		return nil, bad("--map", err)
 	}
 	if s.TimeZone != "" {
 		if s.location, err = time.LoadLocation(s.TimeZone); err != nil {

@@ -14,7 +14,8 @@ func benchLayout() *schemas.Layout {
 		usage.is_byok usage.prompt_tokens_details.cached_tokens usage.prompt_tokens_details.audio_tokens
 		usage.completion_tokens_details.reasoning_tokens usage.cost_details.upstream_inference_cost
 		system_fingerprint service_tier generation_time latency finish_reason app_id origin streamed tokens_prompt tokens_completion`)
-	l := &schemas.Layout{Frames: 4, Slots: len(paths)}
+	n := len(paths)
+	l := &schemas.Layout{Slots: []int{n, n, n, n}}
 	for frame, mount := range []string{"", "body.", "response.", "response.body."} {
 		for slot, p := range paths {
 			l.Wants = append(l.Wants, schemas.Want{Path: strings.Split(mount+p, "."), Frame: frame, Slot: slot})

@@ -45,7 +45,8 @@ func testLayout() *schemas.Layout {
 		{"ephemeral_1h_input_tokens", schemas.Scalar},
 		{"ephemeral_5m_input_tokens", schemas.Scalar},
 	}
-	l := &schemas.Layout{Frames: 3, Slots: len(paths) + 1}
+	n := len(paths) + 1
+	l := &schemas.Layout{Slots: []int{n, n, n}}
 	for frame, mount := range []string{"", "body.", "response."} {
 		for slot, p := range paths {
 			l.Wants = append(l.Wants, schemas.Want{

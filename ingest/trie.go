@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 
 	"usagelake/schemas"
@@ -59,6 +60,8 @@ type edge struct {
 
 	counts  []target
 	element *edge // what to walk for every element if the value is an array
+	choice  *choice
+	nth     []*edge // what to walk for the elements at the front, instead; nil where there is nothing
 	parent  *edge
 	key     string
 
@@ -69,6 +72,13 @@ type edge struct {
 	// no kind means none.
 	extras []extra
 	val    schemas.Value
+}
+
+// A choice tells the elements of an array apart by the text of one of their
+// members.
+type choice struct {
+	key  string
+	edge map[string]*edge // by that text
 }
 
 // target is a slot of a frame.
@@ -99,7 +109,7 @@ type trie struct {
 func compile(l *schemas.Layout, rec *schemas.Record) *trie {
 	t := &trie{root: &edge{}, rec: rec}
 	for _, want := range l.Wants {
-		if uint(want.Frame) >= uint(l.Frames) || uint(want.Slot) >= uint(l.Slots) {
+		if uint(want.Frame) >= uint(len(l.Slots)) || uint(want.Slot) >= uint(l.Slots[want.Frame]) {
 			panic(fmt.Sprintf("ingest: no frame %d or slot %d for %q", want.Frame, want.Slot, want.Path))
 		}
 		e, to := t.descend(want.Path), t.target(want.Frame, want.Slot)
@@ -116,7 +126,7 @@ func compile(l *schemas.Layout, rec *schemas.Record) *trie {
 		}
 	}
 	for _, k := range l.Keep {
-		if uint(k.Frame) >= uint(l.Frames) {
+		if uint(k.Frame) >= uint(len(l.Slots)) {
 			panic(fmt.Sprintf("ingest: no frame %d for %q", k.Frame, k.Path))
 		}
 		prefix := k.Name
@@ -145,6 +155,29 @@ func (t *trie) descend(path []string) *edge {
 			e = e.element
 			continue
 		}
+		if n, ok := position(key); ok {
+			for len(e.nth) <= n {
+				e.nth = append(e.nth, nil)
+			}
+			if e.nth[n] == nil {
+				e.nth[n] = &edge{parent: e}
+			}
+			e = e.nth[n]
+			continue
+		}
+		if by, is := choosing(key); is != "" {
+			if e.choice == nil {
+				e.choice = &choice{by, map[string]*edge{}}
+			}
+			if e.choice.key != by {
+				panic(fmt.Sprintf("ingest: elements at %q are chosen by %q and by %q", path, by, e.choice.key))
+			}
+			if e.choice.edge[is] == nil {
+				e.choice.edge[is] = &edge{parent: e}
+			}
+			e = e.choice.edge[is]
+			continue
+		}
 		n := t.node(e)
 		child := n.edges.find([]byte(key))
 		if child == nil {
@@ -154,6 +187,23 @@ func (t *trie) descend(path []string) *edge {
 		e = child
 	}
 	return e
+}
+
+// choosing takes an element of a path apart that chooses: "[by=is]".
+func choosing(key string) (by, is string) {
+	if len(key) < 2 || key[0] != '[' || key[len(key)-1] != ']' {
+		return "", ""
+	}
+	by, is, _ = strings.Cut(key[1:len(key)-1], "=")
+	return by, is
+}
+
+// position reads an element of a path that is one of an array's: "[0]".
+func position(key string) (int, bool) {
+	if len(key) != 3 || key[0] != '[' || key[2] != ']' || key[1] < '0' || key[1] > '9' {
+		return 0, false
+	}
+	return int(key[1] - '0'), true
 }
 
 // node returns the node for e's objects and makes it if missing.

@@ -3,7 +3,6 @@ package ingest
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"math/bits"
 
@@ -44,9 +43,6 @@ type Walker struct {
 // NewWalker compiles l. It panics if l asks for a frame or slot that l does
 // not have.
 func NewWalker(l *schemas.Layout) *Walker {
-	if l.Slots > schemas.MaxSlots {
-		panic(fmt.Sprintf("ingest: a layout of %d slots", l.Slots))
-	}
 	w := &Walker{record: schemas.NewRecord(l)}
 	w.trie = compile(l, &w.record)
 	w.unknown.parent = w.root
@@ -251,6 +247,19 @@ func (w *Walker) array(e *edge, i int) (end, length int) {
 	item.occ, item.under = w.occ, e.occ
 	i, more := first(b, i, ']')
 	for more {
+		item := item
+		if e.choice != nil && i < len(b) && b[i] == '{' {
+			if chosen := e.choice.of(b, i); chosen != nil {
+				w.occ++
+				chosen.occ, chosen.under = w.occ, e.occ
+				item = chosen
+			}
+		}
+		if length < len(e.nth) && e.nth[length] != nil {
+			item = e.nth[length]
+			w.occ++
+			item.occ, item.under = w.occ, e.occ
+		}
 		if i = w.value(item, i); i < 0 {
 			return -1, 0
 		}
@@ -258,6 +267,27 @@ func (w *Walker) array(e *edge, i int) (end, length int) {
 		i, more = next(b, i, ']')
 	}
 	return i, length
+}
+
+// of is the edge for the object at i of an array, nil if there is none. It looks
+// no further than a fault, which the walk finds.
+func (c *choice) of(b []byte, i int) *edge {
+	i, more := first(b, i+1, '}')
+	for more && i >= 0 {
+		raw, at := memberKey(b, i)
+		if at < 0 {
+			return nil
+		}
+		end := valueEnd(b, at)
+		if end < 0 {
+			return nil
+		}
+		if b[at] == '"' && string(name(raw)) == c.key {
+			return c.edge[string(name(b[at:end]))]
+		}
+		i, more = next(b, end, '}')
+	}
+	return nil
 }
 
 // value walks a value and fills what e asks for.
@@ -282,7 +312,7 @@ func (w *Walker) value(e *edge, i int) int {
 		return end
 	case '[':
 		switch {
-		case e.element != nil || e.counts != nil:
+		case e.element != nil || e.counts != nil || e.choice != nil || e.nth != nil:
 			var length int
 			end, length = w.array(e, i+1)
 			fill(e.counts, schemas.Value{End: uint32(length), Kind: schemas.Length})

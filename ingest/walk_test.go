@@ -33,7 +33,7 @@ const (
 
 func smallLayout() *schemas.Layout {
 	return &schemas.Layout{
-		Frames: 3, Slots: 7,
+		Slots: []int{7, 7, 7},
 		Wants: []schemas.Want{
 			{Path: []string{"id"}, Slot: slotID},
 			{Path: []string{"usage", "in"}, Slot: slotIn},
@@ -373,10 +373,9 @@ func TestPattern(t *testing.T) {
 
 func TestNewWalkerRefuses(t *testing.T) {
 	for name, l := range map[string]schemas.Layout{
-		"slots": {Frames: 1, Slots: schemas.MaxSlots + 1},
-		"slot":  {Frames: 1, Slots: 1, Wants: []schemas.Want{{Slot: 1}}},
-		"frame": {Frames: 1, Slots: 1, Wants: []schemas.Want{{Frame: 1}}},
-		"keep":  {Frames: 1, Slots: 1, Keep: []schemas.KeepPath{{Frame: -1}}},
+		"slot":  {Slots: []int{1}, Wants: []schemas.Want{{Slot: 1}}},
+		"frame": {Slots: []int{1}, Wants: []schemas.Want{{Frame: 1}}},
+		"keep":  {Slots: []int{1}, Keep: []schemas.KeepPath{{Frame: -1}}},
 	} {
 		func() {
 			defer func() {

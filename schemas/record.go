@@ -1,8 +1,5 @@
 package schemas
 
-// MaxSlots bounds the count of slots of a Layout.
-const MaxSlots = 512
-
 // Bits is a set of slots.
 type Bits []uint64
 
@@ -35,7 +32,8 @@ const (
 // Want asks the walk for one path of one frame.
 type Want struct {
 	// Path from the root of the document; "[]" stands for every element of an
-	// array, the last one wins.
+	// array, "[by=is]" for those whose member by is the string is, "[0]" to "[9]" for
+	// one by its place. The last one wins.
 	Path  []string
 	Frame int
 	Slot  int
@@ -43,12 +41,11 @@ type Want struct {
 }
 
 // Layout is what a walk is compiled from. A frame is one envelope position
-// (the document's root, response.body, …): the same slot is kept for each
-// frame, so that two copies of a usage object in one record never mix.
+// (the document's root, response.body, …) with slots of its own, so that two
+// copies of a usage object in one record never mix.
 type Layout struct {
-	Frames int
-	Slots  int
-	Wants  []Want
+	Slots []int // how many each frame has
+	Wants []Want
 	// Keep lists objects whose unknown members are kept in Frame.Extra.
 	Keep []KeepPath
 }
@@ -95,7 +92,7 @@ type Extra struct {
 // only where Set has s: present and not null.
 type Frame struct {
 	Set   Bits // a part of Record.Filled
-	Val   [MaxSlots]Value
+	Val   []Value
 	Extra []Extra
 }
 
@@ -111,10 +108,16 @@ type Record struct {
 
 // NewRecord makes an empty record for l.
 func NewRecord(l *Layout) Record {
-	words := (l.Slots + 63) / 64
-	r := Record{Frames: make([]Frame, l.Frames), Filled: make([]uint64, words*l.Frames)}
-	for f := range r.Frames {
-		r.Frames[f].Set = r.Filled[f*words : (f+1)*words : (f+1)*words]
+	words := 0
+	for _, n := range l.Slots {
+		words += (n + 63) / 64
+	}
+	r := Record{Frames: make([]Frame, len(l.Slots)), Filled: make([]uint64, words)}
+	rest := r.Filled
+	for f, n := range l.Slots {
+		words := (n + 63) / 64
+		r.Frames[f] = Frame{Set: rest[:words:words], Val: make([]Value, n)}
+		rest = rest[words:]
 	}
 	return r
 }

@@ -34,6 +34,8 @@ const (
 		`{"filePath":"/home/me/src/ledger/sort.go","content":"package ledger\n\nimport \"sort\"\n","numLines":3,"startLine":1,"totalLines":3}}}`
 )
 
+var benchDialects = Compile(nil)
+
 // BenchmarkRecognise walks a line for the real layout and looks up its plan.
 func BenchmarkRecognise(b *testing.B) {
 	for _, c := range []struct{ name, line, dialect string }{
@@ -43,7 +45,7 @@ func BenchmarkRecognise(b *testing.B) {
 		{"agent", agentLine, ""},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			w, n := ingest.NewWalker(Layout()), NewNormalizer(Options{})
+			w, n := ingest.NewWalker(benchDialects.Layout()), NewNormalizer(Options{Dialects: benchDialects})
 			doc := ingest.MakeDoc([]byte(c.line), 0, 1, 0).Data
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
@@ -65,7 +67,7 @@ func BenchmarkRecognise(b *testing.B) {
 // BenchmarkUnclaimed is what a line without usage costs: a walk, and a search
 // for members that look like token counts.
 func BenchmarkUnclaimed(b *testing.B) {
-	w := ingest.NewWalker(Layout())
+	w := ingest.NewWalker(benchDialects.Layout())
 	doc := ingest.MakeDoc([]byte(agentLine), 0, 1, 0).Data
 	b.Run("walk", func(b *testing.B) {
 		b.ReportAllocs()
@@ -89,7 +91,7 @@ func BenchmarkUnclaimed(b *testing.B) {
 func BenchmarkApply(b *testing.B) {
 	for name, line := range map[string]string{"slim": slimLine, "chat": chatHead + chatText + chatTail} {
 		b.Run(name, func(b *testing.B) {
-			w, n := ingest.NewWalker(Layout()), NewNormalizer(Options{})
+			w, n := ingest.NewWalker(benchDialects.Layout()), NewNormalizer(Options{Dialects: benchDialects})
 			row := schemas.NewBuilder(memory.DefaultAllocator)
 			doc := ingest.MakeDoc([]byte(line), 0, 1, 0).Data
 			rec, err := w.Walk(doc)
@@ -100,7 +102,7 @@ func BenchmarkApply(b *testing.B) {
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if n.Apply(rec, &Source{}, row, &in) != IsRows {
+				if n.Apply(rec, &Source{}, row, &in) != IsRow {
 					b.Fatal(n.Reason)
 				}
 				if row.Add(); row.Full() {

@@ -7,54 +7,81 @@ import (
 	"usagelake/schemas"
 )
 
-// compiled is every entry resolved to slots of one layout.
-type compiled struct {
+// Dialects are entries resolved to slots of one layout, with a user's mapping.
+// They do not change.
+type Dialects struct {
 	layout  *schemas.Layout
-	slots   map[slotKey]int
+	mounts  []Mount
+	root    int // the mount at the document's root
 	entries []compiledEntry
-	// usage names the scalar slots below usage: what of them no column takes
-	// goes to extra_json.
-	usage map[int]string
-	asked map[string]bool
+	values  map[valueKey]int // a number for each value that is asked for
+	slots   []map[int]int    // by frame: the slot of a value, by its number
+	usage   map[int]member   // values below usage, by number: what of them no column takes goes to extra_json
+	kept    map[string]bool  // objects whose unknown members are kept
+	byName  map[string][]*compiledEntry
+	refsOf  map[refKey][]ref
+	exprs   map[string]expr
 }
 
-type slotKey struct {
-	path  string // keys joined by NUL, relative to the frame
+// valueKey is a value below a frame.
+type valueKey struct {
+	path  string // keys joined by NUL
 	shape schemas.Shape
 }
 
-// ref names a slot of a frame.
-type ref struct{ frame, slot int }
+// member is a value below a usage object.
+type member struct{ usage, name string }
+
+// ref names a value of a frame; at knows its slot.
+type ref struct{ frame, value int }
+
+// slot is where a record has a value.
+type slot struct{ frame, slot int }
+
+var noSlot = slot{frame: -1}
 
 const (
 	matchedFrame = -1 // that of the matched mount
 	bodyFrame    = -2 // the same, but the root where usage stands bare in it
 )
 
-var rootFrame = slices.IndexFunc(Mounts, func(m Mount) bool { return m.Path == "" && !m.Bare })
-
-// in is r where a mount has matched.
-func (r ref) in(frame int) ref {
+// at is the slot of r where a mount has matched, noSlot where it has none.
+func (c *Dialects) at(r ref, frame int) slot {
 	switch {
-	case r.frame == bodyFrame && Mounts[frame].Bare:
-		r.frame = rootFrame
+	case r.frame == bodyFrame && c.mounts[frame].Bare:
+		r.frame = c.root
 	case r.frame < 0:
 		r.frame = frame
 	}
-	return r
+	if at, ok := c.slots[r.frame][r.value]; ok {
+		return slot{r.frame, at}
+	}
+	return noSlot
 }
 
 type compiledEntry struct {
 	*Entry
-	when    []condition
-	rules   []compiledRule
-	payload []ref
-	keep    []compiledKeep
+	mounts   []int  // in the order they are tried
+	mountKey []byte // the same
+	when     []condition
+	unless   []exclusion
+	rules    []compiledRule
+	payload  []ref
+	idOf     []ref
+	folded   []ref
+	keep     []compiledKeep
+	also     []compiledPart
 }
 
 type condition struct {
 	any []ref
 	not bool
+}
+
+// exclusion is of records that have one of the words.
+type exclusion struct {
+	any   []ref
+	words []string
 }
 
 type compiledRule struct {
@@ -67,9 +94,8 @@ type compiledRule struct {
 type compiledSum []compiledTerm
 
 type compiledTerm struct {
-	any  []ref // the spellings, in order
-	stem bool
-	word string
+	any []ref // the spellings, in order
+	*term
 }
 
 type compiledKeep struct {
@@ -77,151 +103,259 @@ type compiledKeep struct {
 	any []ref
 }
 
-// compile turns entries into a layout for the walk and rules over its slots.
-func compile(entries []Entry) *compiled {
-	c := &compiled{layout: &schemas.Layout{Frames: len(Mounts)}, slots: map[slotKey]int{}, usage: map[int]string{}, asked: map[string]bool{}}
-	for i := range entries {
-		c.entries = append(c.entries, c.entry(&entries[i]))
+type compiledPart struct {
+	*Part
+	path []string
+}
+
+// Compile makes dialects of the Entries, with a user's mapping, which may be nil.
+func Compile(m *Mapping) *Dialects { return compile(Entries, m) }
+
+// Layout is what the walk must look for.
+func (c *Dialects) Layout() *schemas.Layout { return c.layout }
+
+func compile(entries []Entry, m *Mapping) *Dialects {
+	if m == nil {
+		m = &Mapping{}
 	}
-	c.layout.Slots = len(c.slots)
+	mounts := slices.Clone(m.bodies)
+	mounts = append(mounts, Mounts...)
+	c := &Dialects{
+		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
+		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: map[valueKey]int{}, slots: make([]map[int]int, len(mounts)),
+		usage: map[int]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{},
+		refsOf: map[refKey][]ref{}, exprs: map[string]expr{},
+	}
+	for f := range c.slots {
+		c.slots[f] = map[int]int{}
+	}
+	c.entries = make([]compiledEntry, len(entries))
+	for i := range entries {
+		e := &c.entries[i]
+		c.entry(e, &entries[i], m)
+		c.byName[e.Name] = append(c.byName[e.Name], e)
+	}
 	return c
 }
 
-func (c *compiled) entry(e *Entry) compiledEntry {
-	ce := compiledEntry{Entry: e}
+func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
+	ce.Entry = e
+	for f := range c.mounts {
+		if e.standsAt(&c.mounts[f]) {
+			ce.mounts = append(ce.mounts, f)
+			ce.mountKey = append(ce.mountKey, byte(f))
+		}
+	}
+	refs := func(list string, shape schemas.Shape) (out []ref) {
+		for p := range strings.SplitSeq(list, "|") {
+			if p = strings.TrimSpace(p); p != "" {
+				out = append(out, c.refs(ce, parseTerm(p), shape)...)
+			}
+		}
+		return out
+	}
 	for _, w := range e.When {
 		text, not := strings.CutPrefix(w, "!")
-		cond := condition{not: not}
-		for p := range strings.SplitSeq(text, "|") {
-			cond.any = append(cond.any, c.refs(parseTerm(strings.TrimSpace(p)), schemas.Span)...)
-		}
-		ce.when = append(ce.when, cond)
+		ce.when = append(ce.when, condition{refs(text, schemas.Span), not})
+	}
+	for _, u := range e.Unless {
+		at := strings.LastIndexByte(u, '=')
+		ce.unless = append(ce.unless, exclusion{refs(u[:at], schemas.Scalar), strings.Split(u[at+1:], "|")})
 	}
 	for _, r := range e.Columns {
-		ce.rules = append(ce.rules, c.rule(r, false))
+		ce.rules = append(ce.rules, c.rule(ce, r, false))
 	}
-	ce.rules = append(ce.rules, c.rule(Rule{schemas.EventTime, envelopeTime}, true))
-	for _, r := range common {
-		ce.rules = append(ce.rules, c.rule(r, false))
+	for _, r := range m.rules {
+		ce.rules = append(ce.rules, c.rule(ce, r, true))
 	}
-	for p := range strings.SplitSeq(e.Payload, "|") {
-		if p = strings.TrimSpace(p); p != "" {
-			ce.payload = append(ce.payload, c.refs(parseTerm(p), schemas.Span)...)
+	if !e.Own {
+		ce.rules = append(ce.rules, c.rule(ce, Rule{schemas.EventTime, envelopeTime}, true))
+		for _, r := range common {
+			ce.rules = append(ce.rules, c.rule(ce, r, false))
 		}
 	}
-	for _, p := range e.Keep {
-		ce.keep = append(ce.keep, compiledKeep{p, c.refs(parseTerm(p), schemas.Scalar)})
+	ce.payload = refs(e.Payload, schemas.Span)
+	for _, p := range e.IDOf {
+		ce.idOf = append(ce.idOf, refs(p, schemas.Span)...)
 	}
-	return ce
+	for _, p := range e.Folded {
+		ce.folded = append(ce.folded, refs("^"+p, schemas.Scalar)...)
+	}
+	for _, p := range e.Keep {
+		at := refs(p, schemas.Scalar)
+		if e.inUsage(splitPath(p)) < 0 { // what is below usage is kept as it is
+			ce.keep = append(ce.keep, compiledKeep{strings.TrimPrefix(p, "^"), at})
+		}
+	}
+	for i := range e.Parts {
+		ce.also = append(ce.also, compiledPart{&e.Parts[i], splitPath(e.Parts[i].Path)})
+	}
 }
 
-func (c *compiled) rule(r Rule, envelope bool) compiledRule {
+func (c *Dialects) rule(e *compiledEntry, r Rule, envelope bool) compiledRule {
 	cr := compiledRule{col: r.Col, envelope: envelope}
 	shape := schemas.Scalar
 	if r.Col == schemas.Tags {
 		shape = schemas.Span
 	}
-	for _, alt := range parseExpr(r.From) {
+	parsed, ok := c.exprs[r.From]
+	if !ok {
+		parsed = parseExpr(r.From)
+		c.exprs[r.From] = parsed
+	}
+	for _, alt := range parsed {
 		var cs compiledSum
 		for _, t := range alt {
-			cs = append(cs, compiledTerm{c.refs(t, shape), t.stem, t.word})
+			cs = append(cs, compiledTerm{c.refs(e, t, shape), &t})
 		}
 		cr.from = append(cr.from, cs)
 	}
 	return cr
 }
 
-// refs asks the layout for a term in both spellings and returns its slots.
-func (c *compiled) refs(t term, shape schemas.Shape) []ref {
+// refs asks the layout for a term in both spellings and returns its values.
+func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) []ref {
 	if t.path == "" {
 		return nil
 	}
 	if t.count {
 		shape = schemas.Count
 	}
-	snake := splitPath(t.path)
-	spellings := [][]string{snake}
-	camels := make([]string, len(snake))
-	for i, k := range snake {
-		camels[i] = camel(k)
+	k := refKey{path: t.path, root: t.root, shape: shape}
+	if !t.root {
+		k.mounts, k.usage = string(e.mountKey), e.usage()
 	}
-	if strings.Join(camels, ".") != strings.Join(snake, ".") {
-		spellings = append(spellings, camels)
-	}
-	var out []ref
-	for _, keys := range spellings {
-		frame := matchedFrame
-		if keys[0] != "usage" {
-			frame = bodyFrame
-		}
-		slot := c.slot(keys, shape)
-		if shape == schemas.Scalar && keys[0] == "usage" && !t.root {
-			c.usage[slot] = strings.Join(keys[1:], ".")
-		}
-		if t.root {
-			frame = rootFrame
-			c.want(rootFrame, keys, slot, shape)
-		} else {
-			for f, m := range Mounts {
-				if !m.Bare || keys[0] == "usage" { // what is around bare members is the root's
-					c.want(f, keys, slot, shape)
-				}
-			}
-		}
-		out = append(out, ref{frame, slot})
+	out, ok := c.refsOf[k]
+	if !ok {
+		out = c.ask(e, t, shape)
+		c.refsOf[k] = out
 	}
 	return out
 }
 
-func (c *compiled) slot(keys []string, shape schemas.Shape) int {
-	k := slotKey{strings.Join(keys, "\x00"), shape}
-	s, ok := c.slots[k]
-	if !ok {
-		s = len(c.slots)
-		c.slots[k] = s
+// refKey is what the refs of a term depend on: those of common names are the
+// same for most entries.
+type refKey struct {
+	path, mounts, usage string
+	root                bool
+	shape               schemas.Shape
+}
+
+func (c *Dialects) ask(e *compiledEntry, t term, shape schemas.Shape) (out []ref) {
+	for _, keys := range spellings(t.path) {
+		usage := -1
+		if !t.root {
+			usage = e.inUsage(keys)
+		}
+		v := c.value(keys, shape)
+		if shape == schemas.Scalar && usage > 0 && len(keys) > usage && !slices.ContainsFunc(keys, chooses) {
+			c.usage[v] = member{strings.Join(keys[:usage], "."), strings.Join(keys[usage:], ".")}
+		}
+		frame := bodyFrame
+		switch {
+		case t.root:
+			frame = c.root
+			c.want(c.root, keys, usage, v, shape)
+		case usage > 0:
+			frame = matchedFrame
+		}
+		if !t.root {
+			for _, f := range e.mounts {
+				if !c.mounts[f].Bare || usage > 0 { // what is around bare members is the root's
+					c.want(f, keys, usage, v, shape)
+				} else {
+					c.want(c.root, keys, usage, v, shape)
+				}
+			}
+		}
+		out = append(out, ref{frame, v})
 	}
-	return s
+	return out
+}
+
+// spellings are the keys of a path, or of several with a / between them, as they
+// stand and in camelCase, if that is another one.
+func spellings(paths string) (all [][]string) {
+	for path := range strings.SplitSeq(paths, "/") {
+		snake := splitPath(path)
+		camels := make([]string, len(snake))
+		for i, k := range snake {
+			camels[i] = camel(k)
+		}
+		if all = append(all, snake); !slices.Equal(camels, snake) {
+			all = append(all, camels)
+		}
+	}
+	return all
+}
+
+func chooses(key string) bool { return strings.HasPrefix(key, "[") }
+
+// inUsage is how many of the keys name the entry's usage object, -1 where the
+// path is not below it.
+func (e *Entry) inUsage(keys []string) int {
+	for _, usage := range spellings(e.usage()) {
+		if len(keys) >= len(usage) && slices.Equal(keys[:len(usage)], usage) {
+			return len(usage)
+		}
+	}
+	return -1
+}
+
+func (c *Dialects) value(keys []string, shape schemas.Shape) int {
+	k := valueKey{strings.Join(keys, "\x00"), shape}
+	v, ok := c.values[k]
+	if !ok {
+		v = len(c.values)
+		c.values[k] = v
+	}
+	return v
 }
 
 // want adds a path to the layout, once, and sees to it that what is unknown in
-// the objects on its way through usage is kept.
-func (c *compiled) want(frame int, keys []string, slot int, shape schemas.Shape) {
-	m := Mounts[frame]
+// the objects on its way through usage is kept. The first usage keys name the
+// usage object.
+func (c *Dialects) want(frame int, keys []string, usage, value int, shape schemas.Shape) {
+	m := c.mounts[frame]
 	path := splitPath(m.Path)
 	if m.Bare {
-		if keys[0] == "usage" {
-			if keys = keys[1:]; len(keys) == 0 {
-				return
-			}
-			c.keepUnknown(frame, nil, "", tokenName)
-			c.keepBelow(frame, nil, keys)
+		if keys = keys[usage:]; len(keys) == 0 {
+			return
 		}
-	} else if keys[0] == "usage" && len(keys) > 1 {
-		below := join(path, "usage")
+		c.keepUnknown(frame, nil, "", tokenName)
+		c.keepBelow(frame, nil, keys, shape)
+	} else if usage > 0 && len(keys) > usage {
+		below := join(path, keys[:usage]...)
 		c.keepUnknown(frame, below, "", nil)
-		c.keepBelow(frame, below, keys[1:])
+		c.keepBelow(frame, below, keys[usage:], shape)
 	}
-	full := join(path, keys...)
-	id := strings.Join(full, "\x00") + string(rune('0'+frame)) + string(rune('0'+shape)) + "w"
-	if c.asked[id] {
+	if _, ok := c.slots[frame][value]; ok {
 		return
 	}
-	c.asked[id] = true
-	c.layout.Wants = append(c.layout.Wants, schemas.Want{Path: full, Frame: frame, Slot: slot, Shape: shape})
+	at := c.layout.Slots[frame]
+	c.slots[frame][value] = at
+	c.layout.Slots[frame]++
+	c.layout.Wants = append(c.layout.Wants, schemas.Want{Path: join(path, keys...), Frame: frame, Slot: at, Shape: shape})
 }
 
-func (c *compiled) keepBelow(frame int, at, keys []string) {
-	for i := 1; i < len(keys); i++ {
+// keepBelow keeps what is unknown in the objects on the way, and in the one at
+// its end if no more is asked of it than whether it is there.
+func (c *Dialects) keepBelow(frame int, at, keys []string, shape schemas.Shape) {
+	last := len(keys) - 1
+	if shape == schemas.Span {
+		last++
+	}
+	for i := 1; i <= last && !(i < len(keys) && chooses(keys[i])); i++ {
 		c.keepUnknown(frame, join(at, keys[:i]...), strings.Join(keys[:i], "."), nil)
 	}
 }
 
-func (c *compiled) keepUnknown(frame int, path []string, name string, pick func([]byte) bool) {
-	id := strings.Join(path, "\x00") + string(rune('0'+frame)) + "k"
-	if c.asked[id] {
+func (c *Dialects) keepUnknown(frame int, path []string, name string, pick func([]byte) bool) {
+	id := strings.Join(path, "\x00") + string(rune('0'+frame))
+	if c.kept[id] {
 		return
 	}
-	c.asked[id] = true
+	c.kept[id] = true
 	c.layout.Keep = append(c.layout.Keep, schemas.KeepPath{Path: path, Frame: frame, Name: name, If: pick})
 }
 

@@ -2,10 +2,66 @@ package transform
 
 import "usagelake/schemas"
 
+// Readings of reported parts, the values of token_basis: whether cache and
+// reasoning tokens are in the totals around them. Where a dialect does not say,
+// which is ambiguous, the reported total decides, if it can.
+const (
+	inclusive = "inclusive"
+	exclusive = "exclusive"
+	ambiguous = "ambiguous"
+)
+
+// basis holds a row's reading of the parts against the total that is reported,
+// and returns it.
+func (n *Normalizer) basis(rule string) string {
+	r := n.row
+	if !r.Has(schemas.TotalTokens) || !r.Has(schemas.InputTokens) || !r.Has(schemas.OutputTokens) {
+		return rule
+	}
+	in, out, total := n.fixed(schemas.InputTokens), n.fixed(schemas.OutputTokens), n.fixed(schemas.TotalTokens)
+	cache, reasoning := n.fixed(schemas.CacheReadTokens)+n.fixed(schemas.CacheWriteTokens), n.fixed(schemas.ReasoningTokens)
+	switch {
+	case cache+reasoning == 0:
+		return rule
+	case in+out == total:
+		if rule == ambiguous {
+			return inclusive
+		}
+		return rule
+	}
+	if rule == exclusive { // they were added
+		cache, reasoning = -cache, -reasoning
+	}
+	for _, more := range [...][2]int64{{cache, 0}, {0, reasoning}, {cache, reasoning}} {
+		if in+more[0]+out+more[1] != total {
+			continue
+		}
+		if rule != ambiguous {
+			n.flags |= flagBasisContradicts
+			return rule
+		}
+		n.setFixed(schemas.InputTokens, in+more[0])
+		n.setFixed(schemas.OutputTokens, out+more[1])
+		n.reread(schemas.InputTokens, more[0])
+		n.reread(schemas.OutputTokens, more[1])
+		return exclusive
+	}
+	return rule
+}
+
+// reread adds what a column has more of than was read.
+func (n *Normalizer) reread(c schemas.Col, more int64) {
+	if n.flags&flagFractional == 0 {
+		more *= 1e6
+	}
+	n.read = append(n.read, quantity{c, more})
+}
+
 // derive fills in what follows from what is there, and checks that the parts
 // fit the wholes. Differences are taken in fixed point: 9559.6 - 6205.53 is
 // 3354.07.
 func (n *Normalizer) derive(p *plan) {
+	n.row.SetString(schemas.TokenBasis, n.basis(p.entry.Basis))
 	r, fixed := n.row, n.fixed
 	hasIn, hasOut := r.Has(schemas.InputTokens), r.Has(schemas.OutputTokens)
 	in, out := fixed(schemas.InputTokens), fixed(schemas.OutputTokens)
@@ -46,7 +102,7 @@ func (n *Normalizer) derive(p *plan) {
 			n.flags |= flagAssumedOperation
 		}
 	}
-	if !r.Has(schemas.IsBatch) && Mounts[p.frame].IsBatch {
+	if !r.Has(schemas.IsBatch) && n.dialects.mounts[p.frame].IsBatch {
 		r.SetInt(schemas.IsBatch, 1)
 	}
 	status := "ok"

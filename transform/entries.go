@@ -1,22 +1,40 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"cmp"
+	"slices"
 
-// A Mount is a place of a document where an API body may stand.
+	"usagelake/schemas"
+)
+
+// A Mount is a place of a document where a record of usage may stand.
 type Mount struct {
 	Path    string // "" is the document's root
-	IsBatch bool   // bodies here are output lines of a batch job
+	Body    bool   // any API body may stand here
+	IsBatch bool   // what stands here is of a batch job
 	Bare    bool   // the members of usage stand here without "usage."
+	Own     bool   // a user's mapping has it
 }
 
 // Mounts in the order they are tried: the body nearest to the wire first.
 var Mounts = []Mount{
-	{Path: "response.body", IsBatch: true},
-	{Path: "response"},
-	{Path: "body"},
-	{Path: "result"},
-	{Path: ""},
-	{Path: "", Bare: true},
+	{Path: "response.body", Body: true, IsBatch: true},
+	{Path: "result.message", IsBatch: true},
+	{Path: "modelOutput", Body: true, IsBatch: true},
+	{Path: "response", Body: true},
+	{Path: "body", Body: true},
+	{Path: "result", Body: true},
+	{Path: "message"},
+	{Path: "data"},
+	{Path: "delta"},
+	{Path: "metadata"},
+	{Path: "sample"},
+	{Path: "interaction"},
+	{Path: "output.outputBodyJson"},
+	{Path: "choices[]"},
+	{Path: "x_groq"},
+	{Path: "", Body: true},
+	{Path: "", Body: true, Bare: true},
 }
 
 // Entry is one dialect: how a record is recognised, by keys and never by
@@ -25,16 +43,33 @@ var Mounts = []Mount{
 type Entry struct {
 	Name string // family.shape; names the arithmetic, not the vendor
 	Doc  string // one line for people
+	// At lists the mounts where the shape stands, by their paths or "bare"; nil:
+	// all where an API body may stand.
+	At []string
+	// NoBare: the shape is never bare on a line.
+	NoBare bool
+	// Usage is the path of the usage object, "usage" if it is empty. Members of
+	// it that no column takes go to extra_json.
+	Usage string
 	// When lists conditions that must all hold. "a | b": one of them is there;
 	// "!a": it is not there.
 	When []string
-	// Columns says where columns come from. Those of common follow.
+	// Unless lists "path=word|word": a record that has one of the words there
+	// is no call.
+	Unless []string
+	// Ignore: what fits is no call, but says again what another record says.
+	Ignore bool
+	// Columns says where columns come from. Those of common follow, unless the
+	// envelope is the dialect's Own.
 	Columns []Rule
+	Own     bool
+	// EnvelopeTime: event_time is that of a log line, and tells no calls apart.
+	EnvelopeTime bool
 	// Basis is the reading of the reported parts: inclusive or exclusive.
 	Basis string
 	// AssumeImageOutput: output tokens not broken down are image tokens.
 	AssumeImageOutput bool
-	// Parts must add up to the whole, not only stay below it.
+	// PartsAddUp: parts must add up to the whole, not only stay below it.
 	PartsAddUp bool
 	// Operation is assumed, with a flag, where the record does not say.
 	Operation string
@@ -42,10 +77,55 @@ type Entry struct {
 	Key schemas.KeyRule
 	// Payload is content whose hash can serve as id.
 	Payload string
+	// IDOf lists values that together are the id of a record without one.
+	IDOf []string
 	// Keep lists paths without a column that go to extra_json.
 	Keep []string
-	// NoBare: the shape is never bare on a line.
-	NoBare bool
+	// Folded lists paths from the root of strings that hold JSON, which is read
+	// as if it stood there.
+	Folded []string
+	// Parts are calls within the record beside its own. Container: it has none
+	// of its own.
+	Parts     []Part
+	Container bool
+	// Named: only a Part can be of this shape.
+	Named bool
+	// Remember lists columns that records of the same family which come later in
+	// the source can Recall where they do not say.
+	Remember, Recall []schemas.Col
+}
+
+// A Part is calls within a record: documents of their own.
+type Part struct {
+	Path  string // below the mount; [] are the elements of an array, * the members of an object
+	Entry string // the name of what they are, or empty: any entry
+	// Inherit: what the record says in these columns, texts and durations, holds
+	// for parts that do not say. Its time does in any case.
+	Inherit []schemas.Col
+	// ID is put behind the inherited request_id, with the number of the part
+	// where it is not the first.
+	ID string
+	// Key is the column for the key of a member, by *.
+	Key schemas.Col
+	// Zero: a part without any quantity is a call, too.
+	Zero bool
+	// Tree is the paths of a part's id and of its parent's: of parts that are
+	// calls, one with another below it says that again and does not count.
+	Tree [2]string
+}
+
+func (e *Entry) usage() string { return cmp.Or(e.Usage, "usage") }
+
+func (e *Entry) standsAt(m *Mount) bool {
+	switch {
+	case e.At == nil:
+		return m.Body && !(m.Bare && e.NoBare)
+	case m.Own:
+		return slices.Contains(e.At, "body")
+	case m.Bare:
+		return slices.Contains(e.At, "bare")
+	}
+	return slices.Contains(e.At, m.Path)
 }
 
 // Rule says where a column comes from.
@@ -58,99 +138,19 @@ var bodyKey = schemas.KeyRule{Time: true, Model: true}
 
 // Entries are the dialects in the order they are tried. The first match wins.
 // An entry's name, meaning and key are a contract: rows in tables carry them.
-var Entries = []Entry{
-	{
-		Name: "openai.images",
-		Doc:  "Images API stream event image_generation.completed or image_edit.completed",
-		When: []string{"b64_json", "created_at", "type", "!partial_image_index", "!usage.prompt_tokens"},
-		Columns: append([]Rule{
-			{schemas.Operation, "type:stem"},
-			{schemas.ImageCount, "'1'"},
-		}, imageColumns...),
-		Basis: "inclusive", AssumeImageOutput: true, PartsAddUp: true,
-		Key: bodyKey, Payload: "b64_json", NoBare: true,
-	},
-	{
-		Name:    "openai.images",
-		Doc:     "Images API response, with or without usage",
-		When:    []string{"created", "data[].b64_json | data[].url", "!usage.prompt_tokens"},
-		Columns: imageColumns,
-		Basis:   "inclusive", AssumeImageOutput: true, PartsAddUp: true,
-		Operation: "image_generation", Key: bodyKey, Payload: "data", NoBare: true,
-	},
-	{
-		Name: "openai.images",
-		Doc:  "Images API usage: text and image input tokens apart",
-		When: []string{
-			"usage.total_tokens", "usage.input_tokens", "usage.output_tokens",
-			"usage.input_tokens_details.text_tokens | usage.input_tokens_details.image_tokens",
-			"!usage.prompt_tokens",
-		},
-		Columns: imageColumns,
-		Basis:   "inclusive", AssumeImageOutput: true, PartsAddUp: true,
-		Operation: "image_generation", Key: bodyKey, Payload: "data",
-	},
-	{
-		Name: "openrouter.chat",
-		Doc:  "OpenRouter chat completion: chat usage with cost; provider is the upstream host",
-		When: []string{
-			"usage.prompt_tokens", "usage.completion_tokens", "provider", "choices", "object", "!usage.billed_units",
-		},
-		Columns: append([]Rule{{schemas.Provider, "'openrouter'"}}, chatColumns...),
-		Basis:   "inclusive", Operation: "chat", Key: bodyKey, Payload: "choices",
-		Keep: []string{"provider"}, NoBare: true,
-	},
-	{
-		Name: "openai.chat",
-		Doc:  "chat completion usage: prompt and completion tokens",
-		When: []string{
-			"usage.prompt_tokens", "usage.completion_tokens",
-			// a report's row is no call; a gateway's has its own meaning
-			"!usage.billed_units", "!requests", "!api_requests", "!num_model_requests", "!^spend",
-		},
-		Columns: chatColumns,
-		Basis:   "inclusive", Operation: "chat", Key: bodyKey, Payload: "choices",
-	},
-}
-
-var imageColumns = []Rule{
-	{schemas.EventTime, "created | created_at"},
-	{schemas.InputTokens, "usage.input_tokens"},
-	{schemas.OutputTokens, "usage.output_tokens"},
-	{schemas.TotalTokens, "usage.total_tokens"},
-	{schemas.CacheReadTokens, "usage.input_tokens_details.cached_tokens"},
-	{schemas.CacheReadImageTokens, "usage.input_tokens_details.cached_tokens_details.image_tokens"},
-	{schemas.InputTextTokens, "usage.input_tokens_details.text_tokens"},
-	{schemas.InputImageTokens, "usage.input_tokens_details.image_tokens"},
-	{schemas.OutputTextTokens, "usage.output_tokens_details.text_tokens"},
-	{schemas.OutputImageTokens, "usage.output_tokens_details.image_tokens"},
-	{schemas.ImageCount, "#data"},
-	{schemas.ImageSize, "size"},
-	{schemas.ImageQuality, "quality"},
-	{schemas.ReportedCostUSD, "usage.cost"},
-}
-
-var chatColumns = []Rule{
-	{schemas.EventTime, "created"},
-	{schemas.InputTokens, "usage.prompt_tokens"},
-	{schemas.OutputTokens, "usage.completion_tokens"},
-	{schemas.TotalTokens, "usage.total_tokens"},
-	{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens | usage.num_cached_tokens | usage.prompt_cache_hit_tokens"},
-	{schemas.CacheWriteTokens, "usage.prompt_tokens_details.cache_write_tokens | usage.cache_write_tokens"},
-	{schemas.InputTextTokens, "usage.prompt_tokens_details.text_tokens"},
-	{schemas.InputImageTokens, "usage.prompt_tokens_details.image_tokens"},
-	{schemas.InputAudioTokens, "usage.prompt_tokens_details.audio_tokens"},
-	{schemas.InputVideoTokens, "usage.prompt_tokens_details.video_tokens | usage.video_tokens"},
-	{schemas.OutputTextTokens, "usage.completion_tokens_details.text_tokens"},
-	{schemas.OutputImageTokens, "usage.completion_tokens_details.image_tokens"},
-	{schemas.OutputAudioTokens, "usage.completion_tokens_details.audio_tokens"},
-	{schemas.ReasoningTokens, "usage.completion_tokens_details.reasoning_tokens"},
-	{schemas.AcceptedPredictionTokens, "usage.completion_tokens_details.accepted_prediction_tokens"},
-	{schemas.RejectedPredictionTokens, "usage.completion_tokens_details.rejected_prediction_tokens"},
-	{schemas.WebSearchRequests, "usage.server_tool_use_details.web_search_requests"},
-	{schemas.ReportedCostUSD, "usage.cost"},
-	{schemas.IsBYOK, "usage.is_byok"},
-}
+var Entries = slices.Concat(
+	agentEntries,
+	gatewayEntries,
+	telemetryEntries,
+	sdkEntries,
+	googleEntries,
+	bedrockEntries,
+	vendorEntries,
+	openrouterEntries,
+	anthropicEntries,
+	openaiEntries,
+	sdkRest,
+)
 
 // common are the usual names of a body and of an envelope around it. They
 // follow each entry's own rules.

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -9,15 +10,22 @@ import (
 // is data:
 //
 //	a.b          a path below the dialect's frame; both a.b and its camelCase
-//	             spelling, in this order; [] stands for an array's elements
+//	             spelling, in this order; [] stands for an array's elements,
+//	             [k=v] for those whose member k is the string v, [0] for the
+//	             first of them; a key with dots, in quotes, has one spelling
 //	^a.b         a path below the document's root: the envelope's word
 //	#a           the length of the array a
+//	a/b          a or, where that is absent, b: two names of one thing
 //	a:stem       the text of a up to its first dot
+//	a:e-6        a times 10^-6, of money and durations
+//	a:utc        a time, which is in UTC where it names no zone
+//	a:except=b,c the text of a, if it is none of these words; of a boolean
+//	             column: whether it is none of them
 //	'word'       the word itself
 //	x + y        the sum of those present
-//	x | y        the first that is present
+//	x | y        the first that is present; of texts, and not empty
 //
-// + binds closer than |.
+// / binds closest, then +, then |.
 type expr []sum // alternatives
 
 type sum []term
@@ -27,7 +35,11 @@ type term struct {
 	root  bool
 	count bool
 	stem  bool
-	word  string // a constant, where path is empty
+	shift int // the power of ten that the value is multiplied by
+	utc   bool
+	// except are words that do not count, nil where all do.
+	except []string
+	word   string // a constant, where path is empty
 }
 
 func parseExpr(text string) expr {
@@ -50,7 +62,23 @@ func parseTerm(text string) term {
 	t := term{}
 	text, t.root = strings.CutPrefix(text, "^")
 	text, t.count = strings.CutPrefix(text, "#")
-	t.path, t.stem = strings.CutSuffix(text, ":stem")
+	path, how, _ := strings.Cut(text, ":")
+	t.path = path
+	switch power, ok := strings.CutPrefix(how, "e"); {
+	case how == "stem":
+		t.stem = true
+	case how == "utc":
+		t.utc = true
+	case strings.HasPrefix(how, "except="):
+		t.except = strings.Split(how[len("except="):], ",")
+	case ok:
+		var err error
+		if t.shift, err = strconv.Atoi(power); err != nil {
+			panic(fmt.Sprintf("transform: malformed term %q", text))
+		}
+	case how != "":
+		panic(fmt.Sprintf("transform: malformed term %q", text))
+	}
 	if t.path == "" || strings.ContainsAny(t.path, " ^#'!&") {
 		panic(fmt.Sprintf("transform: malformed term %q", text))
 	}
@@ -62,18 +90,20 @@ func parseTerm(text string) term {
 func splitPath(path string) []string {
 	var keys []string
 	for path != "" {
-		var key string
-		if quoted, ok := strings.CutPrefix(path, `"`); ok {
-			key, path, _ = strings.Cut(quoted, `"`)
-			path = strings.TrimPrefix(path, ".")
-			keys = append(keys, key)
-			continue
-		}
-		key, path, _ = strings.Cut(path, ".")
-		name, elements := strings.CutSuffix(key, "[]")
-		keys = append(keys, name)
-		if elements {
-			keys = append(keys, "[]")
+		end := strings.IndexAny(path, `.["`)
+		switch {
+		case end < 0:
+			keys, path = append(keys, path), ""
+		case end > 0:
+			keys, path = append(keys, path[:end]), path[end:]
+		case path[0] == '.':
+			path = path[1:]
+		case path[0] == '[':
+			end = strings.IndexByte(path, ']') + 1
+			keys, path = append(keys, path[:end]), path[end:]
+		default:
+			key, rest, _ := strings.Cut(path[1:], `"`)
+			keys, path = append(keys, key), rest
 		}
 	}
 	return keys
@@ -81,6 +111,9 @@ func splitPath(path string) []string {
 
 // camel is the camelCase spelling of a snake_case key.
 func camel(key string) string {
+	if key == "" || key[0] == '[' || strings.Contains(key, ".") {
+		return key
+	}
 	parts := strings.Split(key, "_")
 	for i, p := range parts[1:] {
 		if p != "" {

@@ -37,6 +37,13 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	if len(found) == 0 && len(p.keep) == 0 {
 		return
 	}
+	if n.unknown != nil {
+		for i := range found {
+			if !known[found[i].Key] {
+				n.unknown(p.entry.Name, found[i].Key)
+			}
+		}
+	}
 	x := &n.extra
 	one := len(found) == 0 && len(p.keep) == 1
 	if one {

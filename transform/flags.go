@@ -25,6 +25,7 @@ const (
 	flagModelFilled
 	flagExtraCut
 	flagUnreadable
+	flagBasisContradicts
 )
 
 // Flags lists the quality flags a row can carry, with one line for people.
@@ -43,6 +44,7 @@ var Flags = []struct{ Name, Doc string }{
 	{schemas.FlagModelFilled, "model was given from outside, by --set or the path"},
 	{"extra_cut", "extra_json leaves out what is too long"},
 	{"field_unreadable", "a field beside the counts could not be read and is NULL"},
+	{"basis_contradicts", "the reported total fits another reading of the parts than the dialect's; the dialect's was kept"},
 	{schemas.FlagIDReused, "another call in this file of the table carries the same id"},
 }
 

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -57,7 +58,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 		switch t := &traits[m.col]; t.kind {
 		case schemas.Double:
 			if !t.additive {
-				n.duration(m.col, rec, m.from[0])
+				n.duration(m, rec)
 			} else if reason := n.quantity(m.col, rec, m.from...); reason != "" {
 				return reason
 			}
@@ -76,6 +77,10 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 			if !ok {
 				return schemas.NotNumber
 			}
+			if m.shift != 0 {
+				n.scratch = shifted(n.scratch[:0], text, m.shift)
+				text = n.scratch
+			}
 			v, reason := nanos(text)
 			if reason != "" {
 				return reason
@@ -83,11 +88,7 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 			n.row.SetInt(m.col, v)
 			n.read = append(n.read, quantity{m.col, v})
 		case schemas.Bool:
-			if v, ok := boolean(rec, m.from[0]); ok {
-				n.row.SetInt(m.col, v)
-			} else {
-				n.flags |= flagUnreadable
-			}
+			n.boolean(m, rec)
 		case schemas.String:
 			if s := n.text(m, rec); s != "" {
 				n.row.SetString(m.col, s)
@@ -110,10 +111,14 @@ func (n *Normalizer) constant(m *move) {
 }
 
 // duration reads what is not worth losing a record for.
-func (n *Normalizer) duration(c schemas.Col, rec *schemas.Record, from ref) {
-	if text, ok := numberText(rec, from); ok {
+func (n *Normalizer) duration(m *move, rec *schemas.Record) {
+	if text, ok := numberText(rec, m.from[0]); ok {
+		if m.shift != 0 {
+			n.scratch = shifted(n.scratch[:0], text, m.shift)
+			text = n.scratch
+		}
 		if v, reason := measured(text); reason == "" {
-			n.row.SetDouble(c, v)
+			n.row.SetDouble(m.col, v)
 			return
 		}
 	}
@@ -121,7 +126,7 @@ func (n *Normalizer) duration(c schemas.Col, rec *schemas.Record, from ref) {
 }
 
 // quantity reads a quantity, or the sum of several.
-func (n *Normalizer) quantity(c schemas.Col, rec *schemas.Record, from ...ref) schemas.Reason {
+func (n *Normalizer) quantity(c schemas.Col, rec *schemas.Record, from ...slot) schemas.Reason {
 	v, raw, reason := measure(rec, from[0])
 	if reason != "" {
 		return reason
@@ -148,7 +153,7 @@ func (n *Normalizer) quantity(c schemas.Col, rec *schemas.Record, from ...ref) s
 
 // measure is a token quantity or another meter, and the same in 10^-6, read
 // apart.
-func measure(rec *schemas.Record, r ref) (v float64, raw int64, reason schemas.Reason) {
+func measure(rec *schemas.Record, r slot) (v float64, raw int64, reason schemas.Reason) {
 	val := &rec.Frames[r.frame].Val[r.slot]
 	switch val.Kind {
 	case schemas.Number, schemas.Text:
@@ -165,7 +170,7 @@ func measure(rec *schemas.Record, r ref) (v float64, raw int64, reason schemas.R
 }
 
 // numberText is the text of a number or of a string that may hold one.
-func numberText(rec *schemas.Record, r ref) ([]byte, bool) {
+func numberText(rec *schemas.Record, r slot) ([]byte, bool) {
 	v := rec.Frames[r.frame].Val[r.slot]
 	if v.Kind != schemas.Number && v.Kind != schemas.Text {
 		return nil, false
@@ -173,26 +178,48 @@ func numberText(rec *schemas.Record, r ref) ([]byte, bool) {
 	return rec.Bytes(v), true
 }
 
-func boolean(rec *schemas.Record, r ref) (int64, bool) {
-	v := rec.Frames[r.frame].Val[r.slot]
-	switch v.Kind {
-	case schemas.True:
-		return 1, true
-	case schemas.False:
-		return 0, true
-	case schemas.Text, schemas.Number:
-		switch strings.ToLower(string(rec.Bytes(v))) {
+// boolean reads a boolean column. Python's None and an empty text say nothing.
+func (n *Normalizer) boolean(m *move, rec *schemas.Record) {
+	v := int64(0)
+	switch kind := rec.Frames[m.from[0].frame].Val[m.from[0].slot].Kind; {
+	case m.except != nil:
+		if n.text(m, rec) != "" {
+			v = 1
+		}
+	case kind == schemas.True:
+		v = 1
+	case kind != schemas.False:
+		switch strings.ToLower(n.text(m, rec)) {
 		case "true", "1":
-			return 1, true
+			v = 1
 		case "false", "0":
-			return 0, true
+		case "none", "":
+			return
+		default:
+			n.flags |= flagUnreadable
+			return
 		}
 	}
-	return 0, false
+	n.row.SetInt(m.col, v)
 }
 
-// text reads a string column; a number or boolean is taken as written.
+// text reads a string column; a number or boolean is taken as written. It goes on
+// to the other alternatives while it is empty.
 func (n *Normalizer) text(m *move, rec *schemas.Record) string {
+	if len(m.from) == 0 {
+		return m.word
+	}
+	s := n.oneText(m, rec)
+	if m.except != nil && slices.Contains(m.except, s) {
+		s = ""
+	}
+	if s == "" && m.or != nil {
+		return n.text(m.or, rec)
+	}
+	return s
+}
+
+func (n *Normalizer) oneText(m *move, rec *schemas.Record) string {
 	v := rec.Frames[m.from[0].frame].Val[m.from[0].slot]
 	if m.col == schemas.Tags {
 		return n.tagList(rec, v)

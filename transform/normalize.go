@@ -5,7 +5,10 @@
 package transform
 
 import (
+	"encoding/binary"
 	"encoding/hex"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/zeebo/xxh3"
@@ -16,24 +19,35 @@ import (
 // minPayload is the size in bytes from which content can stand for an id.
 const minPayload = 1024
 
-var dialects = compile(Entries)
-
-// Layout is what the walk must look for.
-func Layout() *schemas.Layout { return dialects.layout }
-
 // KeyRule is the rule behind call keys of a dialect, by its name in the table.
-func KeyRule(dialect string) schemas.KeyRule {
+func KeyRule(dialect string) schemas.KeyRule { return keyRules()[dialect] }
+
+var keyRules = sync.OnceValue(func() map[string]schemas.KeyRule {
+	m := map[string]schemas.KeyRule{}
 	for i := range Entries {
-		if Entries[i].Name == dialect {
-			return Entries[i].Key
+		if e := &Entries[i]; !e.Ignore {
+			m[e.Name] = e.Key
 		}
 	}
-	return schemas.KeyRule{}
-}
+	return m
+})
 
 // Options hold for a whole run.
 type Options struct {
+	Dialects *Dialects
 	Location *time.Location // of times without a zone; nil is UTC
+	Walker   func() Walker  // makes one for documents within a record
+	// Unknown is told of every member of a usage object that its dialect does
+	// not know. It may be nil.
+	Unknown func(dialect, key string)
+}
+
+// Walker reads documents within a record. Its own record is not that which Apply
+// gets.
+type Walker interface {
+	Walk(doc []byte) (*schemas.Record, error)
+	Each(doc []byte, path []string, fn func(key, value []byte))
+	Unfold(doc []byte, paths [][]string) []byte
 }
 
 // Source is what is known about a source beside its records.
@@ -53,10 +67,14 @@ type Source struct {
 type Verdict uint8
 
 const (
-	IsRows Verdict = iota
+	IsRow Verdict = iota
+	// IsMore: it comes to any number of rows, which More makes.
+	IsMore
 	// NotClaimed: no dialect recognises it. It has no usage, unless a member
 	// is TokenLike.
 	NotClaimed
+	// NoCall: it is known, and has no usage of its own.
+	NoCall
 	// IsBad: it must be quarantined; see Normalizer.Reason.
 	IsBad
 )
@@ -66,12 +84,15 @@ type Normalizer struct {
 	// Reason says why the last record is bad.
 	Reason schemas.Reason
 
-	loc   *time.Location
-	plans map[string]*plan // by the shape of records: what is in Record.Filled
-	last  *plan
-	// filled is the shape of the last record.
-	filled []uint64
-	key    []byte
+	dialects *Dialects
+	loc      *time.Location
+	walker   Walker        // nil before it is needed
+	make     func() Walker // makes it
+	// unknown is Options.Unknown. A record of which all parts are only looked at
+	// is told of once.
+	unknown func(dialect, key string)
+	plans   map[string]*plan // by the shape of records: what is in Record.Filled
+	last    *plan
 
 	row     *schemas.Builder // the row at hand is open
 	flags   flags
@@ -81,6 +102,7 @@ type Normalizer struct {
 	extra   extraTexts
 	tagsRaw []byte
 	tags    string
+	trial   *schemas.Builder // of rows that are only looked at
 }
 
 // quantity is a value of an additive column as its record has it, in the unit of
@@ -96,7 +118,10 @@ func NewNormalizer(opt Options) *Normalizer {
 	if loc == nil {
 		loc = time.UTC
 	}
-	return &Normalizer{loc: loc, plans: map[string]*plan{}, names: map[flags]string{}, extra: extraTexts{known: map[string]extraText{}}}
+	return &Normalizer{
+		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, plans: map[string]*plan{}, names: map[flags]string{},
+		extra: extraTexts{known: map[string]extraText{}},
+	}
 }
 
 // Apply makes a row of rec: the open one of row, which stays open. Its texts are
@@ -109,29 +134,66 @@ func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builde
 	if p.entry == nil {
 		return NotClaimed
 	}
+	if p.more {
+		return IsMore
+	}
+	return n.apply(p, rec, src, row, in, nil)
+}
+
+// apply is Apply for a plan, with what is inherited for columns that the record
+// leaves empty.
+func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schemas.Builder, in *schemas.Sums, heir *heir) Verdict {
+	if p.entry.Ignore || p.excluded(rec) {
+		return NoCall
+	}
 	n.row = row
 	row.SetSource(src.Index)
 	n.flags, n.read = 0, n.read[:0]
 	if n.Reason = n.move(p, rec); n.Reason == "" {
+		if heir != nil {
+			n.inherit(heir)
+		}
 		n.Reason = n.eventTime(p, rec, src)
 	}
 	if n.Reason != "" {
 		row.Drop()
 		return IsBad
 	}
+	if heir != nil && heir.zeroIsNone && n.nothing() {
+		row.Drop()
+		return NoCall
+	}
 	n.fill(src)
 	n.identify(p, rec)
 	n.extras(p, rec)
 	n.derive(p)
 	row.SetString(schemas.Dialect, p.entry.Name)
-	row.SetString(schemas.TokenBasis, p.entry.Basis)
 	if n.flags != 0 {
 		row.SetString(schemas.QualityFlags, n.flagNames())
 	}
 	for _, q := range n.read {
 		in[q.col] = in[q.col].Add(schemas.AmountOf(q.v))
 	}
-	return IsRows
+	return IsRow
+}
+
+// Contradicts reports whether the last row's numbers contradict its dialect.
+func (n *Normalizer) Contradicts() bool { return n.flags&flagBasisContradicts != 0 }
+
+// nothing reports whether the record at hand reports no quantity but 0.
+func (n *Normalizer) nothing() bool {
+	return !slices.ContainsFunc(n.read, func(q quantity) bool { return q.v != 0 })
+}
+
+// excluded reports whether a value says that the record is no call.
+func (p *plan) excluded(rec *schemas.Record) bool {
+	for i := range p.unless {
+		u := &p.unless[i]
+		if text, ok := numberText(rec, u.from); ok && slices.Contains(u.words, string(text)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *Normalizer) flagNames() string {
@@ -145,6 +207,9 @@ func (n *Normalizer) flagNames() string {
 
 func (n *Normalizer) eventTime(p *plan, rec *schemas.Record, src *Source) schemas.Reason {
 	if p.timeFrom == "" {
+		if n.row.Has(schemas.EventTime) { // inherited
+			return ""
+		}
 		if src.TimeFrom == "" {
 			return schemas.NoTime
 		}
@@ -156,13 +221,21 @@ func (n *Normalizer) eventTime(p *plan, rec *schemas.Record, src *Source) schema
 	if !ok {
 		return schemas.BadTime
 	}
-	us, reason := parseTime(text, n.loc)
+	us, reason := parseTime(text, n.zone(p))
 	if reason != "" {
 		return reason
 	}
 	n.row.SetInt(schemas.EventTime, us)
 	n.row.SetString(schemas.EventTimeSource, p.timeFrom)
 	return ""
+}
+
+// zone is that of a plan's times that name none.
+func (n *Normalizer) zone(p *plan) *time.Location {
+	if p.utc {
+		return time.UTC
+	}
+	return n.loc
 }
 
 func (n *Normalizer) fill(src *Source) {
@@ -178,18 +251,34 @@ func (n *Normalizer) fill(src *Source) {
 	}
 }
 
-// identify gives a call without an id, but with a payload, a hash of the
-// payload as id.
+// identify gives a call without an id one that follows from what it holds: the
+// hash of its payload, or of the values that tell it from others.
 func (n *Normalizer) identify(p *plan, rec *schemas.Record) {
-	if n.row.Has(schemas.RequestID) || p.payload.frame < 0 {
+	if n.row.Has(schemas.RequestID) {
 		return
 	}
-	v := rec.Frames[p.payload.frame].Val[p.payload.slot]
-	raw := rec.Bytes(v)
+	if len(p.idOf) > 0 {
+		var sum xxh3.Hasher128
+		for _, at := range p.idOf {
+			raw := rec.Bytes(rec.Frames[at.frame].Val[at.slot])
+			sum.Write(binary.AppendUvarint(nil, uint64(len(raw))))
+			sum.Write(raw)
+		}
+		n.row.SetString(schemas.RequestID, hashID(sum.Sum128()))
+		return
+	}
+	if p.payload == noSlot {
+		return
+	}
+	raw := rec.Bytes(rec.Frames[p.payload.frame].Val[p.payload.slot])
 	if len(raw) < minPayload {
 		return
 	}
-	sum := xxh3.Hash128(raw).Bytes()
-	n.row.SetString(schemas.RequestID, "xxh3:"+hex.EncodeToString(sum[:]))
+	n.row.SetString(schemas.RequestID, hashID(xxh3.Hash128(raw)))
 	n.flags |= flagIDFromContent
+}
+
+func hashID(sum xxh3.Uint128) string {
+	b := sum.Bytes()
+	return "xxh3:" + hex.EncodeToString(b[:])
 }

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -231,6 +232,19 @@ func (d decimal) scaled(places int) (int64, bool) {
 		v = -v
 	}
 	return v, true
+}
+
+// shifted appends a number's text times a power of ten.
+func shifted(dst, text []byte, power int) []byte {
+	mantissa, exp := text, 0
+	if i := bytes.IndexAny(text, "eE"); i >= 0 {
+		var err error
+		if exp, err = strconv.Atoi(string(text[i+1:])); err != nil {
+			return append(dst, text...) // far out of any range, or no number
+		}
+		mantissa = text[:i]
+	}
+	return strconv.AppendInt(append(append(dst, mantissa...), 'e'), int64(exp+power), 10)
 }
 
 // rawMicros is a count in 10^-6, read apart from measured, for the books.

@@ -1,8 +1,9 @@
 package transform
 
 import (
-	"encoding/binary"
 	"slices"
+	"strings"
+	"unsafe"
 
 	"usagelake/schemas"
 )
@@ -13,118 +14,162 @@ const maxPlans = 4096
 // plan is an entry resolved for one set of filled slots: what to move where.
 // Records of one shape share one plan, however many dialects there are.
 type plan struct {
+	shape  string         // of the records it is for
 	entry  *compiledEntry // nil: no dialect
 	frame  int
 	counts []count
 	moves  []move // all others
 	// The parts of input and output that there are.
 	inParts, outParts []schemas.Col
-	time              ref
-	timeFrom          string // "" where the record has no time of its own
-	payload           ref    // frame -1 where there is none
-	keep              []keep
-	texts             map[string]string // extra_json by the one text that is kept
+
+	time     slot
+	timeFrom string // "" where the record has no time of its own
+	utc      bool   // time is in UTC where it names no zone
+	payload  slot   // noSlot where there is none
+	idOf     []slot
+	unless   []exclusionAt
+	keep     []keep
+	texts    map[string]string // extra_json by the one text that is kept
+	// more: the record can come to other rows than one, or is read with what
+	// records before it said.
+	more   bool
+	folded bool
 }
 
 // count is a quantity with one source, as most are.
 type count struct {
 	col  schemas.Col
-	from ref
+	from slot
 }
 
 type move struct {
-	col  schemas.Col
-	from []ref // more than one: a sum; none: word
-	word string
-	stem bool
+	col   schemas.Col
+	from  []slot // more than one: a sum; none: word
+	*term        // of the first of them
+	or    *move  // what to take where a text is empty
 }
 
 type keep struct {
 	key  string
-	from ref
+	from slot
+}
+
+type exclusionAt struct {
+	from  slot
+	words []string
 }
 
 func (n *Normalizer) plan(rec *schemas.Record) *plan {
-	if n.last != nil && slices.Equal(rec.Filled, n.filled) {
+	shape := words(rec.Filled)
+	if n.last != nil && shape == n.last.shape {
 		return n.last
 	}
-	n.key = n.key[:0]
-	for _, word := range rec.Filled {
-		n.key = binary.LittleEndian.AppendUint64(n.key, word)
-	}
-	p, ok := n.plans[string(n.key)]
+	p, ok := n.plans[shape]
 	if !ok {
 		if len(n.plans) >= maxPlans {
 			clear(n.plans)
 		}
-		p = dialects.resolve(rec.Frames)
-		n.plans[string(n.key)] = p
+		p = n.dialects.resolve(rec.Frames)
+		p.shape = strings.Clone(shape)
+		n.plans[p.shape] = p
 	}
-	n.last, n.filled = p, append(n.filled[:0], rec.Filled...)
+	n.last = p
 	return p
 }
 
+// words is the bytes of b as a string, without a copy, which is the fast way to
+// compare them. It is valid as long as b is unchanged.
+func words(b []uint64) string {
+	return unsafe.String((*byte)(unsafe.Pointer(unsafe.SliceData(b))), 8*len(b))
+}
+
 // resolve finds the first entry, then the first mount, that fits.
-func (c *compiled) resolve(filled []schemas.Frame) *plan {
+func (c *Dialects) resolve(filled []schemas.Frame) *plan {
 	for i := range c.entries {
 		e := &c.entries[i]
-		for frame, m := range Mounts {
-			if m.Bare && e.NoBare || !e.matches(filled, frame) {
-				continue
+		if e.Named {
+			continue
+		}
+		for _, frame := range e.mounts {
+			if c.matches(e, filled, frame) {
+				return c.plan(e, filled, frame)
 			}
-			return c.plan(e, filled, frame)
 		}
 	}
 	return &plan{}
 }
 
-// present is the first of refs that is filled.
-func present(filled []schemas.Frame, frame int, refs []ref) (ref, bool) {
-	for _, r := range refs {
-		r = r.in(frame)
-		if filled[r.frame].Set.Has(r.slot) {
-			return r, true
+// named resolves a record that is known to be of an entry with that name, if it
+// fits.
+func (c *Dialects) named(name string, filled []schemas.Frame) *plan {
+	for _, e := range c.byName[name] {
+		for _, frame := range e.mounts {
+			if c.matches(e, filled, frame) {
+				return c.plan(e, filled, frame)
+			}
 		}
 	}
-	return ref{frame: -1}, false
+	return &plan{}
 }
 
-func (e *compiledEntry) matches(filled []schemas.Frame, frame int) bool {
-	for _, c := range e.when {
-		if _, ok := present(filled, frame, c.any); ok == c.not {
+// present is the slot of the first of refs that is filled.
+func (c *Dialects) present(filled []schemas.Frame, frame int, refs []ref) (slot, bool) {
+	for _, r := range refs {
+		if at := c.at(r, frame); at != noSlot && filled[at.frame].Set.Has(at.slot) {
+			return at, true
+		}
+	}
+	return noSlot, false
+}
+
+func (c *Dialects) matches(e *compiledEntry, filled []schemas.Frame, frame int) bool {
+	for _, k := range e.when {
+		if _, ok := c.present(filled, frame, k.any); ok == k.not {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *compiled) plan(e *compiledEntry, filled []schemas.Frame, frame int) *plan {
-	p := &plan{entry: e, frame: frame}
+func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *plan {
+	p := &plan{entry: e, frame: frame, more: len(e.Parts) > 0 || len(e.Remember) > 0 || len(e.Recall) > 0}
+	for _, r := range e.folded {
+		if at := c.at(r, frame); at != noSlot && filled[at.frame].Set.Has(at.slot) {
+			p.folded, p.more = true, true
+		}
+	}
+	for _, u := range e.unless {
+		if at, ok := c.present(filled, frame, u.any); ok {
+			p.unless = append(p.unless, exclusionAt{at, u.words})
+		}
+	}
 	var done [schemas.NumColumns]bool
-	var id ref
+	id := noSlot
 	for i := range e.rules {
 		r := &e.rules[i]
 		if done[r.col] {
 			continue
 		}
-		var taken *ref
+		taken := noSlot
 		if r.col == schemas.TransportID {
-			taken = &id // an id is not its own transport id
+			taken = id // an id is not its own transport id
 		}
-		m, ok := r.resolve(filled, frame, taken)
+		m, ok := c.move(r, filled, frame, taken)
 		if !ok {
 			continue
 		}
 		done[r.col] = true
 		switch r.col {
 		case schemas.EventTime:
-			p.time, p.timeFrom = m.from[0], schemas.FromBody
-			if r.envelope {
+			p.time, p.timeFrom, p.utc = m.from[0], schemas.FromBody, m.utc
+			if r.envelope || e.EnvelopeTime {
 				p.timeFrom = schemas.FromEnvelope
 			}
 			continue
 		case schemas.RequestID:
-			id = m.from[0]
+			if len(m.from) > 0 {
+				id = m.from[0]
+			}
 		}
 		if t := &traits[m.col]; t.kind == schemas.Double && t.additive && len(m.from) == 1 {
 			p.counts = append(p.counts, count{m.col, m.from[0]})
@@ -134,15 +179,25 @@ func (c *compiled) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	}
 	p.inParts = p.reported(schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens)
 	p.outParts = p.reported(schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens)
-	p.payload, _ = present(filled, frame, e.payload)
-	for _, k := range e.keep {
-		if r, ok := present(filled, frame, k.any); ok {
-			p.keep = append(p.keep, keep{k.key, r})
+	p.payload, _ = c.present(filled, frame, e.payload)
+	for _, r := range e.idOf {
+		if at, ok := c.present(filled, frame, []ref{r}); ok {
+			p.idOf = append(p.idOf, at)
 		}
 	}
-	for slot, name := range c.usage {
-		if at := (ref{frame, slot}); filled[frame].Set.Has(slot) && !p.moved(at) {
-			p.keep = append(p.keep, keep{name, at})
+	for _, k := range e.keep {
+		if at, ok := c.present(filled, frame, k.any); ok {
+			p.keep = append(p.keep, keep{k.key, at})
+		}
+	}
+	for _, usage := range spellings(e.usage()) {
+		for v, m := range c.usage {
+			if m.usage != strings.Join(usage, ".") || c.mounts[frame].Bare && !tokenName([]byte(m.name)) {
+				continue
+			}
+			if at := c.at(ref{frame, v}, frame); at != noSlot && filled[frame].Set.Has(at.slot) && !p.moved(at) {
+				p.keep = append(p.keep, keep{m.name, at})
+			}
 		}
 	}
 	return p
@@ -159,27 +214,37 @@ func (p *plan) reported(cols ...schemas.Col) (some []schemas.Col) {
 	return some
 }
 
-func (r *compiledRule) resolve(filled []schemas.Frame, frame int, taken *ref) (move, bool) {
+func (c *Dialects) move(r *compiledRule, filled []schemas.Frame, frame int, taken slot) (move, bool) {
+	var first move
+	found, last := false, &first
 	for _, alt := range r.from {
 		m := move{col: r.col}
 		for _, t := range alt {
 			if t.word != "" {
-				m.word = t.word
+				m.term = t.term
 				continue
 			}
-			if at, ok := present(filled, frame, t.any); ok && (taken == nil || at != *taken) {
+			if at, ok := c.present(filled, frame, t.any); ok && at != taken {
 				m.from = append(m.from, at)
-				m.stem = t.stem
+				m.term = t.term
 			}
 		}
-		if len(m.from) > 0 || m.word != "" {
+		switch {
+		case m.term == nil:
+			continue
+		case traits[r.col].kind != schemas.String:
 			return m, true
+		case found:
+			last.or = &m
+			last = last.or
+		default:
+			first, found = m, true
 		}
 	}
-	return move{}, false
+	return first, found
 }
 
-func (p *plan) moved(at ref) bool {
+func (p *plan) moved(at slot) bool {
 	for i := range p.counts {
 		if p.counts[i].from == at {
 			return true

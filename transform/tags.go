@@ -16,6 +16,9 @@ var tagEscape = strings.NewReplacer("%", "%25", ",", "%2C", "=", "%3D")
 // in a URL.
 func (n *Normalizer) tagList(rec *schemas.Record, v schemas.Value) string {
 	raw := rec.Bytes(v)
+	if v.Kind == schemas.Text && len(raw) == 0 {
+		return ""
+	}
 	if v.Kind != schemas.Object && v.Kind != schemas.Array {
 		n.flags |= flagUnreadable
 		return ""

@@ -11,8 +11,8 @@ import (
 )
 
 // parseTime reads a point in time, in microseconds since 1970. Numbers and
-// strings of digits are seconds, milliseconds, microseconds or nanoseconds,
-// told apart by magnitude; strings are RFC 3339 with any offset and fraction,
+// strings of digits are seconds, milliseconds, microseconds, nanoseconds or
+// .NET's ticks, told apart by magnitude; strings are RFC 3339 with any offset and fraction,
 // or date and time without a zone, which are in loc. Fractions below a
 // microsecond are cut off.
 func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
@@ -34,6 +34,9 @@ func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
 	}
 	return us, ""
 }
+
+// ticksEpoch is 1970 in .NET's ticks, which are 100 nanoseconds since the year 1.
+const ticksEpoch = 621_355_968_000_000_000
 
 // epoch reads a number. A number that is a time in no unit gives 0, which is
 // out of range.
@@ -73,8 +76,10 @@ func epoch(text []byte) (int64, bool) {
 			return us, true
 		}
 	}
-	if us := v / 1000; us >= schemas.MinTime && us < schemas.MaxTime {
-		return us, true
+	for _, us := range [...]int64{v / 1000, (v - ticksEpoch) / 10} {
+		if us >= schemas.MinTime && us < schemas.MaxTime {
+			return us, true
+		}
 	}
 	return 0, true
 }

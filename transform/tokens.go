@@ -2,9 +2,10 @@ package transform
 
 import "bytes"
 
-// Token-like members betray usage that no entry claims: a number, or a string
-// of digits, whose key speaks of tokens or whose enclosing object speaks of
-// usage. Limits, prices and settings that speak of tokens are decoys.
+// Token-like members betray usage that no entry claims: a number but 0, or a
+// string of digits, whose key speaks of tokens or whose enclosing object speaks
+// of usage. Limits, prices and settings that speak of tokens are decoys, and so
+// is a piece of text that is called a token.
 
 var decoys = [][]byte{
 	[]byte("max"), []byte("min"), []byte("limit"), []byte("cost"), []byte("price"), []byte("per_token"), []byte("pertoken"),
@@ -19,6 +20,9 @@ func tokenName(key []byte) bool {
 		return false
 	}
 	k := lower(buf[:0], key)
+	if string(k) == "token" {
+		return false
+	}
 	for _, n := range countNames {
 		if bytes.Contains(k, n) {
 			return !decoy(k)
@@ -74,21 +78,24 @@ func TokenLike(parent, key, value []byte) bool {
 	return len(key) <= len(buf) && !decoy(lower(buf[:0], key))
 }
 
-// countText reports whether value is a number or a string of digits.
+// countText reports whether value is a number or a string of digits, and is not
+// 0.
 func countText(value []byte) bool {
 	if len(value) == 0 {
 		return false
 	}
 	if c := value[0]; c == '-' || '0' <= c && c <= '9' {
-		return true
+		return bytes.ContainsAny(value, "123456789")
 	}
 	if len(value) < 3 || value[0] != '"' {
 		return false
 	}
+	some := false
 	for _, c := range value[1 : len(value)-1] {
 		if (c < '0' || c > '9') && c != '.' {
 			return false
 		}
+		some = some || '1' <= c && c <= '9'
 	}
-	return true
+	return some
 }

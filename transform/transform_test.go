@@ -3,6 +3,7 @@ package transform
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,7 @@ func TestParseTime(t *testing.T) {
 		{"2024-04-23", "2024-04-23T00:00:00Z", nil},
 		{" 2024-02-29 ", "2024-02-29T00:00:00Z", nil},
 		{"2015-01-01", "2015-01-01T00:00:00Z", nil},
+		{"638515262815394150", "2024-05-17T07:04:41.539415Z", nil},
 		{"4102444799", "2099-12-31T23:59:59Z", nil},
 	} {
 		loc := c.loc
@@ -244,6 +246,10 @@ func TestTokenLike(t *testing.T) {
 		{"", "model_context_window", "200000", false},
 		{"", "usage", "0.015", false},
 		{"message", "input", "9", false},
+		{"logprobs", "token", `"7"`, false},
+		{"", "output_tokens", "0", false},
+		{"", "output_tokens", `"0.0"`, false},
+		{"", "output_tokens", `"."`, false},
 	} {
 		if got := TokenLike([]byte(c.parent), []byte(c.key), []byte(c.value)); got != c.want {
 			t.Errorf("TokenLike(%s, %s, %s) = %v", c.parent, c.key, c.value, got)
@@ -252,7 +258,7 @@ func TestTokenLike(t *testing.T) {
 }
 
 func TestFlagsAreListed(t *testing.T) {
-	all := (flagUnreadable << 1) - 1
+	all := (flagBasisContradicts << 1) - 1
 	if n := strings.Count(all.String(), ",") + 1; n != len(Flags)-1 {
 		t.Errorf("%d flags have names, %d are listed", n, len(Flags)-1)
 	}
@@ -262,17 +268,75 @@ func TestFlagsAreListed(t *testing.T) {
 }
 
 func TestEntries(t *testing.T) {
-	for _, e := range Entries {
+	keys := map[string]schemas.KeyRule{}
+	names := map[string]bool{}
+	for i := range Entries {
+		names[Entries[i].Name] = true
+	}
+	for i := range Entries {
+		e := &Entries[i]
 		family, shape, ok := strings.Cut(e.Name, ".")
-		if !ok || family == "" || shape == "" || e.Doc == "" || e.Basis == "" || len(e.When) == 0 {
+		if !ok || family == "" || shape == "" || e.Doc == "" || len(e.When) == 0 {
 			t.Errorf("entry %q is incomplete", e.Name)
 		}
+		if calls := !e.Ignore && !e.Container; calls && e.Basis != inclusive && e.Basis != exclusive && e.Basis != ambiguous {
+			t.Errorf("entry %q: basis %q", e.Name, e.Basis)
+		}
+		// what is in the table knows its dialect by name alone
+		if key, ok := keys[e.Name]; !e.Ignore && ok && key != e.Key {
+			t.Errorf("entries %q have keys %v and %v", e.Name, key, e.Key)
+		}
+		if !e.Ignore {
+			keys[e.Name] = e.Key
+		}
+		for _, p := range e.Parts {
+			if p.Entry != "" && !names[p.Entry] {
+				t.Errorf("entry %q has parts %q, which is none", e.Name, p.Entry)
+			}
+		}
+		for _, c := range append(slices.Clone(e.Remember), e.Recall...) {
+			if k := schemas.Columns[c].Kind; k != schemas.String && k != schemas.Double {
+				t.Errorf("entry %q: %v cannot be remembered", e.Name, c)
+			}
+		}
+	}
+	if got := camel("gen_ai.usage.input_tokens"); got != "gen_ai.usage.input_tokens" {
+		t.Errorf("camel: %q", got)
 	}
 	if got := camel("prompt_tokens_details"); got != "promptTokensDetails" {
 		t.Errorf("camel: %q", got)
 	}
 	if d := cmp.Diff([]string{"data", "[]", "a.b", "c"}, splitPath(`data[]."a.b".c`)); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestParseTerm(t *testing.T) {
+	for text, want := range map[string]term{
+		"a.b":            {path: "a.b"},
+		"^a":             {path: "a", root: true},
+		"#a":             {path: "a", count: true},
+		"'w'":            {word: "w"},
+		"a:stem":         {path: "a", stem: true},
+		"a:e-6":          {path: "a", shift: -6},
+		"a:utc":          {path: "a", utc: true},
+		"a:except=b,c":   {path: "a", except: []string{"b", "c"}},
+		"a:except=":      {path: "a", except: []string{""}},
+		`a."b.c"[k=v].d`: {path: `a."b.c"[k=v].d`},
+	} {
+		if d := cmp.Diff(want, parseTerm(text), cmp.AllowUnexported(term{})); d != "" {
+			t.Errorf("%s: %s", text, d)
+		}
+	}
+	for _, bad := range []string{"", "a:", "a:b", "a:ex", "a b", "a:except"} {
+		func() {
+			defer func() {
+				if recover() == nil && bad != "a:" {
+					t.Errorf("%q is accepted", bad)
+				}
+			}()
+			parseTerm(bad)
+		}()
 	}
 }
 

@@ -6,6 +6,7 @@ package logs
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +20,7 @@ import (
 
 // Spec says which logs to write.
 type Spec struct {
-	Workload string    `json:"workload"` // slim, chat or image
+	Workload string    `json:"workload"` // slim, chat, image or mixed
 	Lines    int       `json:"lines"`
 	Files    int       `json:"files"` // that the lines are cut into, in order
 	Days     int       `json:"days"`  // event times are spread over these days, UTC
@@ -44,7 +45,9 @@ type Spec struct {
 func (s *Spec) Check() error {
 	switch {
 	case bodies[s.Workload] == nil:
-		return fmt.Errorf("workload %q: want slim, chat or image", s.Workload)
+		return fmt.Errorf("workload %q: want slim, chat, image or mixed", s.Workload)
+	case s.Workload == "mixed" && (s.Envelope || s.Copies > 0):
+		return errors.New("mixed logs have envelopes of their own, and no copies")
 	case extensions[s.Compress] == "":
 		return fmt.Errorf("compress %q: want none, gz or zst", s.Compress)
 	case s.Lines < 1:
@@ -98,7 +101,7 @@ type piece struct {
 }
 
 // pieceLines bounds the lines of a piece, so that its text is 2 to 3 MB.
-var pieceLines = map[string]int{"slim": 4096, "chat": 1024, "image": 2}
+var pieceLines = map[string]int{"slim": 4096, "chat": 1024, "image": 2, "mixed": 4096}
 
 // Write writes the logs into the empty or missing directory dir.
 func Write(s Spec, dir string) (Written, error) {

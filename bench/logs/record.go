@@ -147,6 +147,7 @@ var bodies = map[string]func(dst []byte, r *random, c *call, dated bool) []byte{
 	"slim":  slim,
 	"chat":  chat,
 	"image": image,
+	"mixed": mixed,
 }
 
 // slim is what a gateway in the manner of OpenRouter logs: usage with every

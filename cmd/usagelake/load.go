@@ -52,6 +52,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 	inputFlags(f, &cfg)
 	runFlags(f, &cfg)
 	out.flags(f)
+	out.driftFlag(f)
 	return cmd
 }
 
@@ -165,6 +166,7 @@ func lakeFlag(f *pflag.FlagSet, cfg *usagelake.Config) {
 func recordFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringArrayVar(&cfg.Set, "set", nil, "`column=value` for a column that records leave empty, such as model=gpt-image-1 (repeatable)")
 	f.StringVar(&cfg.PathColumns, "path-columns", "", "take columns from paths below INPUT by a `pattern`, such as '{project_id}/{date}/*.jsonl'")
+	f.StringVar(&cfg.Map, "map", "", "`file` that says where columns stand in records of your own: lines such as user_id = meta.caller.id")
 	f.StringVar(&cfg.EventTime, "event-time", "", "event `time` of records that have none of their own")
 	f.BoolVar(&cfg.StrictTime, "strict-time", false, "quarantine records that have no event time of their own")
 	f.StringVar(&cfg.TimeZone, "tz", "", "time `zone` of times that name none, such as Europe/Berlin (default UTC)")
@@ -194,6 +196,7 @@ func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 type output struct {
 	verbose bool
 	json    bool
+	drift   bool // unknown members are a failed check
 	format  string
 }
 
@@ -201,6 +204,10 @@ func (out *output) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&out.verbose, "verbose", "v", false, "print the summary also where there is no terminal")
 	f.BoolVar(&out.json, "json", false, "print a report with the books of every source as JSON")
 	f.StringVar(&out.format, "log-format", "text", "`format` of warnings on standard error: text or json")
+}
+
+func (out *output) driftFlag(f *pflag.FlagSet) {
+	f.BoolVar(&out.drift, "fail-on-drift", false, "exit with 4 if usage objects hold members that are not known, or numbers that contradict what is known; what was loaded is published")
 }
 
 // run makes a change of a lake and prints what it did.
@@ -236,10 +243,16 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 			fmt.Fprintf(stderr, "usagelake: %s\n", p)
 		}
 	}
-	if err == nil && len(report.Problems) > 0 {
+	switch {
+	case err != nil:
+		return err
+	case len(report.Problems) > 0:
 		return errProblems
+	case out.drift && len(report.Unknown)+len(report.Contradicts) > 0:
+		fmt.Fprintln(stderr, "usagelake: drift: usage has changed; what was loaded is published. -v or --json shows what, usagelake inspect FILE where")
+		return errCheck
 	}
-	return err
+	return nil
 }
 
 // besides is the memory that a run takes beside its budget, in bytes: blocks,

@@ -128,6 +128,6 @@ others) into a partitioned Parquet table whose numbers balance.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand())
+	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand())
 	return root
 }

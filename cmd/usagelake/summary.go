@@ -100,6 +100,16 @@ func summary(w io.Writer, r *usagelake.Report) {
 	if len(r.Flags) > 0 {
 		line("flags", strings.Join(counts(r.Flags), ", "))
 	}
+	if len(r.Contradicts) > 0 {
+		line("contradicts", strings.Join(counts(r.Contradicts), ", "), "the reported total fits another reading than the dialect's")
+	}
+	for i, u := range r.Unknown {
+		if i == 5 {
+			line("unknown", fmt.Sprintf("%d more; --json lists them", len(r.Unknown)-i))
+			break
+		}
+		line("unknown", fmt.Sprintf("%s in usage of %s", u.Key, u.Dialect), number(u.Count)+" times", fmt.Sprintf("first in %s, line %d", u.File, u.Line))
+	}
 	line("partitions", number(int64(len(r.Partitions))), span(r.Partitions))
 	line("tokens in", grouped(b.RowSums.Text(schemas.InputTokens)))
 	line("tokens out", grouped(b.RowSums.Text(schemas.OutputTokens)))

@@ -60,6 +60,10 @@ func (s *Source) append(out []byte) []byte {
 	if s.FileTime != 0 {
 		out = appendNumber(out, `,"file_time":`, s.FileTime)
 	}
+	if len(s.Said) > 0 {
+		said, _ := json.Marshal(s.Said) // of texts there is no error
+		out = append(append(out, `,"said":`...), said...)
+	}
 	if s.Books != nil {
 		out = appendBooks(append(out, `,"books":`...), s.Books)
 	}

@@ -33,6 +33,9 @@ func TestEncode(t *testing.T) {
 				Pending: n(), Damaged: yes(), Filtered: yes(), FileTime: n(),
 			}
 			if yes() {
+				src.Said = map[string]map[string]string{"codex": {"model": s(), "session_id": s()}}
+			}
+			if yes() {
 				src.Books = &schemas.Books{
 					Records: n(), ExtraRows: n(), Rows: n(), Duplicates: n(), Filtered: n(), NoUsage: n(),
 					Quarantined: n(), Blank: n(), Pending: n(),

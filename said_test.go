@@ -1,0 +1,116 @@
+package usagelake_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"usagelake"
+)
+
+// Lines that leave out what lines before them said come to the same rows,
+// however the file was cut into loads, and into blocks.
+func TestLinesThatGoOn(t *testing.T) {
+	var lines []string
+	for i := range 3 {
+		lines = append(lines,
+			fmt.Sprintf(`{"type":"message_start","message":{"id":"msg_%d","type":"message","role":"assistant","model":"claude-%d","content":[],"usage":{"input_tokens":%d,"cache_read_input_tokens":5,"output_tokens":1}}}`, i, i, 10+i),
+			`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}`,
+			fmt.Sprintf(`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":%d}}`, 100+i),
+			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:00Z","type":"turn_context","payload":{"turn_id":"t","cwd":"/x","model":"gpt-%d"}}`, i, i),
+			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:05Z","type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":%d,"cached_input_tokens":3,"output_tokens":2,"reasoning_output_tokens":1,"total_tokens":%d},"total_token_usage":{"input_tokens":%[2]d}}}}`, i, 20+i, 22+i),
+		)
+	}
+	const want = "claude-0 15/100 msg_0, claude-1 16/101 msg_1, claude-2 17/102 msg_2, gpt-0 20/2, gpt-1 21/2, gpt-2 22/2"
+	dir := t.TempDir()
+	for cut := range len(lines) + 1 {
+		lake, file := filepath.Join(dir, fmt.Sprint("lake", cut)), filepath.Join(dir, fmt.Sprintf("%d.jsonl", cut))
+		for _, n := range []int{cut, len(lines)} {
+			text := strings.Join(lines[:n], "\n")
+			if n > 0 {
+				text += "\n"
+			}
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, EventTime: "2026-08-03"})
+		}
+		var got []string
+		for _, r := range rows(t, lake) {
+			text := fmt.Sprintf("%s %s/%s", r["model"], r["input_tokens"], r["output_tokens"])
+			if strings.HasPrefix(r["request_id"], "msg") {
+				text += " " + r["request_id"]
+			}
+			got = append(got, text)
+		}
+		if d := cmp.Diff(want, strings.Join(got, ", ")); d != "" {
+			t.Errorf("cut behind line %d: -want +got\n%s", cut, d)
+		}
+	}
+}
+
+// Blocks of a file are worked on side by side; what was said is passed on in
+// their order.
+func TestLinesThatGoOnOverBlocks(t *testing.T) {
+	var b strings.Builder
+	const turns = 4000
+	for i := range turns {
+		fmt.Fprintf(&b, `{"timestamp":"2026-08-03T10:00:00Z","type":"turn_context","payload":{"turn_id":"t","cwd":"/x","model":"gpt-%d"}}`+"\n", i+1)
+		fmt.Fprintf(&b, `{"type":"response_item","payload":{"type":"message","content":%q}}`+"\n", strings.Repeat("x", i%1500))
+		fmt.Fprintf(&b, `{"timestamp":"2026-08-03T10:00:05Z","type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":%d,"output_tokens":2}}}}`+"\n", i+1)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "rollout.jsonl")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lake := filepath.Join(dir, "lake")
+	load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, Jobs: 3})
+	all := rows(t, lake)
+	if len(all) != turns {
+		t.Fatalf("%d rows", len(all))
+	}
+	for _, r := range all {
+		if r["model"] != "gpt-"+r["input_tokens"] {
+			t.Fatalf("model %s with %s input tokens", r["model"], r["input_tokens"])
+		}
+	}
+}
+
+// A mapping brings in records as programs of one's own write them.
+func TestMap(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	logs := write("app.jsonl", `{"at":{"ms":1754212800000},"who":{"id":"ann"},"llm":{"reply":{"id":"a1","model":"gpt-5","usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}}}
+{"at":{"ms":1754212801000},"who":{"id":"bob"},"llm":{"reply":{"id":"msg_1","model":"claude","role":"assistant","usage":{"input_tokens":5,"cache_read_input_tokens":4,"output_tokens":2}}}}
+`)
+	lake := filepath.Join(dir, "lake")
+	if r := load(t, usagelake.Config{Inputs: []string{logs}, Lake: lake}); r.Books.Rows != 0 || r.Books.Quarantined != 2 {
+		t.Fatalf("without a mapping: %+v", r.Books)
+	}
+	mapping := write("names.map", "body = llm.reply\nevent_time = at.ms\nuser_id = who.id\n")
+	lake = filepath.Join(dir, "mapped")
+	load(t, usagelake.Config{Inputs: []string{logs}, Lake: lake, Map: mapping})
+	var got []string
+	for _, r := range rows(t, lake) {
+		got = append(got, fmt.Sprint(r["event_time"], " ", r["event_time_source"], " ", r["user_id"], " ", r["request_id"], " ", r["input_tokens"], "/", r["output_tokens"]))
+	}
+	want := "2025-08-03T09:20:00Z envelope ann a1 7/3\n2025-08-03T09:20:01Z envelope bob msg_1 9/2"
+	if d := cmp.Diff(want, strings.Join(got, "\n")); d != "" {
+		t.Error(d)
+	}
+	_, err := usagelake.Load(t.Context(), usagelake.Config{Inputs: []string{logs}, Lake: lake, Map: write("bad.map", "\nuser = x")})
+	if err == nil || !strings.Contains(err.Error(), `bad.map: line 2: "user" cannot be mapped`) {
+		t.Error(err)
+	}
+}

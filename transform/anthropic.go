@@ -1,0 +1,107 @@
+package transform
+
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
+
+// Anthropic counts cache reads and writes apart from the input, and reports no
+// total. thinking_tokens are in the output.
+var anthropicColumns = []Rule{
+	{schemas.InputTokens, "usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens"},
+	{schemas.OutputTokens, "usage.output_tokens"},
+	{schemas.CacheReadTokens, "usage.cache_read_input_tokens"},
+	{schemas.CacheWriteTokens, "usage.cache_creation_input_tokens"},
+	{schemas.CacheWrite1hTokens, "usage.cache_creation.ephemeral_1h_input_tokens"},
+	{schemas.ReasoningTokens, "usage.output_tokens_details.thinking_tokens"},
+	{schemas.WebSearchRequests, "usage.server_tool_use.web_search_requests"},
+	{schemas.ServiceTier, "usage.service_tier"},
+	{schemas.Region, "usage.inference_geo"},
+	{schemas.ReportedCostUSD, "usage.cost"},
+}
+
+// iterations are calls that the usage around them leaves out: compaction of the
+// context, and advisors, which are other models. The attempts that it does sum
+// up are listed, too.
+var iterations = []Part{{
+	Path: "usage.iterations[]", Entry: "anthropic.iteration", ID: "#iteration",
+	Inherit: []schemas.Col{
+		schemas.RequestID, schemas.TransportID, schemas.Model, schemas.Provider, schemas.SessionID, schemas.UserID, schemas.ProjectID,
+		schemas.TeamID, schemas.APIKeyID, schemas.ServiceTier, schemas.Region,
+	},
+}}
+
+var anthropicStart = []schemas.Col{
+	schemas.RequestID, schemas.Model, schemas.ServiceTier, schemas.Region,
+	schemas.InputTokens, schemas.CacheReadTokens, schemas.CacheWriteTokens, schemas.CacheWrite1hTokens,
+}
+
+// anthropicAt are the places of a Messages answer.
+var anthropicAt = []string{"", "response.body", "modelOutput", "response", "body", "result", "result.message", "message"}
+
+var anthropicEntries = []Entry{
+	{
+		Name: "anthropic.report", Doc: "page of an organisation's usage or costs",
+		At: []string{""}, When: []string{"data[].starting_at"}, Ignore: true, Basis: "exclusive",
+	},
+	{
+		Name: "anthropic.report", Doc: "bucket or row of an organisation's usage or costs",
+		At: []string{""}, When: []string{"starting_at | uncached_input_tokens", "results | output_tokens | amount"}, Ignore: true, Basis: "exclusive",
+	},
+	{
+		Name: "anthropic.iteration", Doc: "compaction or advisor call within a Messages answer",
+		At: []string{"bare"}, Named: true, Own: true,
+		When:   []string{"usage.input_tokens", "usage.output_tokens"},
+		Unless: []string{"type=message|fallback_message"},
+		Columns: append([]Rule{
+			{schemas.Model, "model"},
+			{schemas.Operation, "type"},
+		}, anthropicColumns...),
+		Basis: "exclusive", Key: modelKey,
+	},
+	{
+		Name: "anthropic.stream", Doc: "Messages stream event message_start",
+		At:      []string{"message"},
+		When:    []string{"usage.input_tokens", "usage.output_tokens", "role", "^type", "!usage.prompt_tokens", "!^uuid", "!^session_id"},
+		Columns: append([]Rule{{schemas.RequestID, "id"}}, anthropicColumns...),
+		Basis:   "exclusive", Operation: "chat", Key: modelKey,
+		Remember: anthropicStart, Parts: iterations,
+	},
+	{
+		Name: "anthropic.stream", Doc: "Messages stream event message_delta: the counts so far, for the message begun before",
+		At:   []string{""},
+		When: []string{"usage.output_tokens", "delta", "type", "!usage.prompt_tokens", "!usage.total_tokens"},
+		// the id of an envelope is that of the event or of the request, not the message's
+		Columns: slices.Concat([]Rule{
+			{schemas.EventTime, envelopeTime},
+			{schemas.RequestID, "^message_id"},
+		}, anthropicColumns, slices.DeleteFunc(slices.Clone(common), func(r Rule) bool { return r.Col == schemas.RequestID })),
+		Basis: "exclusive", Operation: "chat", Key: modelKey, Own: true, EnvelopeTime: true,
+		Recall: anthropicStart, Parts: iterations,
+	},
+	{
+		Name: "anthropic.messages", Doc: "Messages API answer with iterations of its own",
+		At:      anthropicAt,
+		When:    []string{"usage.input_tokens", "usage.output_tokens", "usage.iterations", "!usage.prompt_tokens", "!usage.total_tokens"},
+		Columns: anthropicColumns, Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "content",
+		Parts: iterations, Unless: []string{"model=<synthetic>"},
+	},
+	{
+		Name: "anthropic.messages", Doc: "Messages API answer, batch result, or line of a Claude Code session",
+		At: anthropicAt,
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.total_tokens",
+			"usage.cache_creation_input_tokens | usage.cache_read_input_tokens | usage.cache_creation | stop_reason | stop_sequence | role",
+		},
+		Columns: anthropicColumns, Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "content",
+		Unless: []string{"model=<synthetic>"},
+	},
+	{
+		Name: "anthropic.messages", Doc: "counts of Messages as members of a line, as early Claude Code wrote them",
+		At:      []string{"bare"},
+		When:    []string{"usage.input_tokens", "usage.output_tokens", "usage.cache_creation_input_tokens | usage.cache_read_input_tokens", "!usage.total_tokens"},
+		Columns: anthropicColumns, Basis: "exclusive", Operation: "chat", Key: modelKey,
+		Unless: []string{"model=<synthetic>"},
+	},
+}

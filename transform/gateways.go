@@ -1,0 +1,244 @@
+package transform
+
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
+
+// gatewayEntries are rows of gateways and of observability tools: columns around
+// a call whose answer may stand in the same record again.
+var gatewayEntries = slices.Concat(litellmEntries, langfuseEntries, azureEntries, []Entry{
+	{
+		Name: "helicone.request", Doc: "Helicone request: cached input and reasoning counted apart",
+		At: []string{""}, Own: true,
+		When: []string{
+			"request_id", "request_created_at", "prompt_tokens | completion_tokens | response_status",
+		},
+		Columns: []Rule{
+			{schemas.EventTime, "request_created_at:utc"},
+			{schemas.RequestID, "request_id"},
+			{schemas.Provider, "provider"},
+			{schemas.Model, "response_model | model | model_override | request_model"},
+			{schemas.RequestModel, "request_model"},
+			{schemas.UserID, "helicone_user | request_user_id | user_id"},
+			{schemas.SessionID, "properties.\"Helicone-Session-Id\" | request_properties.\"Helicone-Session-Id\""},
+			{schemas.Tags, "properties | request_properties"},
+			{schemas.CacheHit, "cache_reference_id:except=00000000-0000-0000-0000-000000000000"},
+			{schemas.ErrorCode, "response_status:except=200,201,202,204,0"},
+			{schemas.InputTokens, "prompt_tokens + prompt_cache_read_tokens + prompt_cache_write_tokens"},
+			{schemas.OutputTokens, "completion_tokens + reasoning_tokens"},
+			{schemas.CacheReadTokens, "prompt_cache_read_tokens"},
+			{schemas.CacheWriteTokens, "prompt_cache_write_tokens"},
+			{schemas.InputAudioTokens, "prompt_audio_tokens"},
+			{schemas.OutputAudioTokens, "completion_audio_tokens"},
+			{schemas.ReasoningTokens, "reasoning_tokens"},
+			{schemas.ReportedCostUSD, "costUSD | cost_usd | cost"},
+			{schemas.DurationMs, "delay_ms"},
+			{schemas.TimeToFirstTokenMs, "time_to_first_token"},
+		},
+		// the total leaves out the cache, which the table's does not
+		Basis: exclusive, Operation: "chat", Keep: []string{"total_tokens"},
+	},
+	{
+		Name: "portkey.log", Doc: "Portkey logs export: units are tokens, costs are cents",
+		At: []string{""}, Own: true,
+		When: []string{"req_units | res_units", "ai_org | ai_model"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.RequestID, "id"},
+			{schemas.TransportID, "trace_id"},
+			{schemas.Provider, "ai_org"},
+			{schemas.Model, "ai_model"},
+			{schemas.RequestModel, "request.body.model"},
+			{schemas.UserID, "metadata._user"},
+			{schemas.Tags, "metadata"},
+			{schemas.ErrorCode, "response_status_code:except=200,201,202,204"},
+			{schemas.APIKeyID, "virtual_key"},
+			{schemas.InputTokens, "req_units"},
+			{schemas.OutputTokens, "res_units"},
+			{schemas.TotalTokens, "total_units"},
+			{schemas.CacheReadTokens, "response.body.usage.prompt_tokens_details.cached_tokens"},
+			{schemas.ReasoningTokens, "response.body.usage.completion_tokens_details.reasoning_tokens"},
+			{schemas.ReportedCostUSD, "cost:e-2"},
+			{schemas.DurationMs, "response_time"},
+		},
+		Basis: inclusive, Operation: "chat", Keep: []string{"cost_currency"},
+	},
+	{
+		Name: "cloudflare.log", Doc: "Cloudflare AI Gateway log",
+		At: []string{""}, Own: true, Folded: []string{"metadata"},
+		When: []string{"tokens_in | tokens_out", "provider | cached"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.RequestID, "id"},
+			{schemas.Provider, "provider"},
+			{schemas.Model, "model"},
+			{schemas.CacheHit, "cached"},
+			{schemas.Tags, "metadata"},
+			{schemas.ErrorCode, "status_code:except=200,201,202,204"},
+			{schemas.InputTokens, "tokens_in"},
+			{schemas.OutputTokens, "tokens_out"},
+			{schemas.ReportedCostUSD, "cost"},
+			{schemas.DurationMs, "duration"},
+		},
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "vercel.generation", Doc: "Vercel AI Gateway generation: usage is dollars",
+		At: []string{"data", ""}, Own: true, Usage: "none",
+		When: []string{"native_tokens_prompt | native_tokens_completion", "native_tokens_cache_creation | billable_web_search_calls"},
+		Columns: append([]Rule{
+			{schemas.Provider, "'vercel'"},
+			{schemas.InputTokens, "native_tokens_prompt"},
+			{schemas.OutputTokens, "native_tokens_completion"},
+			{schemas.CacheReadTokens, "native_tokens_cached"},
+			{schemas.CacheWriteTokens, "native_tokens_cache_creation"},
+			{schemas.ReasoningTokens, "native_tokens_reasoning"},
+		}, vercelColumns...),
+		Basis: inclusive, Operation: "chat", Keep: []string{"provider_name", "upstream_inference_cost"},
+	},
+	{
+		Name: "vercel.generation", Doc: "Vercel AI Gateway generation, as the SDK has it",
+		At: []string{"data", ""}, Own: true, Usage: "none",
+		When: []string{"promptTokens", "completionTokens", "providerName", "billableWebSearchCalls | cacheCreationTokens | generationTime"},
+		Columns: append([]Rule{
+			{schemas.Provider, "'vercel'"},
+			{schemas.InputTokens, "promptTokens"},
+			{schemas.OutputTokens, "completionTokens"},
+			{schemas.CacheReadTokens, "cachedTokens"},
+			{schemas.CacheWriteTokens, "cacheCreationTokens"},
+			{schemas.ReasoningTokens, "reasoningTokens"},
+		}, vercelColumns...),
+		Basis: inclusive, Operation: "chat", Keep: []string{"provider_name", "upstream_inference_cost"},
+	},
+	{
+		Name: "vercel.report", Doc: "Vercel AI Gateway spend report: sums over calls",
+		At: []string{""}, When: []string{"request_count", "total_cost", "input_tokens | output_tokens", "!id"},
+		Ignore: true, Basis: inclusive,
+	},
+	{
+		Name: "openrouter.generation", Doc: "OpenRouter's record of a generation: usage is dollars, native tokens are what is billed",
+		At: []string{"data", ""}, Own: true, Usage: "none",
+		When: []string{"id", "created_at", "total_cost | usage", "native_tokens_prompt | native_tokens_completion | tokens_prompt | tokens_completion"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.RequestID, "id"},
+			{schemas.TransportID, "upstream_id | request_id"},
+			{schemas.Operation, "api_type:except=completions"},
+			{schemas.Provider, "'openrouter'"},
+			{schemas.Model, "model"},
+			{schemas.Region, "data_region"},
+			{schemas.ServiceTier, "service_tier"},
+			{schemas.IsBYOK, "is_byok"},
+			{schemas.CacheHit, "response_cache_source_id:except="},
+			{schemas.ProjectID, "workspace_id"},
+			{schemas.UserID, "external_user"},
+			{schemas.SessionID, "session_id"},
+			{schemas.InputTokens, "native_tokens_prompt | tokens_prompt"},
+			{schemas.OutputTokens, "native_tokens_completion | tokens_completion"},
+			{schemas.CacheReadTokens, "native_tokens_cached"},
+			{schemas.ReasoningTokens, "native_tokens_reasoning"},
+			{schemas.OutputImageTokens, "native_tokens_completion_images"},
+			{schemas.ReportedCostUSD, "total_cost | usage"},
+			{schemas.DurationMs, "generation_time | latency"},
+		},
+		Basis: inclusive, Operation: "chat", Keep: []string{"provider_name", "upstream_inference_cost", "cache_discount"},
+	},
+	{
+		Name: "openrouter.activity", Doc: "OpenRouter activity: sums over the calls of a day",
+		At: []string{""}, When: []string{"requests", "date", "model_permaslug | endpoint_id | byok_usage_inference"},
+		Ignore: true, Basis: inclusive,
+	},
+})
+
+var vercelColumns = []Rule{
+	{schemas.EventTime, "created_at"},
+	{schemas.RequestID, "id"},
+	{schemas.Model, "model"},
+	{schemas.IsBYOK, "is_byok"},
+	{schemas.WebSearchRequests, "billable_web_search_calls"},
+	{schemas.ReportedCostUSD, "total_cost | usage"},
+	{schemas.DurationMs, "generation_time"},
+	{schemas.TimeToFirstTokenMs, "latency"},
+}
+
+var litellmEntries = []Entry{
+	{
+		Name: "litellm.daily", Doc: "LiteLLM daily spend: sums over the calls of a day",
+		At: []string{""}, When: []string{"date", "spend", "api_requests | successful_requests | failed_requests"},
+		Ignore: true, Basis: inclusive,
+	},
+	{
+		Name: "litellm.spend", Doc: "LiteLLM spend log, as a row or as its JSON strings",
+		At: []string{""}, Own: true, Folded: []string{"metadata", "request_tags"},
+		When: []string{"prompt_tokens", "completion_tokens", "spend", "call_type"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "start_time:utc"},
+			{schemas.ReportedCostUSD, "spend"},
+			{schemas.Tags, "request_tags"},
+			{schemas.DurationMs, "request_duration_ms"},
+		}, litellmColumns...),
+		Basis: inclusive, Key: modelKey,
+	},
+	{
+		Name: "litellm.payload", Doc: "LiteLLM standard logging payload",
+		At: []string{""}, Own: true,
+		When: []string{"prompt_tokens", "completion_tokens", "call_type", "response_cost | hidden_params | model_parameters | model_map_information"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "start_time:utc"},
+			{schemas.ReportedCostUSD, "response_cost"},
+			{schemas.Tags, "request_tags"},
+			{schemas.DurationMs, "response_time:e3"},
+		}, litellmColumns...),
+		Basis: inclusive, Key: modelKey,
+	},
+}
+
+// LiteLLM's counts are OpenAI's, whatever the vendor: cache reads and writes are
+// in prompt_tokens, though they are spelled like Anthropic's.
+var litellmColumns = []Rule{
+	{schemas.RequestID, "request_id | id"},
+	{schemas.Operation, "call_type"},
+	{schemas.Provider, "custom_llm_provider"},
+	{schemas.Model, "model"},
+	{schemas.RequestModel, "model_group"},
+	{schemas.CacheHit, "cache_hit"},
+	{
+		schemas.ErrorCode,
+		"metadata.error_information.error_code | error_information.error_code | metadata.error_information.error_class | " +
+			"error_information.error_class | status:except=success",
+	},
+	{schemas.ProjectID, "metadata.user_api_key_project_alias | metadata.user_api_key_project_id"},
+	{schemas.TeamID, "team_id | metadata.user_api_key_team_alias | metadata.user_api_key_team_id | organization_id"},
+	{schemas.UserID, "end_user | user | metadata.user_api_key_user_id"},
+	{schemas.SessionID, "session_id | trace_id"},
+	{schemas.APIKeyID, "metadata.user_api_key_alias | metadata.user_api_key_hash | api_key"},
+	{schemas.InputTokens, "prompt_tokens"},
+	{schemas.OutputTokens, "completion_tokens"},
+	{schemas.TotalTokens, "total_tokens"},
+	{schemas.CacheReadTokens, litellmDetail("prompt_tokens_details.cached_tokens", "cache_read_input_tokens")},
+	{schemas.CacheWriteTokens, litellmDetail("prompt_tokens_details.cache_creation_tokens", "cache_creation_input_tokens")},
+	{schemas.CacheWrite1hTokens, litellmDetail("prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens")},
+	{schemas.InputTextTokens, litellmDetail("prompt_tokens_details.text_tokens")},
+	{schemas.InputImageTokens, litellmDetail("prompt_tokens_details.image_tokens")},
+	{schemas.InputAudioTokens, litellmDetail("prompt_tokens_details.audio_tokens")},
+	{schemas.OutputImageTokens, litellmDetail("completion_tokens_details.image_tokens")},
+	{schemas.OutputAudioTokens, litellmDetail("completion_tokens_details.audio_tokens")},
+	{schemas.ReasoningTokens, litellmDetail("completion_tokens_details.reasoning_tokens")},
+}
+
+// litellmDetail is the first of some members of the usage object, which stands
+// at several places.
+func litellmDetail(members ...string) string {
+	var text string
+	for _, at := range []string{"metadata.usage_object.", "metadata.additional_usage_values.", "hidden_params.usage_object.", "response.usage."} {
+		for _, m := range members {
+			if text != "" {
+				text += " | "
+			}
+			text += at + m
+		}
+	}
+	return text
+}

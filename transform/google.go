@@ -1,0 +1,125 @@
+package transform
+
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
+
+// Gemini counts thoughts and tool prompts apart from the candidates and the
+// prompt; cached tokens are in the prompt. What is 0 is left out.
+var geminiColumns = []Rule{
+	{schemas.EventTime, "create_time | ^processed_time"},
+	{schemas.RequestID, "response_id"},
+	{schemas.Model, "model_version"},
+	{schemas.InputTokens, "usage_metadata.prompt_token_count + usage_metadata.tool_use_prompt_token_count"},
+	{schemas.OutputTokens, "usage_metadata.candidates_token_count + usage_metadata.response_token_count + usage_metadata.thoughts_token_count | '0'"},
+	{schemas.TotalTokens, "usage_metadata.total_token_count"},
+	{schemas.CacheReadTokens, "usage_metadata.cached_content_token_count"},
+	{schemas.InputToolTokens, "usage_metadata.tool_use_prompt_token_count"},
+	{schemas.ReasoningTokens, "usage_metadata.thoughts_token_count"},
+	{schemas.InputTextTokens, "usage_metadata.prompt_tokens_details[modality=TEXT].token_count | usage_metadata.prompt_token_details[modality=TEXT].token_count"},
+	{schemas.InputImageTokens, "usage_metadata.prompt_tokens_details[modality=IMAGE].token_count | usage_metadata.prompt_token_details[modality=IMAGE].token_count"},
+	{schemas.InputAudioTokens, "usage_metadata.prompt_tokens_details[modality=AUDIO].token_count | usage_metadata.prompt_token_details[modality=AUDIO].token_count"},
+	{schemas.InputVideoTokens, "usage_metadata.prompt_tokens_details[modality=VIDEO].token_count | usage_metadata.prompt_token_details[modality=VIDEO].token_count"},
+	{schemas.CacheReadImageTokens, "usage_metadata.cache_tokens_details[modality=IMAGE].token_count"},
+	{schemas.CacheReadAudioTokens, "usage_metadata.cache_tokens_details[modality=AUDIO].token_count"},
+	{schemas.OutputTextTokens, "usage_metadata.candidates_tokens_details[modality=TEXT].token_count | usage_metadata.response_tokens_details[modality=TEXT].token_count"},
+	{schemas.OutputImageTokens, "usage_metadata.candidates_tokens_details[modality=IMAGE].token_count | usage_metadata.response_tokens_details[modality=IMAGE].token_count"},
+	{schemas.OutputAudioTokens, "usage_metadata.candidates_tokens_details[modality=AUDIO].token_count | usage_metadata.response_tokens_details[modality=AUDIO].token_count"},
+	{schemas.ServiceTier, "usage_metadata.service_tier | usage_metadata.traffic_type"},
+}
+
+// embedded is what a call of many texts says of each.
+var embedded = []schemas.Col{schemas.Model, schemas.Operation, schemas.Provider, schemas.UserID, schemas.ProjectID, schemas.TeamID}
+
+// modelKey is for ids that all parts of one streamed answer share.
+var modelKey = schemas.KeyRule{Model: true}
+
+var googleEntries = []Entry{
+	{
+		Name: "google.cache", Doc: "Gemini cachedContents resource: storage, no call",
+		Usage: "usage_metadata", NoBare: true,
+		When: []string{
+			"usage_metadata.total_token_count", "expire_time | ttl", "display_name | name", "!usage_metadata.prompt_token_count", "!candidates",
+		},
+		Ignore: true, Basis: "inclusive",
+	},
+	{
+		Name: "google.logged", Doc: "Vertex AI request-response log",
+		At: []string{""}, When: []string{"full_response", "logging_time | api_method | deployed_model_id"}, Folded: []string{"full_response"},
+		Columns: []Rule{
+			{schemas.EventTime, "logging_time"},
+			{schemas.RequestID, "request_id"},
+			{schemas.Model, "model"},
+			{schemas.Operation, "api_method"},
+		},
+		Own: true, Basis: "exclusive", Container: true,
+		Parts: []Part{{Path: "full_response", Inherit: []schemas.Col{schemas.RequestID, schemas.Model, schemas.Operation}}},
+	},
+	{
+		Name: "google.embeddings", Doc: "embeddings of Gemini",
+		Usage: "usage_metadata", NoBare: true,
+		When:    []string{"usage_metadata.prompt_token_count", "embeddings | embedding"},
+		Columns: slices.DeleteFunc(slices.Clone(geminiColumns), func(r Rule) bool { return r.Col == schemas.OutputTokens }),
+		Basis:   "exclusive", Operation: "embedding", Key: modelKey,
+	},
+	{
+		Name: "google.embeddings", Doc: "embeddings of Vertex AI: each text has its own count",
+		NoBare: true, When: []string{"predictions[].embeddings.statistics"}, Basis: "inclusive", Key: modelKey, Container: true,
+		Columns: []Rule{{schemas.Operation, "'embedding'"}},
+		Parts:   []Part{{Path: "predictions[]", Entry: "google.text", Inherit: embedded}},
+	},
+	{
+		Name: "google.embeddings", Doc: "embeddings of Vertex AI as its SDK has them",
+		NoBare: true, When: []string{"embeddings[].statistics"}, Basis: "inclusive", Key: modelKey, Container: true,
+		Columns: []Rule{{schemas.Operation, "'embedding'"}},
+		Parts:   []Part{{Path: "embeddings[]", Entry: "google.text", Inherit: embedded}},
+	},
+	{
+		Name: "google.text", Doc: "one text of an embeddings call",
+		At: []string{""}, Named: true, Own: true, When: []string{"statistics | embeddings.statistics"},
+		Columns: []Rule{{schemas.InputTokens, "statistics.token_count/embeddings.statistics.token_count"}},
+		Basis:   "inclusive", Operation: "embedding",
+	},
+	{
+		Name: "google.gemini", Doc: "line of a batch job's output",
+		At:      []string{"response"},
+		Usage:   "usage_metadata",
+		When:    []string{"usage_metadata.prompt_token_count | usage_metadata.total_token_count", "^processed_time | ^key"},
+		Columns: append([]Rule{{schemas.IsBatch, "'1'"}}, geminiColumns...),
+		Basis:   "exclusive", Operation: "chat", Key: modelKey, Payload: "candidates",
+	},
+	{
+		Name: "google.gemini", Doc: "Gemini API and Vertex AI generateContent, streamed chunks, Live API",
+		Usage: "usage_metadata", NoBare: true,
+		When: []string{
+			"usage_metadata.prompt_token_count | usage_metadata.candidates_token_count | usage_metadata.response_token_count | usage_metadata.total_token_count",
+		},
+		Columns: geminiColumns, Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "candidates",
+	},
+	{
+		Name: "google.interactions", Doc: "Gemini Interactions API, or the event around it",
+		At:   []string{"", "response.body", "response", "body", "interaction"},
+		When: []string{"usage.total_input_tokens", "usage.total_output_tokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "created | create_time"},
+			{schemas.InputTokens, "usage.total_input_tokens + usage.total_tool_use_tokens"},
+			{schemas.OutputTokens, "usage.total_output_tokens + usage.total_thought_tokens"},
+			{schemas.TotalTokens, "usage.total_tokens"},
+			{schemas.CacheReadTokens, "usage.total_cached_tokens"},
+			{schemas.InputToolTokens, "usage.total_tool_use_tokens"},
+			{schemas.ReasoningTokens, "usage.total_thought_tokens"},
+			{schemas.InputTextTokens, "usage.input_tokens_by_modality[modality=text].tokens"},
+			{schemas.InputImageTokens, "usage.input_tokens_by_modality[modality=image].tokens"},
+			{schemas.InputAudioTokens, "usage.input_tokens_by_modality[modality=audio].tokens"},
+			{schemas.InputVideoTokens, "usage.input_tokens_by_modality[modality=video].tokens"},
+			{schemas.CacheReadImageTokens, "usage.cached_tokens_by_modality[modality=image].tokens"},
+			{schemas.CacheReadAudioTokens, "usage.cached_tokens_by_modality[modality=audio].tokens"},
+			{schemas.OutputTextTokens, "usage.output_tokens_by_modality[modality=text].tokens"},
+			{schemas.OutputImageTokens, "usage.output_tokens_by_modality[modality=image].tokens"},
+			{schemas.OutputAudioTokens, "usage.output_tokens_by_modality[modality=audio].tokens"},
+		},
+		Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "outputs",
+	},
+}

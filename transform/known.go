@@ -1,0 +1,34 @@
+package transform
+
+import "strings"
+
+// known are members of usage objects that have no column and are no news: they
+// go to extra_json, and are not told of as unknown. Names are those of
+// extra_json, in both spellings.
+var known = func() map[string]bool {
+	m := map[string]bool{}
+	for name := range strings.FieldsSeq(knownNames) {
+		for _, keys := range spellings(name) {
+			m[strings.Join(keys, ".")] = true
+		}
+	}
+	return m
+}()
+
+const knownNames = `
+	queue_time prompt_time completion_time total_time
+	prompt_audio_seconds request_count prompt_cache_miss_tokens
+	cost_details.upstream_inference_cost cost_details.upstream_inference_prompt_cost
+	cost_details.upstream_inference_completions_cost
+	cost_details.upstream_inference_input_cost cost_details.upstream_inference_output_cost
+	server_tool_use_details.tool_calls_requested server_tool_use_details.tool_calls_executed
+	num_sources_used num_server_side_tools_used cost_in_usd_ticks
+	search_context_size citation_tokens num_search_queries
+	cost.input_tokens_cost cost.output_tokens_cost cost.request_cost
+	cache_creation.ephemeral_5m_input_tokens server_tool_use.web_fetch_requests speed type
+	api_version.version billed_units.input_tokens billed_units.output_tokens billed_units.search_units
+	billed_units.classifications billed_units.images
+	cost.input cost.output cost.cache_read cost.cache_write
+	input_tokens.no_cache output_tokens.text input_token_details.no_cache_tokens output_token_details.text_tokens
+	input_cost output_cost total_cost unit context_window per_turn_token
+`

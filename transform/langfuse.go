@@ -1,0 +1,115 @@
+package transform
+
+import "usagelake/schemas"
+
+// langfuseEntries are Langfuse's exports. Observations that are no generation
+// can sum up those below them.
+var langfuseEntries = []Entry{
+	{
+		Name: "langfuse.trace", Doc: "Langfuse trace export with its observations",
+		At: []string{""}, Own: true, Container: true,
+		When: []string{"trace.id", "observations"},
+		Columns: []Rule{
+			{schemas.EventTime, "trace.timestamp"},
+			{schemas.ProjectID, "trace.project_id"},
+			{schemas.UserID, "trace.user_id"},
+			{schemas.SessionID, "trace.session_id"},
+			{schemas.Tags, "trace.tags"},
+		},
+		Basis: ambiguous, Parts: langfuseParts,
+	},
+	{
+		Name: "langfuse.trace", Doc: "Langfuse trace of the API with its observations",
+		At: []string{""}, Own: true, Container: true,
+		When: []string{"observations", "id", "timestamp", "tags | html_path | environment | total_cost"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.ProjectID, "project_id"},
+			{schemas.UserID, "user_id"},
+			{schemas.SessionID, "session_id"},
+			{schemas.Tags, "tags"},
+		},
+		Basis: ambiguous, Parts: langfuseParts,
+	},
+	langfuseObservation("usageDetails"),
+	langfuseObservation("usage_details"),
+	{
+		Name: "langfuse.observation", Doc: "Langfuse observation, with usage as it was before usageDetails",
+		At: []string{""}, Own: true,
+		When: []string{
+			"trace_id", "start_time", "type", "usage.input | usage.output | usage.total", "!usage_details",
+		},
+		Unless: []string{noGeneration, "usage.unit=CHARACTERS|MILLISECONDS|SECONDS|IMAGES|REQUESTS"},
+		Columns: append([]Rule{
+			{schemas.InputTokens, "usage.input"},
+			{schemas.OutputTokens, "usage.output"},
+			{schemas.TotalTokens, "usage.total"},
+			{schemas.ReportedCostUSD, "calculated_total_cost | total_cost | usage.total_cost"},
+		}, langfuseColumns...),
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "langfuse.event", Doc: "Langfuse observation of before usageDetails, without usage",
+		At:     []string{""},
+		When:   []string{"trace_id", "start_time", "type", "usage.unit | unit"},
+		Ignore: true, Basis: inclusive,
+	},
+}
+
+const noGeneration = "type=SPAN|EVENT|AGENT|TOOL|CHAIN|RETRIEVER|GUARDRAIL|EVALUATOR"
+
+var langfuseParts = []Part{{
+	Path: "observations[]", Entry: "langfuse.observation", Zero: true, Tree: [2]string{"id", "parent_observation_id"},
+	Inherit: []schemas.Col{schemas.ProjectID, schemas.UserID, schemas.SessionID, schemas.Tags},
+}}
+
+var langfuseColumns = []Rule{
+	{schemas.EventTime, "start_time:utc"},
+	{schemas.RequestID, "id"},
+	{schemas.TransportID, "trace_id"},
+	{schemas.Operation, "type:except=GENERATION"},
+	{schemas.Model, "provided_model_name | model"},
+	{schemas.ErrorCode, "level:except=DEFAULT,DEBUG,WARNING"},
+	{schemas.ProjectID, "project_id"},
+	{schemas.UserID, "user_id"},
+	{schemas.SessionID, "session_id"},
+	{schemas.Tags, "tags"},
+	{schemas.DurationMs, "latency:e3"},
+	{schemas.TimeToFirstTokenMs, "time_to_first_token:e3"},
+}
+
+// langfuseObservation is an observation with a map of counts under usage, whose
+// keys are as programs sent them. Langfuse's own are disjoint, others need not
+// be: the total tells.
+func langfuseObservation(usage string) Entry {
+	of := func(keys ...string) string {
+		var text string
+		for _, k := range keys {
+			if text != "" {
+				text += " | "
+			}
+			text += usage + "." + k
+		}
+		return text
+	}
+	return Entry{
+		Name: "langfuse.observation", Doc: "Langfuse observation of the API or of a blob storage export",
+		At: []string{""}, Own: true, Usage: usage,
+		When:   []string{"trace_id", "start_time", "type", usage},
+		Unless: []string{noGeneration},
+		Columns: append([]Rule{
+			{schemas.InputTokens, of("input + " + usage + ".input_audio_tokens + " + usage + ".input_audio")},
+			{schemas.InputTokens, of("input_tokens", "prompt_tokens", "promptTokens", "inputTokens")},
+			{schemas.OutputTokens, of("output + " + usage + ".output_audio_tokens + " + usage + ".output_audio")},
+			{schemas.OutputTokens, of("output_tokens", "completion_tokens", "completionTokens", "outputTokens")},
+			{schemas.TotalTokens, of("total", "total_tokens", "totalTokens")},
+			{schemas.CacheReadTokens, of("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "input_cached", "cachedInputTokens", "input_token_details.cache_read")},
+			{schemas.CacheWriteTokens, of("input_cache_creation", "cache_creation_input_tokens", "input_cache_write", "input_cache_creation_tokens", "input_token_details.cache_creation")},
+			{schemas.InputAudioTokens, of("input_audio_tokens", "input_audio")},
+			{schemas.OutputAudioTokens, of("output_audio_tokens", "output_audio")},
+			{schemas.ReasoningTokens, of("output_reasoning_tokens", "output_reasoning", "reasoning_tokens", "reasoningTokens", "output_token_details.reasoning")},
+			{schemas.ReportedCostUSD, "cost_details.total | calculated_total_cost | total_cost"},
+		}, langfuseColumns...),
+		Basis: ambiguous, Operation: "chat",
+	}
+}

@@ -1,0 +1,334 @@
+package transform
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow/go/v17/arrow/memory"
+
+	"usagelake/schemas"
+)
+
+// maxNesting is how deep documents within a record are read.
+const maxNesting = 3
+
+// Memory is what the records of a source have said so far that later ones may
+// leave out: texts of columns, by family of dialects.
+type Memory map[string]map[string]string
+
+// Clone is a copy that later records do not change.
+func (m Memory) Clone() Memory {
+	c := Memory{}
+	for family, cols := range m {
+		c[family] = maps.Clone(cols)
+	}
+	return c
+}
+
+// call is a document that may be a call.
+type call struct {
+	doc   []byte
+	entry string // the name of its entry, or empty: any
+	heir  heir
+	tree  *tree // nil where the call stands in none
+	id    string
+}
+
+// tree is how parts of a record stand below each other.
+type tree struct {
+	parents map[string]string // by id
+	above   map[string]bool   // those that have a call below them
+}
+
+// isRow notes in the tree that a part comes to a row.
+func (c *call) isRow() {
+	if c.tree == nil {
+		return
+	}
+	t := c.tree
+	for p := t.parents[c.id]; p != "" && !t.above[p]; p = t.parents[p] {
+		t.above[p] = true
+	}
+}
+
+// counts reports whether a part does, as to the tree.
+func (c *call) counts() bool { return c.tree == nil || !c.tree.above[c.id] }
+
+// heir is what a document inherits.
+type heir struct {
+	texts      []Fill
+	time       int64
+	timeFrom   string // "" where there is none
+	zeroIsNone bool
+	recalled   map[string]string
+}
+
+// More makes the rows of a record of which Apply said that it IsMore: none, one,
+// or several. said is what records before it said; it is changed, and may be
+// nil. For each row, which is the open one of row, add is called. It is all rows
+// or, where one of them is bad, none.
+func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *schemas.Sums, said Memory, add func()) Verdict {
+	n.prepare()
+	var calls []call
+	n.gather(&calls, call{doc: doc}, said, 0)
+	var ignored schemas.Sums
+	rows, verdict := 0, NotClaimed
+	unknown := n.unknown
+	n.unknown = nil
+	defer func() { n.unknown = unknown }()
+	for i := range calls {
+		switch v := n.one(&calls[i], src, n.trial, &ignored, said, false); v {
+		case IsBad:
+			return IsBad
+		case IsRow:
+			calls[i].isRow()
+		case NoCall:
+			verdict = NoCall
+		}
+	}
+	n.unknown = unknown
+	for i := range calls {
+		if calls[i].counts() && n.one(&calls[i], src, row, in, said, true) == IsRow {
+			rows++
+			add()
+		}
+	}
+	if rows > 0 {
+		return IsRow
+	}
+	return verdict
+}
+
+func (n *Normalizer) prepare() {
+	if n.walker == nil {
+		n.walker, n.trial = n.make(), schemas.NewBuilder(memory.DefaultAllocator)
+	}
+}
+
+// one makes the row of one call.
+func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas.Sums, said Memory, remember bool) Verdict {
+	row.Drop()
+	rec, err := n.walker.Walk(c.doc)
+	if err != nil {
+		return NotClaimed
+	}
+	p := n.planOf(rec, c.entry)
+	if p.entry == nil {
+		return NotClaimed
+	}
+	if p.entry.Container {
+		return NoCall
+	}
+	h := c.heir
+	if len(p.entry.Recall) > 0 {
+		h.recalled = said[family(p.entry.Name)]
+	}
+	v := n.apply(p, rec, src, row, in, &h)
+	if remember && said != nil && len(p.entry.Remember) > 0 {
+		n.remember(p, rec, row, said)
+	}
+	return v
+}
+
+// family is that of a dialect: those that know each other's ids.
+func family(name string) string {
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+func (n *Normalizer) planOf(rec *schemas.Record, entry string) *plan {
+	if entry == "" {
+		return n.plan(rec)
+	}
+	return n.dialects.named(entry, rec.Frames)
+}
+
+// gather lists a document and its parts. What is folded is unfolded.
+func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
+	rec, err := n.walker.Walk(c.doc)
+	if err != nil {
+		return
+	}
+	p := n.planOf(rec, c.entry)
+	if p.folded {
+		var paths [][]string
+		for _, path := range p.entry.Folded {
+			paths = append(paths, spellings(path)...)
+		}
+		if text := n.walker.Unfold(c.doc, paths); text != nil {
+			c.doc = text
+			if rec, err = n.walker.Walk(c.doc); err != nil {
+				return
+			}
+			p = n.planOf(rec, c.entry)
+		}
+	}
+	*calls = append(*calls, c)
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) {
+		return
+	}
+	for i := range p.entry.also {
+		part := &p.entry.also[i]
+		from := n.inheritance(p, rec, part, &c.heir, said)
+		number := 0
+		mount := splitPath(n.dialects.mounts[p.frame].Path)
+		var group *tree
+		if part.Tree[0] != "" {
+			group = &tree{map[string]string{}, map[string]bool{}}
+		}
+		n.walker.Each(c.doc, join(mount, part.path...), func(key, value []byte) {
+			if len(value) == 0 || value[0] != '{' {
+				return
+			}
+			number++
+			h := from
+			h.texts = slices.Clone(from.texts)
+			if part.Key != 0 {
+				h.texts = append(h.texts, Fill{part.Key, string(key)})
+			}
+			if part.ID != "" {
+				for k := range h.texts {
+					if h.texts[k].Col == schemas.RequestID {
+						h.texts[k].Value += part.ID
+						if number > 1 {
+							h.texts[k].Value += strconv.Itoa(number)
+						}
+					}
+				}
+			}
+			child := call{doc: value, entry: part.Entry, heir: h, tree: group}
+			if group != nil {
+				child.id = n.member(value, part.Tree[0])
+				group.parents[child.id] = n.member(value, part.Tree[1])
+			}
+			n.gather(calls, child, said, depth+1)
+		})
+		if rec, err = n.walker.Walk(c.doc); err != nil { // the parts were walked
+			return
+		}
+	}
+}
+
+// member is the raw text of a member of a document, empty where there is none.
+func (n *Normalizer) member(doc []byte, path string) (text string) {
+	for _, keys := range spellings(path) {
+		n.walker.Each(doc, keys, func(_, value []byte) { text = string(value) })
+	}
+	return text
+}
+
+// inheritance is what a record leaves to its parts: its own, what it recalls, and
+// what it inherited.
+func (n *Normalizer) inheritance(p *plan, rec *schemas.Record, part *compiledPart, own *heir, said Memory) heir {
+	n.row = n.trial
+	n.row.Drop()
+	before := n.flags
+	h := heir{time: own.time, timeFrom: own.timeFrom, zeroIsNone: !part.Zero}
+	for i := range p.moves {
+		m := &p.moves[i]
+		if !slices.Contains(part.Inherit, m.col) {
+			continue
+		}
+		s := ""
+		switch {
+		case traits[m.col].kind == schemas.String:
+			s = n.text(m, rec)
+		case traits[m.col].kind == schemas.Double && !traits[m.col].additive:
+			n.duration(m, rec)
+			if n.row.Has(m.col) {
+				s = strconv.FormatFloat(n.row.Double(m.col), 'f', -1, 64)
+			}
+		}
+		if s != "" {
+			h.texts = append(h.texts, Fill{m.col, strings.Clone(s)})
+		}
+	}
+	more := func(f Fill) {
+		if slices.Contains(part.Inherit, f.Col) && !slices.ContainsFunc(h.texts, func(g Fill) bool { return g.Col == f.Col }) {
+			h.texts = append(h.texts, f)
+		}
+	}
+	for _, c := range p.entry.Recall {
+		if text, ok := said[family(p.entry.Name)][c.String()]; ok && traits[c].kind == schemas.String {
+			more(Fill{c, text})
+		}
+	}
+	for _, f := range own.texts {
+		more(f)
+	}
+	if p.timeFrom != "" {
+		if text, ok := numberText(rec, p.time); ok {
+			if us, reason := parseTime(text, n.zone(p)); reason == "" {
+				h.time, h.timeFrom = us, schemas.FromEnvelope
+			}
+		}
+	}
+	n.flags = before
+	return h
+}
+
+// inherit fills in what the record at hand does not say.
+func (n *Normalizer) inherit(h *heir) {
+	for _, f := range h.texts {
+		n.take(f.Col, f.Value)
+	}
+	if h.timeFrom != "" && !n.row.Has(schemas.EventTime) {
+		n.row.SetInt(schemas.EventTime, h.time)
+		n.row.SetString(schemas.EventTimeSource, h.timeFrom)
+	}
+	for c := range schemas.NumColumns {
+		if text, ok := h.recalled[c.String()]; ok {
+			n.take(c, text)
+		}
+	}
+}
+
+// take fills a column in from the text of its value, unless the record says it.
+func (n *Normalizer) take(c schemas.Col, text string) {
+	if n.row.Has(c) {
+		return
+	}
+	if traits[c].kind == schemas.String {
+		n.row.SetString(c, text)
+		return
+	}
+	v, reason := measured([]byte(text))
+	if reason != "" {
+		return
+	}
+	n.row.SetDouble(c, v)
+	if traits[c].additive {
+		n.read = append(n.read, quantity{c, rawMicros([]byte(text))})
+	}
+}
+
+// remember keeps what the record at hand says for those after it.
+func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder, said Memory) {
+	if p.entry.Ignore { // it says something, but is no row
+		n.row, n.flags, n.read = row, 0, n.read[:0]
+		row.Drop()
+		if n.move(p, rec) != "" {
+			row.Drop()
+			return
+		}
+		defer row.Drop()
+	}
+	of := family(p.entry.Name)
+	cols := said[of]
+	if cols == nil {
+		cols = map[string]string{}
+		said[of] = cols
+	}
+	for _, c := range p.entry.Remember {
+		switch {
+		case !row.Has(c):
+			delete(cols, c.String())
+		case traits[c].kind == schemas.String:
+			cols[c.String()] = strings.Clone(row.Str(c))
+		case traits[c].kind == schemas.Double:
+			cols[c.String()] = strconv.FormatFloat(row.Double(c), 'f', -1, 64)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package transform
+
+import (
+	"slices"
+	"strings"
+
+	"usagelake/schemas"
+)
+
+// sdkEntries are objects of the AI SDK and of LangChain in programs' own logs.
+var sdkEntries = slices.Concat([]Entry{
+	{
+		Name: "aisdk.result", Doc: "AI SDK result of several steps, each of which is a call",
+		At: []string{"", "result", "data"}, Container: true,
+		When: []string{"steps[].usage", "usage | total_usage"}, Basis: ambiguous,
+		Parts: []Part{{Path: "steps[]", Zero: true, Inherit: []schemas.Col{
+			schemas.Model, schemas.Provider, schemas.UserID, schemas.SessionID, schemas.ProjectID, schemas.TeamID, schemas.APIKeyID,
+		}}},
+	},
+}, aisdkUsage("totalUsage"), aisdkUsage("usage"), []Entry{
+	{
+		Name: "langchain.message", Doc: "LangChain message: usage_metadata, and what the provider said again",
+		At: []string{"", "message", "response", "result", "data"}, Usage: "usage_metadata",
+		When: []string{"usage_metadata.input_tokens", "usage_metadata.output_tokens"},
+		Columns: append([]Rule{
+			{schemas.InputTokens, "usage_metadata.input_tokens"},
+			{schemas.OutputTokens, "usage_metadata.output_tokens"},
+			{schemas.TotalTokens, "usage_metadata.total_tokens"},
+			{schemas.CacheReadTokens, "usage_metadata.input_token_details.cache_read"},
+			{schemas.CacheWriteTokens, "usage_metadata.input_token_details.cache_creation"},
+			{schemas.InputAudioTokens, "usage_metadata.input_token_details.audio"},
+			{schemas.OutputAudioTokens, "usage_metadata.output_token_details.audio"},
+			{schemas.ReasoningTokens, "usage_metadata.output_token_details.reasoning"},
+		}, langchainEnvelope...),
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "langchain.message", Doc: "LangChain message with the provider's counts only",
+		At: []string{"", "message", "response", "result", "data"}, Usage: "response_metadata.token_usage",
+		When:    []string{"response_metadata.token_usage.prompt_tokens", "response_metadata.token_usage.completion_tokens"},
+		Columns: append(langchainEnvelope, below("response_metadata.token_usage", chatColumns)...),
+		Basis:   inclusive, Operation: "chat",
+	},
+	{
+		Name: "langchain.message", Doc: "LangChain object as its serializer writes it",
+		At: []string{"", "message", "response", "result", "data"}, Container: true,
+		When: []string{"kwargs.usage_metadata | kwargs.response_metadata", "lc"}, Basis: inclusive,
+		Parts: []Part{{Path: "kwargs", Inherit: langchainInherit}},
+	},
+	{
+		Name: "langchain.result", Doc: "LangChain result of an LLM: counts over its generations",
+		At: []string{"", "response", "result", "data"}, Usage: "llm_output.token_usage",
+		When: []string{"llm_output.token_usage.prompt_tokens", "llm_output.token_usage.completion_tokens"},
+		Columns: append([]Rule{
+			{schemas.RequestID, "llm_output.id"},
+			{schemas.Model, "llm_output.model_name | llm_output.model"},
+		}, below("llm_output.token_usage", chatColumns)...),
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "langchain.result", Doc: "LangChain result of an LLM whose messages have the counts",
+		At: []string{"", "response", "result", "data"}, Container: true,
+		When: []string{"generations[][].message"}, Basis: inclusive,
+		Parts: []Part{{Path: "generations[][].message", Inherit: langchainInherit}},
+	},
+	{
+		Name: "langchain.usage", Doc: "LangChain's token usage in a line of its own",
+		At: []string{"", "response", "result", "data"}, Usage: "token_usage",
+		When: []string{"token_usage.prompt_tokens", "token_usage.completion_tokens"},
+		Columns: append([]Rule{
+			{schemas.Model, "model_name"},
+		}, below("token_usage", chatColumns)...),
+		Basis: inclusive, Operation: "chat",
+	},
+})
+
+// sdkRest are usage objects of the AI SDK that say nothing but the totals. They
+// are tried after all others.
+var sdkRest = []Entry{
+	aisdkEntry("usage", "AI SDK 5 and later, or alike: input and output only", []string{"usage.inputTokens", "usage.outputTokens"}, []Rule{
+		{schemas.InputTokens, "usage.inputTokens"},
+		{schemas.OutputTokens, "usage.outputTokens"},
+		{schemas.TotalTokens, "usage.totalTokens"},
+	}, ambiguous),
+	{
+		Name: "aisdk.embedding", Doc: "AI SDK embeddings",
+		NoBare: true, When: []string{"usage.tokens", "embedding | embeddings"},
+		Columns: append([]Rule{{schemas.InputTokens, "usage.tokens"}}, aisdkEnvelope...),
+		Basis:   inclusive, Operation: "embeddings",
+	},
+}
+
+var aisdkEnvelope = []Rule{
+	{schemas.EventTime, "response.timestamp"},
+	{schemas.RequestID, "response.id"},
+	{schemas.Model, "response.model_id | model.model_id | model_id"},
+	{schemas.Provider, "model.provider"},
+}
+
+// aisdkUsage is what the AI SDK's results have below usage. What of it is in the
+// totals depends on the provider up to version 5.
+func aisdkUsage(usage string) []Entry {
+	at := usage + "."
+	return []Entry{
+		aisdkEntry(usage, "AI SDK from 6, a provider's usage: totals, parts, and the raw usage",
+			[]string{at + "inputTokens.total | " + at + "outputTokens.total", at + "inputTokens | " + at + "raw"}, []Rule{
+				{schemas.InputTokens, at + "inputTokens.total"},
+				{schemas.OutputTokens, at + "outputTokens.total"},
+				{schemas.CacheReadTokens, at + "inputTokens.cacheRead"},
+				{schemas.CacheWriteTokens, at + "inputTokens.cacheWrite"},
+				{schemas.ReasoningTokens, at + "outputTokens.reasoning"},
+			}, inclusive),
+		aisdkEntry(usage, "AI SDK from 6: totals, parts, and the raw usage",
+			[]string{at + "inputTokens", at + "outputTokens", at + "inputTokenDetails | " + at + "outputTokenDetails", "!stopReason"}, []Rule{
+				{schemas.InputTokens, at + "inputTokens"},
+				{schemas.OutputTokens, at + "outputTokens"},
+				{schemas.TotalTokens, at + "totalTokens"},
+				{schemas.CacheReadTokens, at + "inputTokenDetails.cacheReadTokens"},
+				{schemas.CacheWriteTokens, at + "inputTokenDetails.cacheWriteTokens"},
+				{schemas.ReasoningTokens, at + "outputTokenDetails.reasoningTokens"},
+			}, inclusive),
+		aisdkEntry(usage, "AI SDK 5 with Anthropic: input without the cache",
+			[]string{at + "inputTokens", at + "outputTokens", "providerMetadata.anthropic"}, []Rule{
+				{schemas.InputTokens, at + "inputTokens + " + at + "cachedInputTokens + providerMetadata.anthropic.cacheCreationInputTokens"},
+				{schemas.OutputTokens, at + "outputTokens"},
+				{schemas.CacheReadTokens, at + "cachedInputTokens"},
+				{schemas.CacheWriteTokens, "providerMetadata.anthropic.cacheCreationInputTokens"},
+				{schemas.ReasoningTokens, at + "reasoningTokens"},
+			}, exclusive),
+		aisdkEntry(usage, "AI SDK 5: the provider decides whether the cache is in the input",
+			[]string{at + "inputTokens", at + "outputTokens", at + "cachedInputTokens | " + at + "reasoningTokens"}, []Rule{
+				{schemas.InputTokens, at + "inputTokens"},
+				{schemas.OutputTokens, at + "outputTokens"},
+				{schemas.TotalTokens, at + "totalTokens"},
+				{schemas.CacheReadTokens, at + "cachedInputTokens"},
+				{schemas.ReasoningTokens, at + "reasoningTokens"},
+			}, ambiguous),
+	}
+}
+
+func aisdkEntry(usage, doc string, when []string, columns []Rule, basis string) Entry {
+	return Entry{
+		Name: "aisdk.usage", Doc: doc, Usage: usage,
+		NoBare: usage != "usage", When: when, Columns: append(columns, aisdkEnvelope...), Basis: basis, Operation: "chat",
+	}
+}
+
+var langchainEnvelope = []Rule{
+	{schemas.EventTime, "response_metadata.created | response_metadata.created_at"},
+	{schemas.RequestID, "response_metadata.id | id"},
+	{schemas.Provider, "response_metadata.model_provider"},
+	{schemas.Model, "response_metadata.model_name | response_metadata.model"},
+	{schemas.ServiceTier, "response_metadata.service_tier"},
+}
+
+var langchainInherit = []schemas.Col{
+	schemas.TransportID, schemas.Provider, schemas.Model, schemas.UserID, schemas.SessionID, schemas.ProjectID, schemas.TeamID, schemas.APIKeyID,
+}
+
+// below are rules about usage for a usage object of another name.
+func below(usage string, rules []Rule) []Rule {
+	out := slices.Clone(rules)
+	for i := range out {
+		out[i].From = strings.ReplaceAll(out[i].From, "usage.", usage+".")
+	}
+	return out
+}

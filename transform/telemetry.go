@@ -1,0 +1,196 @@
+package transform
+
+import (
+	"slices"
+	"strings"
+
+	"usagelake/schemas"
+)
+
+// telemetryEntries are OpenTelemetry's spans and logs, in all the forms that
+// attributes are written in, and the objects of SDKs in programs' own logs.
+var telemetryEntries = slices.Concat([]Entry{
+	{
+		Name: "otel.export", Doc: "OTLP traces, one request of an exporter a line",
+		At: []string{""}, Own: true, Container: true, When: []string{"resourceSpans"}, Basis: inclusive,
+		Parts: []Part{{Path: "resourceSpans[]", Entry: "otel.resource"}},
+	},
+	{
+		Name: "otel.export", Doc: "OTLP logs, one request of an exporter a line",
+		At: []string{""}, Own: true, Container: true, When: []string{"resourceLogs"}, Basis: inclusive,
+		Parts: []Part{{Path: "resourceLogs[]", Entry: "otel.resource"}},
+	},
+	{
+		Name: "otel.metrics", Doc: "OTLP metrics: sums over calls",
+		At: []string{""}, When: []string{"resourceMetrics"}, Ignore: true, Basis: inclusive,
+	},
+	{
+		Name: "otel.resource", Doc: "what one program sent",
+		At: []string{""}, Own: true, Container: true, Named: true,
+		When:    []string{"scopeSpans | scopeLogs | instrumentationLibrarySpans"},
+		Columns: []Rule{{schemas.ProjectID, "resource.attributes[key=service.name].value.stringValue"}},
+		Basis:   inclusive,
+		Parts: []Part{
+			{Path: "scopeSpans[].spans[]", Inherit: otelInherit, Zero: true, Tree: otelTree},
+			{Path: "instrumentationLibrarySpans[].spans[]", Inherit: otelInherit, Zero: true, Tree: otelTree},
+			{Path: "scopeLogs[].logRecords[]", Inherit: otelInherit, Zero: true},
+		},
+	},
+	otelSpan("span or log record of OTLP", listed, true),
+	otelSpan("span of an SDK's exporter, with a map of attributes", mapped, true),
+	otelSpan("attributes as members of a line", flat, false),
+	otelSpan("attributes as objects within each other", nested, false),
+	{
+		Name: "otel.event", Doc: "Claude Code's telemetry of a request: counts apart from each other",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{
+			listed("input_tokens", "intValue", "stringValue"), listed("cache_read_tokens", "intValue", "stringValue"),
+			listed("session.id", "stringValue"),
+		},
+		Columns: []Rule{
+			{schemas.EventTime, "timeUnixNano | observedTimeUnixNano"},
+			{schemas.RequestID, attribute(listed).text("request_id")},
+			{schemas.Model, attribute(listed).text("model")},
+			{schemas.UserID, attribute(listed).text("user.email", "user.account_uuid", "user.id")},
+			{schemas.SessionID, attribute(listed).text("session.id")},
+			{
+				schemas.InputTokens, attribute(listed).sum("input_tokens", "cache_read_tokens", "cache_creation_tokens"),
+			},
+			{schemas.OutputTokens, attribute(listed).count("output_tokens")},
+			{schemas.CacheReadTokens, attribute(listed).count("cache_read_tokens")},
+			{schemas.CacheWriteTokens, attribute(listed).count("cache_creation_tokens")},
+			{schemas.ReportedCostUSD, listed("cost_usd", "doubleValue", "intValue", "stringValue")},
+			{schemas.DurationMs, attribute(listed).count("duration_ms")},
+		},
+		Basis: exclusive, Operation: "chat",
+	},
+})
+
+var (
+	otelInherit = []schemas.Col{schemas.ProjectID}
+	otelTree    = [2]string{"spanId", "parentSpanId"}
+)
+
+// attribute is the path of a span's attribute in a form of attributes.
+type attribute func(name string, kinds ...string) string
+
+// listed is OTLP's list of keys and values; kinds are the types of a value.
+func listed(name string, kinds ...string) string {
+	var all []string
+	for _, k := range kinds {
+		all = append(all, "attributes[key="+name+"].value."+k)
+	}
+	return strings.Join(all, " | ")
+}
+
+func mapped(name string, _ ...string) string { return `attributes."` + name + `"` }
+
+func flat(name string, _ ...string) string { return `"` + name + `"` }
+
+func nested(name string, _ ...string) string { return name }
+
+// count is the first of some attributes that hold numbers.
+func (at attribute) count(names ...string) string {
+	return at.first(names, "intValue", "doubleValue", "stringValue")
+}
+
+// sum is that of some attributes, which are all of one type.
+func (at attribute) sum(names ...string) string {
+	var all []string
+	for _, kind := range []string{"intValue", "stringValue"} {
+		var sum []string
+		for _, n := range names {
+			sum = append(sum, at(n, kind))
+		}
+		all = append(all, strings.Join(sum, " + "))
+	}
+	return strings.Join(all, " | ")
+}
+
+func (at attribute) text(names ...string) string { return at.first(names, "stringValue") }
+
+func (at attribute) first(names []string, kinds ...string) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, at(n, kinds...))
+	}
+	return strings.Join(all, " | ")
+}
+
+var (
+	otelInput = []string{
+		"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
+		"ai.usage.inputTokens", "ai.usage.promptTokens", "ai.usage.tokens",
+	}
+	otelOutput = []string{
+		"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
+		"ai.usage.outputTokens", "ai.usage.completionTokens",
+	}
+)
+
+// otelSpan is a span, or a log record like one. Counts of several conventions
+// say the same; cache and reasoning tokens should be in the totals, and are not
+// everywhere. Spans of agents, chains and tools sum up those below them.
+func otelSpan(doc string, at attribute, own bool) Entry {
+	when := "startTimeUnixNano"
+	if own {
+		when += " | timeUnixNano | observedTimeUnixNano | start_time | startTime[0] | hrTime[0] | timestamp | \"@timestamp\" | time | date"
+	}
+	return Entry{
+		Name: "otel.span", Doc: doc, At: []string{""}, Own: own, Usage: "none",
+		When: []string{at.count(otelInput...) + " | " + at.count(otelOutput...)},
+		Unless: []string{
+			"name=ai.generateText|ai.streamText|ai.generateObject|ai.streamObject|ai.embed|ai.embedMany|ai.toolCall",
+			at.text("gen_ai.operation.name") + "=invoke_agent|create_agent|execute_tool|invoke_workflow",
+			at.text("openinference.span.kind") + "=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
+			at.text("traceloop.span.kind") + "=workflow|task|agent|tool",
+		},
+		Columns: []Rule{
+			{schemas.EventTime, when},
+			{schemas.RequestID, at.text("gen_ai.response.id", "ai.response.id") + " | span_id | context.span_id | spanContext.spanId | _spanContext.spanId | id"},
+			{schemas.TransportID, "trace_id | context.trace_id | spanContext.traceId | _spanContext.traceId"},
+			{schemas.Operation, at.text("gen_ai.operation.name", "llm.request.type")},
+			{schemas.Provider, at.text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")},
+			{schemas.Model, at.text("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name", "gen_ai.request.model", "ai.model.id")},
+			{schemas.RequestModel, at.text("gen_ai.request.model", "llm.request.model", "ai.model.id")},
+			{schemas.ServiceTier, at.text("openai.response.service_tier", "gen_ai.openai.response.service_tier")},
+			{
+				schemas.ErrorCode,
+				at.text("error.type") + " | status.code:except=0,1,OK,UNSET,STATUS_CODE_OK,STATUS_CODE_UNSET | status.status_code:except=OK,UNSET",
+			},
+			{schemas.ProjectID, "resource.attributes.\"service.name\" | \"service.name\""},
+			{schemas.UserID, at.text("user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id")},
+			{
+				schemas.SessionID,
+				at.text("gen_ai.conversation.id", "session.id", "langfuse.session.id", "traceloop.association.properties.session_id"),
+			},
+			{schemas.InputTokens, at.count(otelInput...)},
+			{schemas.OutputTokens, at.count(otelOutput...)},
+			{schemas.TotalTokens, at.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens")},
+			{
+				schemas.CacheReadTokens, at.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+					"gen_ai.usage.cached_input_tokens", "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
+					"gen_ai.usage.details.cached_tokens", "llm.token_count.prompt_details.cache_read", "ai.usage.cachedInputTokens"),
+			},
+			{
+				schemas.CacheWriteTokens, at.count("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
+					"gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens",
+					"llm.token_count.prompt_details.cache_write"),
+			},
+			{schemas.InputAudioTokens, at.count("gen_ai.usage.details.input_audio_tokens", "llm.token_count.prompt_details.audio")},
+			{schemas.OutputAudioTokens, at.count("gen_ai.usage.details.output_audio_tokens", "llm.token_count.completion_details.audio")},
+			{
+				schemas.ReasoningTokens, at.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+					"gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens", "llm.token_count.completion_details.reasoning",
+					"ai.usage.reasoningTokens"),
+			},
+			{
+				schemas.ReportedCostUSD, at.first([]string{"gen_ai.usage.cost", "llm.cost.total", "operation.cost"}, "doubleValue", "intValue", "stringValue") +
+					" | " + at("gen_ai.usage.cost_in_usd_ticks", "intValue") + ":e-10",
+			},
+			{schemas.DurationMs, at.count("ai.response.msToFinish") + " | duration_ms"},
+			{schemas.TimeToFirstTokenMs, at.count("ai.response.msToFirstChunk")},
+		},
+		Basis: ambiguous, Operation: "chat",
+	}
+}

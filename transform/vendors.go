@@ -1,0 +1,149 @@
+package transform
+
+import "usagelake/schemas"
+
+// vendorEntries are APIs of a single vendor, and chat completions whose
+// arithmetic is another.
+var vendorEntries = []Entry{
+	{
+		Name: "xai.chat", Doc: "xAI chat completion: reasoning is not in completion_tokens",
+		When: []string{
+			"usage.prompt_tokens", "usage.completion_tokens", "usage.num_sources_used | usage.cost_in_usd_ticks", "!usage.input_tokens",
+		},
+		Columns: append([]Rule{
+			{schemas.OutputTokens, "usage.completion_tokens + usage.completion_tokens_details.reasoning_tokens"},
+			{schemas.ReportedCostUSD, "usage.cost_in_usd_ticks:e-10"},
+			{schemas.WebSearchRequests, "usage.server_side_tool_usage_details.web_search_calls"},
+		}, chatColumns...),
+		Basis: "exclusive", Operation: "chat", Key: bodyKey, Payload: "choices", NoBare: true,
+	},
+	{
+		Name: "xai.responses", Doc: "xAI Responses API: reasoning is in output_tokens; context_details says something else",
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens",
+			"usage.num_server_side_tools_used | usage.server_side_tool_usage_details | usage.context_details | usage.cost_in_usd_ticks",
+			"!usage.prompt_tokens",
+		},
+		Columns: append([]Rule{
+			{schemas.WebSearchRequests, "usage.server_side_tool_usage_details.web_search_calls"},
+		}, responsesColumns...),
+		Basis: "inclusive", Operation: "responses", Key: bodyKey, Payload: "output", NoBare: true,
+	},
+	{
+		Name: "mistral.conversation", Doc: "Mistral conversation: what its tools put in is counted apart",
+		NoBare: true,
+		When:   []string{"usage.connector_tokens", "usage.prompt_tokens"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "created_at | outputs[].created_at"},
+			{schemas.RequestID, "id | outputs[].id"},
+			{schemas.Model, "model | outputs[].model"},
+			{schemas.SessionID, "conversation_id"},
+			{schemas.InputTokens, "usage.prompt_tokens + usage.connector_tokens"},
+			{schemas.InputToolTokens, "usage.connector_tokens"},
+			{schemas.WebSearchRequests, "usage.connectors.web_search"},
+		}, chatColumns...),
+		Basis: "exclusive", Operation: "chat", Key: bodyKey, Payload: "outputs",
+	},
+	{
+		Name: "mistral.ocr", Doc: "Mistral OCR: pages, no tokens",
+		Usage: "usage_info", NoBare: true, When: []string{"usage_info.pages_processed"},
+		Basis: "inclusive", Operation: "ocr", Key: bodyKey, Payload: "pages", Keep: []string{"usage_info.pages_processed", "usage_info.doc_size_bytes"},
+	},
+	{
+		Name: "dashscope.generation", Doc: "DashScope's own API",
+		NoBare: true,
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "output.choices | output.text | output.finish_reason", "!usage.prompt_tokens",
+		},
+		Columns: []Rule{
+			{schemas.RequestID, "request_id"},
+			{schemas.InputTokens, "usage.input_tokens"},
+			{schemas.OutputTokens, "usage.output_tokens"},
+			{schemas.TotalTokens, "usage.total_tokens"},
+			{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens/usage.input_tokens_details.cached_tokens"},
+			{schemas.InputTextTokens, "usage.input_tokens_details.text_tokens"},
+			{schemas.InputImageTokens, "usage.image_tokens/usage.input_tokens_details.image_tokens"},
+			{schemas.InputVideoTokens, "usage.video_tokens/usage.input_tokens_details.video_tokens"},
+			{schemas.InputAudioTokens, "usage.audio_tokens/usage.input_tokens_details.audio_tokens"},
+			{schemas.OutputTextTokens, "usage.output_tokens_details.text_tokens"},
+			{schemas.ReasoningTokens, "usage.output_tokens_details.reasoning_tokens"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: modelKey, Payload: "output",
+	},
+	{
+		Name: "dashscope.embeddings", Doc: "embeddings of DashScope's own API",
+		NoBare: true, When: []string{"output.embeddings", "usage.total_tokens", "!usage.prompt_tokens"},
+		Columns: []Rule{
+			{schemas.RequestID, "request_id"},
+			{schemas.InputTokens, "usage.input_tokens | usage.total_tokens"},
+			{schemas.TotalTokens, "usage.total_tokens"},
+		},
+		Basis: "inclusive", Operation: "embedding", Key: modelKey,
+	},
+	{
+		Name: "cohere.chat", Doc: "Cohere v2: tokens processed; what is billed goes to extra_json",
+		At:   []string{"", "response.body", "modelOutput", "response", "body", "result", "delta"},
+		When: []string{"usage.billed_units | usage.tokens.input_tokens", "!usage.prompt_tokens"},
+		Columns: []Rule{
+			{schemas.InputTokens, "usage.tokens.input_tokens | usage.billed_units.input_tokens"},
+			{schemas.OutputTokens, "usage.tokens.output_tokens | usage.billed_units.output_tokens"},
+			{schemas.CacheReadTokens, "usage.cached_tokens"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey, Payload: "message",
+	},
+	{
+		Name: "cohere.embed", Doc: "Cohere embed: text and image tokens apart",
+		Usage: "meta", NoBare: true,
+		When: []string{"meta.billed_units", "embeddings"},
+		Columns: []Rule{
+			{schemas.InputTokens, "meta.billed_units.input_tokens + meta.billed_units.image_tokens"},
+			{schemas.InputTextTokens, "meta.billed_units.input_tokens"},
+			{schemas.InputImageTokens, "meta.billed_units.image_tokens"},
+		},
+		Basis: "exclusive", Operation: "embedding", Key: bodyKey,
+	},
+	{
+		Name: "cohere.rerank", Doc: "Cohere rerank: search units, no tokens",
+		Usage: "meta", NoBare: true,
+		When: []string{"meta.billed_units", "results"},
+		Columns: []Rule{
+			{schemas.InputTokens, "meta.tokens.input_tokens"},
+			{schemas.OutputTokens, "meta.tokens.output_tokens"},
+		},
+		Basis: "inclusive", Operation: "rerank", Key: bodyKey,
+	},
+	{
+		Name: "cohere.generate", Doc: "Cohere v1 chat and generate",
+		Usage: "meta", NoBare: true,
+		When: []string{"meta.billed_units | meta.tokens.input_tokens"},
+		Columns: []Rule{
+			{schemas.RequestID, "generation_id | response_id"},
+			{schemas.InputTokens, "meta.tokens.input_tokens | meta.billed_units.input_tokens"},
+			{schemas.OutputTokens, "meta.tokens.output_tokens | meta.billed_units.output_tokens"},
+			{schemas.CacheReadTokens, "meta.cached_tokens"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey, Payload: "text",
+	},
+	{
+		Name: "ollama.embed", Doc: "Ollama embeddings",
+		NoBare: true,
+		When:   []string{"prompt_eval_count", "embeddings"},
+		Columns: []Rule{
+			{schemas.InputTokens, "prompt_eval_count"},
+			{schemas.DurationMs, "total_duration:e-6"},
+		},
+		Basis: "inclusive", Operation: "embedding", Key: bodyKey,
+	},
+	{
+		Name: "ollama.chat", Doc: "Ollama's own API: the last line of an answer",
+		NoBare: true,
+		When:   []string{"eval_count | prompt_eval_count", "done"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.InputTokens, "prompt_eval_count"},
+			{schemas.OutputTokens, "eval_count"},
+			{schemas.DurationMs, "total_duration:e-6"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey,
+	},
+}
