@@ -114,3 +114,22 @@ func TestMap(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A part of a record that has usage nobody claims is not lost: the record is set
+// aside, with the calls that it has beside it.
+func TestUnknownPart(t *testing.T) {
+	dir := t.TempDir()
+	body := func(usage string) string {
+		return `{"time":"2026-03-02T14:15:01Z","category":"GatewayLogs","properties":{"responseBody":` + fmt.Sprintf("%q", usage) + "}}\n"
+	}
+	file := filepath.Join(dir, "gateway.jsonl")
+	text := body(`{"id":"a","object":"chat.completion","model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`) +
+		body(`{"meter":{"tokens_used":17}}`) + body(`{"error":{"code":"429"}}`)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := load(t, usagelake.Config{Inputs: []string{file}, Lake: filepath.Join(dir, "lake")})
+	if b := r.Books; b.Rows != 1 || b.NoUsage != 1 || b.Quarantined != 1 || r.Reasons["unknown_usage"] != 1 {
+		t.Errorf("%+v %v", b, r.Reasons)
+	}
+}

@@ -5,15 +5,11 @@ import "usagelake/schemas"
 // azureEntries are logs of Azure API Management. The answer stands in them as
 // text, as the backend gave it and as the client got it.
 var azureEntries = []Entry{
-	apimBody("responseBody"),
-	apimBody("backendResponseBody"),
-	{
-		Name: "azure.apim", Doc: "API Management gateway log, before its bodies are unfolded or without usage",
-		At: []string{""}, Own: true, Container: true,
-		When:   []string{"properties.responseBody | properties.backendResponseBody", "time"},
-		Folded: []string{"properties.responseBody", "properties.backendResponseBody"},
-		Basis:  inclusive,
-	},
+	apimBody("responseBody", ".usage"),
+	apimBody("backendResponseBody", ".usage"),
+	// as long as the bodies are texts, and where they are answers of other kinds
+	apimBody("responseBody", ""),
+	apimBody("backendResponseBody", ""),
 	{
 		Name: "azure.llm_log", Doc: "API Management's log of LLM calls, ApiManagementGatewayLlmLog",
 		At: []string{""}, Own: true,
@@ -34,8 +30,8 @@ var azureEntries = []Entry{
 }
 
 // apimBody is a gateway log whose answer, or the events of it, stand at a member
-// of properties.
-func apimBody(member string) Entry {
+// of properties and have something below them.
+func apimBody(member, below string) Entry {
 	at := "properties." + member
 	inherit := []schemas.Col{
 		schemas.TransportID, schemas.Provider, schemas.Region, schemas.UserID, schemas.APIKeyID, schemas.DurationMs,
@@ -43,7 +39,8 @@ func apimBody(member string) Entry {
 	return Entry{
 		Name: "azure.apim", Doc: "API Management gateway log around an answer",
 		At: []string{""}, Own: true, Container: true,
-		When: []string{at + ".usage | " + at + "[].usage | " + at + "[].response.usage", "time"},
+		When:   []string{at + below + " | " + at + "[]" + below + " | " + at + "[].response" + below, "time"},
+		Folded: []string{"properties.responseBody", "properties.backendResponseBody"},
 		Columns: []Rule{
 			{schemas.EventTime, "time"},
 			{schemas.TransportID, "correlation_id"},

@@ -86,6 +86,11 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 			calls[i].isRow()
 		case NoCall:
 			verdict = NoCall
+		case NotClaimed:
+			if i > 0 && n.walker.AnyMember(calls[i].doc, TokenLike) { // a part
+				n.Reason = schemas.UnknownUsage
+				return IsBad
+			}
 		}
 	}
 	n.unknown = unknown

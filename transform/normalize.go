@@ -46,6 +46,7 @@ type Options struct {
 // gets.
 type Walker interface {
 	Walk(doc []byte) (*schemas.Record, error)
+	AnyMember(doc []byte, pick func(parent, key, value []byte) bool) bool
 	Each(doc []byte, path []string, fn func(key, value []byte))
 	Unfold(doc []byte, paths [][]string) []byte
 }
