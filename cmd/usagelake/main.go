@@ -34,7 +34,7 @@ const exitCodes = `Exit codes:
   2         wrong usage, or an input that matches nothing (see --allow-empty)
   3         published, but a person should look: records in quarantine over the
             limit, inputs that could not be read or are damaged
-  4         a check failed (verify)
+  4         a check failed (verify, or load with --fail-on-drift)
   75        another run has the lake; try again later
   130, 143  interrupted (SIGINT, SIGTERM)
 `
@@ -106,8 +106,8 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "usagelake",
 		Short: "Turn exported LLM usage logs into a Parquet table whose numbers balance",
-		Long: `usagelake turns exported LLM usage logs (JSONL from OpenAI, OpenRouter and
-others) into a partitioned Parquet table whose numbers balance.
+		Long: `usagelake turns exported LLM usage logs (JSONL of vendors, gateways and agents)
+into a partitioned Parquet table whose numbers balance.
 
 ` + exitCodes,
 		Version:       usagelake.Version,
