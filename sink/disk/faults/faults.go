@@ -23,10 +23,13 @@ var ErrKilled = errors.New("killed")
 // FS passes operations on to another file system and asks Fail before each.
 type FS struct {
 	disk.FS
-	// Fail is called with the number of the operation, from 0, and its name.
+	// Fail is called with the number of the operation, from 0, and its name, for
+	// one operation at a time.
 	// An error is the operation's, with the path around it as the operating
 	// system has it; of a write that fails, half may arrive.
 	Fail func(n int, op string) error
+
+	asking sync.Mutex // held while Fail is called
 
 	mu   sync.Mutex
 	n    int
@@ -54,6 +57,8 @@ func (f *FS) Count() int {
 }
 
 func (f *FS) fail(op, path string) error {
+	f.asking.Lock()
+	defer f.asking.Unlock()
 	f.mu.Lock()
 	n := f.n
 	f.n++
