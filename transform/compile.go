@@ -19,8 +19,8 @@ type Dialects struct {
 	usage   map[int]member   // values below usage, by number: what of them no column takes goes to extra_json
 	kept    map[string]bool  // objects whose unknown members are kept
 	byName  map[string][]*compiledEntry
-	refsOf  map[refKey][]ref
-	exprs   map[string]expr
+	rules   map[ruleKey]compiledRule
+	paths   [][]string // of the mounts
 }
 
 // valueKey is a value below a frame.
@@ -124,10 +124,13 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
 		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: map[valueKey]int{}, slots: make([]map[int]int, len(mounts)),
 		usage: map[int]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{},
-		refsOf: map[refKey][]ref{}, exprs: map[string]expr{},
+		rules: map[ruleKey]compiledRule{},
 	}
 	for f := range c.slots {
 		c.slots[f] = map[int]int{}
+	}
+	for _, m := range mounts {
+		c.paths = append(c.paths, splitPath(m.Path))
 	}
 	c.entries = make([]compiledEntry, len(entries))
 	for i := range entries {
@@ -192,18 +195,31 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	}
 }
 
+// rule is a rule of an entry. The common ones are the same for most entries.
 func (c *Dialects) rule(e *compiledEntry, r Rule, envelope bool) compiledRule {
+	k := ruleKey{r, string(e.mountKey), e.usage(), envelope}
+	cr, ok := c.rules[k]
+	if !ok {
+		cr = c.newRule(e, r, envelope)
+		c.rules[k] = cr
+	}
+	return cr
+}
+
+// ruleKey is what a compiled rule depends on.
+type ruleKey struct {
+	Rule
+	mounts, usage string
+	envelope      bool
+}
+
+func (c *Dialects) newRule(e *compiledEntry, r Rule, envelope bool) compiledRule {
 	cr := compiledRule{col: r.Col, envelope: envelope}
 	shape := schemas.Scalar
 	if r.Col == schemas.Tags {
 		shape = schemas.Span
 	}
-	parsed, ok := c.exprs[r.From]
-	if !ok {
-		parsed = parseExpr(r.From)
-		c.exprs[r.From] = parsed
-	}
-	for _, alt := range parsed {
+	for _, alt := range parseExpr(r.From) {
 		var cs compiledSum
 		for _, t := range alt {
 			cs = append(cs, compiledTerm{c.refs(e, t, shape), &t})
@@ -214,34 +230,13 @@ func (c *Dialects) rule(e *compiledEntry, r Rule, envelope bool) compiledRule {
 }
 
 // refs asks the layout for a term in both spellings and returns its values.
-func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) []ref {
+func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) (out []ref) {
 	if t.path == "" {
 		return nil
 	}
 	if t.count {
 		shape = schemas.Count
 	}
-	k := refKey{path: t.path, root: t.root, shape: shape}
-	if !t.root {
-		k.mounts, k.usage = string(e.mountKey), e.usage()
-	}
-	out, ok := c.refsOf[k]
-	if !ok {
-		out = c.ask(e, t, shape)
-		c.refsOf[k] = out
-	}
-	return out
-}
-
-// refKey is what the refs of a term depend on: those of common names are the
-// same for most entries.
-type refKey struct {
-	path, mounts, usage string
-	root                bool
-	shape               schemas.Shape
-}
-
-func (c *Dialects) ask(e *compiledEntry, t term, shape schemas.Shape) (out []ref) {
 	for _, keys := range spellings(t.path) {
 		usage := -1
 		if !t.root {
@@ -317,7 +312,7 @@ func (c *Dialects) value(keys []string, shape schemas.Shape) int {
 // usage object.
 func (c *Dialects) want(frame int, keys []string, usage, value int, shape schemas.Shape) {
 	m := c.mounts[frame]
-	path := splitPath(m.Path)
+	path := c.paths[frame]
 	if m.Bare {
 		if keys = keys[usage:]; len(keys) == 0 {
 			return
