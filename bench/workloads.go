@@ -194,7 +194,7 @@ func workloads(scale float64) []workload {
 		{
 			name: "mixed", doc: "twelve dialects in one file",
 			trials: []trial{own("slim", slim), own("mixed", spec("mixed", scaled(2_000_000), 1, 8))},
-			floors: []floor{perByte("mixed", "slim", 1.5), memory("mixed", 512)},
+			floors: []floor{memory("mixed", 512)},
 		},
 		{
 			name: "files", doc: "100,000 lines in 10,000 files",
