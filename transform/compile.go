@@ -20,7 +20,10 @@ type Dialects struct {
 	kept    map[string]bool  // objects whose unknown members are kept
 	byName  map[string][]*compiledEntry
 	rules   map[ruleKey]compiledRule
-	paths   [][]string // of the mounts
+	// counts are paths of counts, by their keys joined by NUL. A condition on
+	// one asks for it as a count, so that it fills one slot.
+	counts map[string]bool
+	paths  [][]string // of the mounts
 }
 
 // valueKey is a value below a frame.
@@ -124,13 +127,16 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
 		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: map[valueKey]int{}, slots: make([]map[int]int, len(mounts)),
 		usage: map[int]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{},
-		rules: map[ruleKey]compiledRule{},
+		rules: map[ruleKey]compiledRule{}, counts: map[string]bool{},
 	}
 	for f := range c.slots {
 		c.slots[f] = map[int]int{}
 	}
 	for _, m := range mounts {
 		c.paths = append(c.paths, splitPath(m.Path))
+	}
+	for i := range entries {
+		c.countsOf(&entries[i])
 	}
 	c.entries = make([]compiledEntry, len(entries))
 	for i := range entries {
@@ -139,6 +145,22 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 		c.byName[e.Name] = append(c.byName[e.Name], e)
 	}
 	return c
+}
+
+// countsOf notes where an entry's token counts and other meters stand.
+func (c *Dialects) countsOf(e *Entry) {
+	for _, r := range e.Columns {
+		if t := &traits[r.Col]; t.kind != schemas.Double || !t.additive {
+			continue
+		}
+		for _, alt := range parseExpr(r.From) {
+			for _, t := range alt {
+				for _, keys := range spellings(t.path) {
+					c.counts[strings.Join(keys, "\x00")] = true
+				}
+			}
+		}
+	}
 }
 
 func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
@@ -238,6 +260,10 @@ func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) (out []re
 		shape = schemas.Count
 	}
 	for _, keys := range spellings(t.path) {
+		shape := shape
+		if shape == schemas.Span && c.counts[strings.Join(keys, "\x00")] {
+			shape = schemas.Scalar
+		}
 		usage := -1
 		if !t.root {
 			usage = e.inUsage(keys)
