@@ -133,3 +133,36 @@ func TestUnknownPart(t *testing.T) {
 		t.Errorf("%+v %v", b, r.Reasons)
 	}
 }
+
+// The reported total is a witness: it tells of a vendor whose parts mean another
+// thing than its dialect says, and decides where the dialect cannot know.
+func TestBasis(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "calls.jsonl")
+	chat := func(id string, total int) string {
+		return fmt.Sprintf(`{"id":%q,"object":"chat.completion","created":1740830400,"model":"m","provider_name":"acme","usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":40}}}`+"\n", id, total)
+	}
+	text := chat("fits", 110) + chat("contradicts", 150) + chat("neither", 111) +
+		`{"id":"pi","timestamp":1740830400,"message":{"usage":{"input":60,"output":10,"cacheRead":40,"cacheWrite":0,"totalTokens":70}}}` + "\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lake := filepath.Join(dir, "lake")
+	r := load(t, usagelake.Config{Inputs: []string{file}, Lake: lake})
+	got := map[string]string{}
+	for _, row := range rows(t, lake) {
+		got[row["request_id"]] = fmt.Sprint(row["input_tokens"], " ", row["token_basis"], " ", row["quality_flags"])
+	}
+	want := map[string]string{
+		"fits":        "100 inclusive ",
+		"contradicts": "100 inclusive basis_contradicts,total_mismatch",
+		"neither":     "100 inclusive total_mismatch",
+		"pi":          "100 exclusive basis_contradicts,total_mismatch",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(usagelake.Counts{"acme": 1, "pi.message": 1}, r.Contradicts); d != "" {
+		t.Error(d)
+	}
+}
