@@ -230,3 +230,72 @@ var shortNames = map[string]schemas.Col{
 	"in": schemas.InputTokens, "out": schemas.OutputTokens, "read": schemas.CacheReadTokens, "write": schemas.CacheWriteTokens,
 	"reason": schemas.ReasoningTokens,
 }
+
+// Pitfalls that are no sums: what a column has, and what none has.
+func TestPitfallsOfTexts(t *testing.T) {
+	const usage = `"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}`
+	for _, c := range []struct {
+		name, line string
+		want       map[string]string
+	}{
+		{
+			"13 times: seven digits of a fraction", `{"time":"2024-05-24T12:23:02.4350001Z","body":{"id":"a",` + usage + `}}`,
+			map[string]string{"event_time": "2024-05-24T12:23:02.435Z"},
+		},
+		{
+			"13 times: no zone, which is UTC", `{"request_id":"a","call_type":"acompletion","spend":0,"prompt_tokens":9,"completion_tokens":1,"startTime":"2025-01-24 09:20:46.847371","model":"m"}`,
+			map[string]string{"event_time": "2025-01-24T09:20:46.847371Z"},
+		},
+		{
+			"13 times: milliseconds inside, text outside", `{"type":"message","timestamp":"2025-11-20T23:33:02.351Z","message":{"role":"assistant","model":"m","usage":{"input":9,"output":1,"cacheRead":0},"timestamp":1763681581545}}`,
+			map[string]string{"event_time": "2025-11-20T23:33:01.545Z", "event_time_source": "body"},
+		},
+		{
+			"19 answered from a gateway's cache", `{"request_id":"a","call_type":"acompletion","spend":0,"cache_hit":"True","prompt_tokens":9,"completion_tokens":1,"startTime":"2025-01-24 09:20:46","model":"m"}`,
+			map[string]string{"cache_hit": "true", "reported_cost_usd": "0", "input_tokens": "9"},
+		},
+		{
+			"23 models: a resource's name", `{"schemaType":"ModelInvocationLog","timestamp":"2026-04-18T22:54:57Z","requestId":"a","modelId":"arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x-v1:0","input":{"inputTokenCount":9},"output":{"outputTokenCount":1}}`,
+			map[string]string{"model": "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x-v1:0"},
+		},
+		{
+			"23 models: as written", `{"id":"a","created":1755000000,"model":"vendor/model-x:free",` + usage + `}`,
+			map[string]string{"model": "vendor/model-x:free"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			lake := filepath.Join(dir, "lake")
+			load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "in.jsonl"), c.line+"\n")}, Lake: lake})
+			all := rows(t, lake)
+			if len(all) != 1 {
+				t.Fatalf("%d rows", len(all))
+			}
+			for name, want := range c.want {
+				if got := all[0][name]; got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+	t.Run("27 what rides along", func(t *testing.T) {
+		dir := t.TempDir()
+		lake := filepath.Join(dir, "lake")
+		in := write(t, filepath.Join(dir, "in.jsonl"), `{"id":"a","created":1755000000,"model":"m","messages":[{"content":"secret"}],"choices":[{"message":{"content":"secret"}}],`+usage+`,"ip":"secret","user_api_key_user_email":"secret"}
+{"request_id":"b","call_type":"acompletion","spend":0,"prompt_tokens":9,"completion_tokens":1,"startTime":"2025-01-24 09:20:46","model":"m","messages":"secret","response":"secret","requester_ip_address":"secret","metadata":"{\"user_api_key_user_email\":\"secret\",\"requester_ip_address\":\"secret\"}"}
+{"timestamp":"2026-01-09T10:00:00Z","cwd":"secret","gitBranch":"secret","sessionId":"s","type":"assistant","message":{"id":"c","role":"assistant","model":"m","content":[{"text":"secret"}],"usage":{"input_tokens":9,"output_tokens":1}}}
+`)
+		load(t, usagelake.Config{Inputs: []string{in}, Lake: lake})
+		all := rows(t, lake)
+		if len(all) != 3 {
+			t.Errorf("%d rows", len(all))
+		}
+		for _, row := range all {
+			for name, v := range row {
+				if strings.Contains(v, "secret") {
+					t.Errorf("%s holds it: %s", name, v)
+				}
+			}
+		}
+	})
+}
