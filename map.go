@@ -355,7 +355,7 @@ func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *i
 	if d.Reason != "" {
 		return d.Reason
 	}
-	rec, err := w.walker.Walk(d.Data)
+	rec, err := w.walker.Scan(d.Data)
 	switch {
 	case errors.Is(err, ingest.ErrNotObject):
 		return schemas.NotObject

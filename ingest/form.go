@@ -3,7 +3,6 @@ package ingest
 import (
 	"math/bits"
 	"slices"
-	"sync/atomic"
 
 	"usagelake/schemas"
 )
@@ -13,14 +12,17 @@ import (
 // compared, its values are read with the walk's own scanners, and what they fill
 // follows from the form. Only documents in which no member repeats have one.
 type form struct {
-	text    string // all of fields and the tail, to tell forms apart
-	fields  []field
-	tail    string // what stands behind the last value
-	spans   []span
-	lengths []length
-	found   []*edge
-	filled  []uint64
-	number  uint32
+	text   string // all of fields and the tail, to tell forms apart
+	fields []field
+	tail   string // what stands behind the last value
+	spans  []span
+	extras []extraAt
+	ends   []int // of the values of the document at hand, behind a 0
+
+	// record is of the document at hand. Its last frame holds the values of fields,
+	// then of spans, then what does not change.
+	record schemas.Record
+	values []schemas.Value // those of the last frame
 }
 
 // A field is the text before a value, and the value.
@@ -30,9 +32,7 @@ type field struct {
 	mask  uint64   // of the last word
 	class class
 	read  bool // strings must be valid
-	first *schemas.Value
-	more  []*schemas.Value // what else the value fills
-	edge  *edge
+	raw   int  // number of the value again, for those who take it unread; 0: nobody
 }
 
 // class is what of a value the form depends on. null is a part of the text.
@@ -47,15 +47,21 @@ const (
 // A span is the extent of an object or array with values in it: from and to
 // number the fields in whose text it begins and ends, offsets are within that.
 type span struct {
-	others                 []target
+	edge                   *edge
 	kind                   schemas.ValueKind
 	from, fromOff, to, end int
 }
 
+// An extraAt is a member that is kept, the value of a field.
+type extraAt struct {
+	extra
+	field int
+}
+
 // A length is that of an array.
 type length struct {
-	counts []target
-	value  schemas.Value
+	edge  *edge
+	value schemas.Value
 }
 
 // Limits of the forms that a walker knows, and of what one may cost.
@@ -74,11 +80,7 @@ type forms struct {
 	rest   int // documents to come that are not compared with forms
 	tape   *tape
 	spare  tape
-	ends   []int // of the values of the document at hand
 }
-
-// formNumbers numbers forms.
-var formNumbers atomic.Uint32
 
 // A tape is what the walk has met in a document, to make a form of.
 type tape struct {
@@ -104,7 +106,7 @@ func (t *tape) len() int {
 // length notes that of an array that was walked.
 func (t *tape) length(e *edge, v schemas.Value) {
 	if t != nil && len(e.counts) > 0 {
-		t.lengths = append(t.lengths, length{e.counts, v})
+		t.lengths = append(t.lengths, length{e, v})
 	}
 }
 
@@ -121,7 +123,7 @@ func (t *tape) leaf(e *edge, off, end int, c class) {
 // leaves is number from.
 func (t *tape) span(e *edge, kind schemas.ValueKind, from, off, end int) {
 	if end >= 0 && len(e.others) > 0 {
-		t.spans = append(t.spans, span{others: e.others, kind: kind, from: from, fromOff: off, to: len(t.leaves), end: end})
+		t.spans = append(t.spans, span{edge: e, kind: kind, from: from, fromOff: off, to: len(t.leaves), end: end})
 	}
 }
 
@@ -145,7 +147,7 @@ func (f *forms) begin() {
 	f.tape = t
 }
 
-// learn makes the form of the document that was walked.
+// learnForm makes the form of the document that was walked.
 func (w *Walker) learnForm() {
 	t := w.forms.tape
 	w.forms.tape = nil
@@ -153,7 +155,7 @@ func (w *Walker) learnForm() {
 		return
 	}
 	doc := w.record.Doc
-	f := &form{fields: make([]field, len(t.leaves)), found: slices.Clone(w.found), filled: slices.Clone(w.record.Filled)}
+	f := &form{fields: make([]field, len(t.leaves)), ends: make([]int, len(t.leaves)+1)}
 	var text []byte
 	behind := 0
 	for i, l := range t.leaves {
@@ -173,13 +175,63 @@ func (w *Walker) learnForm() {
 		s.end -= t.endOf(s.to)
 		f.spans = append(f.spans, s)
 	}
-	f.lengths = slices.Clone(t.lengths)
-	f.number = formNumbers.Add(1)
+	if !w.lay(f, t) {
+		return
+	}
 	if len(w.forms.known) == maxForms {
 		w.forms.known = w.forms.known[:maxForms-1]
 	}
 	w.forms.known = append(w.forms.known, f)
 	w.forms.first(len(w.forms.known) - 1)
+}
+
+// lay makes the record of documents of a form: it has the sets of the walker's
+// own, which has just been filled by one of them. It reports false where an object
+// or array and another value fill one slot: which one counts is the walk's to say.
+func (w *Walker) lay(f *form, t *tape) bool {
+	f.record = schemas.Record{Filled: slices.Clone(w.record.Filled), Frames: make([]schemas.Frame, len(w.record.Frames)+1)}
+	rest := f.record.Filled
+	for i, frame := range w.record.Frames {
+		n := len(frame.Set)
+		f.record.Frames[i].Set, rest = rest[:n:n], rest[n:]
+	}
+	at := map[schemas.Slot]int{}
+	put := func(targets []target, v int) {
+		for _, t := range targets {
+			if *t.word&t.bit != 0 {
+				at[t.slot] = v
+			}
+		}
+	}
+	f.values = make([]schemas.Value, len(t.leaves)+len(f.spans))
+	for i, l := range t.leaves {
+		if l.class == scalarClass {
+			put(l.edge.scalars, i)
+			for _, x := range l.edge.extras {
+				f.extras = append(f.extras, extraAt{x, i})
+			}
+			if len(l.edge.others) > 0 {
+				f.fields[i].raw = len(f.values)
+				f.values = append(f.values, schemas.Value{})
+				put(l.edge.others, f.fields[i].raw)
+			}
+		} else {
+			put(l.edge.others, i)
+		}
+	}
+	for i, s := range f.spans {
+		if slices.ContainsFunc(s.edge.others, func(t target) bool { _, twice := at[t.slot]; return twice }) {
+			return false
+		}
+		put(s.edge.others, len(t.leaves)+i)
+	}
+	for _, l := range t.lengths {
+		put(l.edge.counts, len(f.values))
+		f.values = append(f.values, l.value)
+	}
+	f.record.Frames[len(w.record.Frames)].Val = f.values
+	f.record.Form = &schemas.Form{At: at}
+	return true
 }
 
 // endOf is where the value before leaf i ends.
@@ -197,45 +249,34 @@ func (f *forms) first(i int) {
 	f.known[0] = k
 }
 
-// recognise looks for the form of the document, and fills the record if it is a
+// recognise looks for the form of doc, and fills the form's record if it is a
 // known one.
-func (w *Walker) recognise() bool {
+func (w *Walker) recognise(doc []byte) *form {
 	if w.forms.rest > 0 {
-		return false
+		return nil
 	}
 	for i, f := range w.forms.known {
-		if !w.follow(f) {
+		if !w.follow(f, doc) {
 			continue
 		}
 		if i > 0 {
 			w.forms.first(i)
 		}
 		w.forms.credit = min(w.forms.credit+1, maxCredit)
-		w.complete(f)
-		return true
+		f.complete(doc)
+		return f
 	}
-	return false
+	return nil
 }
 
 // newField makes the field of a value, with the text before it.
 func newField(before []byte, l leaf) field {
-	s := field{size: len(before), words: make([]uint64, (len(before)+7)/8), mask: ^uint64(0), class: l.class, read: l.edge.read, edge: l.edge}
+	s := field{size: len(before), words: make([]uint64, (len(before)+7)/8), mask: ^uint64(0), class: l.class, read: l.edge.read}
 	for i, c := range before {
 		s.words[i/8] |= uint64(c) << (i % 8 * 8)
 	}
 	if n := len(before) % 8; n > 0 {
 		s.mask = 1<<(n*8) - 1
-	}
-	if l.edge.extras != nil || l.class != scalarClass {
-		return s // filled by Walker.value
-	}
-	s.first = new(schemas.Value) // of nobody
-	for i, t := range l.edge.scalars {
-		if i == 0 {
-			s.first = t.val
-		} else {
-			s.more = append(s.more, t.val)
-		}
 	}
 	return s
 }
@@ -256,102 +297,104 @@ func (s *field) stands(b []byte, i int) bool {
 	return (load64(b, i)^s.words[last])&s.mask == 0
 }
 
-// follow compares the document with a form and reads its values.
-func (w *Walker) follow(f *form) bool {
-	for _, e := range f.found {
-		e.val = schemas.Value{}
-	}
-	b, i := w.record.Doc, 0
-	w.forms.ends = append(w.forms.ends[:0], 0)
+// follow compares a document with a form and reads its values.
+func (w *Walker) follow(f *form, b []byte) bool {
+	i := 0
+	values, ends := f.values[:len(f.fields)], f.ends[1:][:len(f.fields)]
 	for k := range f.fields {
 		s := &f.fields[k]
 		if len(b)-i <= s.size || !s.stands(b, i) {
 			return false
 		}
 		i += s.size
-		c := b[i]
-		switch s.class {
-		case scalarClass:
-			if s.first == nil {
-				if c == 'n' || c == '{' || c == '[' {
-					return false
-				}
-				i = w.value(s.edge, i)
-				break
+		off, kind := i, schemas.Number
+		switch c := b[i]; {
+		case s.class != scalarClass:
+			kind = schemas.Object
+			if s.class == arrayClass {
+				kind = schemas.Array
 			}
-			off, kind := i, schemas.Number
-			switch {
-			case c-'0' < 10:
-				x := load64(b, i)
-				n := bits.TrailingZeros64(notDigits(x)) >> 3
-				if end := at(b, i+n); (end == ',' || end == '}') && (n == 1 || c != '0') {
-					i += n
-				} else {
-					i = number(b, i)
-				}
-			case c == '"' && s.read:
-				off++
+			if c != opening[s.class] {
+				return false
+			}
+			if at(b, i+1) == opening[s.class]+2 { // ] and } stand two behind [ and {
+				i += 2
+			} else {
+				i = w.skipNested(b, i)
+			}
+		case c-'0' < 10:
+			x := load64(b, i)
+			n := bits.TrailingZeros64(notDigits(x)) >> 3
+			if end := at(b, i+n); (end == ',' || end == '}') && (n == 1 || c != '0') {
+				i += n
+			} else {
+				i = number(b, i)
+			}
+		case c == '"':
+			off++
+			if s.read {
 				i, kind = readString(b, off)
-			case c == '"':
-				off++
+			} else {
 				i, kind = skipString(b, off), schemas.Text
-			case c == 'n' || c == '{' || c == '[':
-				return false
-			default:
-				i, kind = scalar(b, i)
 			}
-			if i < 0 {
-				return false
-			}
-			v := schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
-			*s.first = v
-			for _, to := range s.more {
-				*to = v
-			}
-			if c == '"' {
+			if i >= 0 {
+				values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
 				i++
-				if kind == schemas.Escaped {
-					v.Kind = schemas.Text
-					fill(s.edge.others, v)
-				}
+				ends[k] = i
+				continue
 			}
-		case objectClass:
-			if c != '{' {
-				return false
-			}
-			i = w.value(s.edge, i)
-		case arrayClass:
-			if c != '[' {
-				return false
-			}
-			i = w.value(s.edge, i)
+		case c == 'n' || c == '{' || c == '[':
+			return false
+		default:
+			i, kind = scalar(b, i)
 		}
 		if i < 0 {
 			return false
 		}
-		w.forms.ends = append(w.forms.ends, i)
+		values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
+		ends[k] = i
 	}
 	return len(b)-i == len(f.tail) && string(b[i:]) == f.tail
 }
 
+var opening = [...]byte{objectClass: '{', arrayClass: '['}
+
 // complete fills in what follows from the form of the document.
-func (w *Walker) complete(f *form) {
-	if w.filled != f {
-		w.filled = f
-		copy(w.record.Filled, f.filled)
-	}
-	w.record.Form = f.number
-	ends := w.forms.ends
-	for _, s := range f.spans {
-		v := schemas.Value{Off: uint32(ends[s.from] + s.fromOff), End: uint32(ends[s.to] + s.end), Kind: s.kind}
-		for i := range s.others {
-			*s.others[i].val = v
+func (f *form) complete(doc []byte) {
+	f.record.Doc = doc
+	for k := range f.fields {
+		if r := f.fields[k].raw; r > 0 {
+			v := f.values[k]
+			if v.Kind == schemas.Escaped {
+				v.Kind = schemas.Text
+			}
+			f.values[r] = v
 		}
 	}
-	for _, l := range f.lengths {
-		for i := range l.counts {
-			*l.counts[i].val = l.value
+	for i, s := range f.spans {
+		f.values[len(f.fields)+i] = schemas.Value{Off: uint32(f.ends[s.from] + s.fromOff), End: uint32(f.ends[s.to] + s.end), Kind: s.kind}
+	}
+	for i := range f.extras {
+		x := &f.record.Frames[f.extras[i].frame].Extra
+		*x = (*x)[:0]
+	}
+	for i := range f.extras {
+		e := &f.extras[i]
+		x := &f.record.Frames[e.frame].Extra
+		*x = append(*x, schemas.Extra{Key: e.key, Value: f.values[e.field]})
+	}
+}
+
+// spread fills the walker's own record like that of a form.
+func (w *Walker) spread(f *form) {
+	copy(w.record.Filled, f.record.Filled)
+	for slot, v := range f.record.Form.At {
+		w.record.Frames[slot.Frame].Val[slot.Number] = f.values[v]
+	}
+	for i := range w.record.Frames {
+		if x := f.record.Frames[i].Extra; len(x) > 0 {
+			w.record.Frames[i].Extra = append(w.record.Frames[i].Extra, x...)
+			w.extras = append(w.extras, i)
 		}
 	}
-	w.keep(f.found)
 }

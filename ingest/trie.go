@@ -86,6 +86,7 @@ type target struct {
 	val  *schemas.Value
 	word *uint64 // of the frame's set
 	bit  uint64
+	slot schemas.Slot
 }
 
 type slots struct {
@@ -141,7 +142,7 @@ func compile(l *schemas.Layout, rec *schemas.Record) *trie {
 
 func (t *trie) target(frame, slot int) target {
 	f := &t.rec.Frames[frame]
-	return target{&f.Val[slot], &f.Set[slot>>6], 1 << (slot & 63)}
+	return target{&f.Val[slot], &f.Set[slot>>6], 1 << (slot & 63), schemas.Slot{Frame: frame, Number: slot}}
 }
 
 // descend returns the edge at path and makes what is missing.

@@ -34,9 +34,8 @@ type Walker struct {
 	sound  bool    // the document is known to be sound
 	pad    []byte  // holds a document that came without slack
 
-	names  node // what AnyMember has learnt
-	forms  forms
-	filled *form // whose bits stand in the record; nil: of no form
+	names node // what AnyMember has learnt
+	forms forms
 
 	// unknown stands for members to skip that were not learnt. What follows
 	// them is not predicted.
@@ -64,6 +63,32 @@ func NewWalker(l *schemas.Layout) *Walker {
 // Where less than 64 readable bytes follow doc in its array, Walk works on a
 // copy, and Record.Doc is that copy. A document of 4 GiB is ErrNotJSON.
 func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
+	f, err := w.walk(doc)
+	if err != nil {
+		return nil, err
+	}
+	if f != nil {
+		w.spread(f)
+	}
+	return &w.record, nil
+}
+
+// Scan is Walk, but the values of a document whose form is known are not spread
+// over the frames: see schemas.Record.
+func (w *Walker) Scan(doc []byte) (*schemas.Record, error) {
+	f, err := w.walk(doc)
+	switch {
+	case err != nil:
+		return nil, err
+	case f != nil:
+		return &f.record, nil
+	}
+	return &w.record, nil
+}
+
+// walk fills the record of the form that it returns or, where that is nil, the
+// walker's.
+func (w *Walker) walk(doc []byte) (*form, error) {
 	w.reset()
 	if len(doc) >= math.MaxUint32 {
 		return nil, ErrNotJSON
@@ -73,11 +98,10 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 		doc = w.pad[:len(doc)]
 	}
 	w.record.Doc = doc
-	if w.recognise() {
-		return &w.record, nil
+	if f := w.recognise(doc); f != nil {
+		return f, nil
 	}
 	clear(w.record.Filled)
-	w.filled = nil
 	w.forms.begin()
 	i := space(doc, 0)
 	if i == len(doc) || doc[i] != '{' {
@@ -91,7 +115,7 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 	}
 	w.learnForm()
 	w.keep(slices.DeleteFunc(w.found, func(e *edge) bool { return !e.live() }))
-	return &w.record, nil
+	return nil, nil
 }
 
 // keep hands out the members that were kept.
@@ -118,7 +142,7 @@ func (w *Walker) reset() {
 	w.extras, w.found = w.extras[:0], w.found[:0]
 	w.occ++
 	w.start, w.sound = w.occ, false
-	w.record.Form, w.forms.tape = 0, nil
+	w.forms.tape = nil
 	w.root.occ = w.occ
 	if w.learnt > maxLearnt {
 		w.forget()
@@ -157,7 +181,7 @@ func (w *Walker) object(n *node, i int) int {
 				if w.forms.tape != nil {
 					w.forms.tape.broken = true
 				}
-				return w.skipNested(opening)
+				return w.skipNested(b, opening)
 			case e == nil:
 				e = &w.unknown
 				e.next = nil
@@ -335,7 +359,7 @@ func (w *Walker) value(e *edge, i int) int {
 		case at(b, i+1) == '}':
 			end = i + 2
 		default:
-			end = w.skipNested(i)
+			end = w.skipNested(b, i)
 		}
 		fill(e.others, schemas.Value{Off: uint32(i), End: uint32(end), Kind: schemas.Object})
 		switch {
@@ -358,7 +382,7 @@ func (w *Walker) value(e *edge, i int) int {
 		case at(b, i+1) == ']':
 			end = i + 2
 		default:
-			end = w.skipNested(i)
+			end = w.skipNested(b, i)
 		}
 		fill(e.others, schemas.Value{Off: uint32(i), End: uint32(end), Kind: schemas.Array})
 		switch {
@@ -422,8 +446,7 @@ func fill(targets []target, v schemas.Value) {
 // some that are valid, the very deep ones for instance; then the whole
 // document is looked at, because depth counts from its root. The walk itself
 // and sonic together stay far below the depth that encoding/json allows.
-func (w *Walker) skipNested(i int) int {
-	b := w.record.Doc
+func (w *Walker) skipNested(b []byte, i int) int {
 	if start, n := decoder.Skip(b[i:]); start >= 0 {
 		return i + n
 	}

@@ -104,9 +104,19 @@ type Record struct {
 	// Filled holds the sets of all frames, one behind the other: the shape of
 	// the document as the layout sees it.
 	Filled []uint64
-	// Form is 0, or a number that all documents with it have the same Filled.
-	Form uint32
+	// Form is nil, or what the document has in common with others: then Frames has
+	// one more than the layout, and that alone holds values.
+	Form *Form
 }
+
+// A Form is what documents have in common whose text is the same but for the
+// values. All have the same Filled.
+type Form struct {
+	At map[Slot]int // where in the last frame the value of a slot stands that is filled
+}
+
+// Slot names a slot of a layout.
+type Slot struct{ Frame, Number int }
 
 // NewRecord makes an empty record for l.
 func NewRecord(l *Layout) Record {

@@ -99,8 +99,9 @@ type Normalizer struct {
 	prices  *price.Pricer    // or nil
 	missing price.Missing    // of the last row
 	plans   map[string]*plan // by the shape of records: what is in Record.Filled
+	laid    map[*schemas.Form]*plan
 	last    *plan
-	form    uint32 // of the record of last, 0 where it has none
+	form    *schemas.Form // of the record of last, nil where it has none
 
 	row     *schemas.Builder // the row at hand is open
 	flags   flags
@@ -128,7 +129,7 @@ func NewNormalizer(opt Options) *Normalizer {
 		loc = time.UTC
 	}
 	return &Normalizer{
-		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, prices: opt.Prices, plans: map[string]*plan{}, names: map[flags]string{},
+		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, prices: opt.Prices, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
 		extra: extraTexts{known: map[string]extraText{}},
 	}
 }

@@ -11,6 +11,9 @@ import (
 // maxPlans bounds the plans that are kept. Logs of machines need a few.
 const maxPlans = 4096
 
+// maxLaid bounds those for forms. A walker knows a few at a time.
+const maxLaid = 64
+
 // plan is an entry resolved for one set of filled slots: what to move where.
 // Records of one shape share one plan, however many dialects there are.
 type plan struct {
@@ -59,15 +62,24 @@ type exclusionAt struct {
 	words []string
 }
 
+// plan is how a record is read.
 func (n *Normalizer) plan(rec *schemas.Record) *plan {
-	if rec.Form != 0 && rec.Form == n.form {
+	if rec.Form != nil {
+		if rec.Form != n.form {
+			n.form, n.last = rec.Form, n.laidPlan(rec)
+		}
 		return n.last
 	}
-	n.form = rec.Form
 	shape := words(rec.Filled)
-	if n.last != nil && shape == n.last.shape {
+	if n.form == nil && n.last != nil && shape == n.last.shape {
 		return n.last
 	}
+	n.form, n.last = nil, n.shapePlan(rec, shape)
+	return n.last
+}
+
+// shapePlan is the plan for records of a shape.
+func (n *Normalizer) shapePlan(rec *schemas.Record, shape string) *plan {
 	p, ok := n.plans[shape]
 	if !ok {
 		if len(n.plans) >= maxPlans {
@@ -77,8 +89,58 @@ func (n *Normalizer) plan(rec *schemas.Record) *plan {
 		p.shape = strings.Clone(shape)
 		n.plans[p.shape] = p
 	}
-	n.last = p
 	return p
+}
+
+// laidPlan is the plan for records of a form: that of their shape, with the slots
+// where the values stand.
+func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
+	if p, ok := n.laid[rec.Form]; ok {
+		return p
+	}
+	if len(n.laid) >= maxLaid {
+		clear(n.laid)
+	}
+	p := *n.shapePlan(rec, words(rec.Filled))
+	lay := func(at *slot) {
+		if *at != noSlot {
+			*at = slot{len(rec.Frames) - 1, rec.Form.At[schemas.Slot{Frame: at.frame, Number: at.slot}]}
+		}
+	}
+	layAll := func(list []slot) []slot {
+		list = slices.Clone(list)
+		for i := range list {
+			lay(&list[i])
+		}
+		return list
+	}
+	p.counts, p.moves, p.unless, p.keep, p.texts = slices.Clone(p.counts), slices.Clone(p.moves), slices.Clone(p.unless), slices.Clone(p.keep), nil
+	for i := range p.counts {
+		lay(&p.counts[i].from)
+	}
+	for i := range p.moves {
+		for m := &p.moves[i]; ; m = m.or {
+			m.from = layAll(m.from)
+			if m.or == nil {
+				break
+			}
+			or := *m.or
+			m.or = &or
+		}
+	}
+	for i := range p.unless {
+		lay(&p.unless[i].from)
+	}
+	for i := range p.keep {
+		lay(&p.keep[i].from)
+	}
+	p.idOf = layAll(p.idOf)
+	lay(&p.payload)
+	if p.timeFrom != "" {
+		lay(&p.time)
+	}
+	n.laid[rec.Form] = &p
+	return &p
 }
 
 // words is the bytes of b as a string, without a copy, which is the fast way to
