@@ -17,7 +17,7 @@ type form struct {
 	tail   string // what stands behind the last value
 	spans  []span
 	extras []extraAt
-	ends   []int // of the values of the document at hand, behind a 0
+	again  []again
 
 	// record is of the document at hand. Its last frame holds the values of fields,
 	// then of spans, then what does not change.
@@ -32,8 +32,10 @@ type field struct {
 	mask  uint64   // of the last word
 	class class
 	read  bool // strings must be valid
-	raw   int  // number of the value again, for those who take it unread; 0: nobody
 }
+
+// An again is the value of a field once more, for those who take it unread.
+type again struct{ field, value int }
 
 // class is what of a value the form depends on. null is a part of the text.
 type class byte
@@ -155,7 +157,7 @@ func (w *Walker) learnForm() {
 		return
 	}
 	doc := w.record.Doc
-	f := &form{fields: make([]field, len(t.leaves)), ends: make([]int, len(t.leaves)+1)}
+	f := &form{fields: make([]field, len(t.leaves))}
 	var text []byte
 	behind := 0
 	for i, l := range t.leaves {
@@ -211,9 +213,9 @@ func (w *Walker) lay(f *form, t *tape) bool {
 				f.extras = append(f.extras, extraAt{x, i})
 			}
 			if len(l.edge.others) > 0 {
-				f.fields[i].raw = len(f.values)
+				put(l.edge.others, len(f.values))
+				f.again = append(f.again, again{i, len(f.values)})
 				f.values = append(f.values, schemas.Value{})
-				put(l.edge.others, f.fields[i].raw)
 			}
 		} else {
 			put(l.edge.others, i)
@@ -300,7 +302,7 @@ func (s *field) stands(b []byte, i int) bool {
 // follow compares a document with a form and reads its values.
 func (w *Walker) follow(f *form, b []byte) bool {
 	i := 0
-	values, ends := f.values[:len(f.fields)], f.ends[1:][:len(f.fields)]
+	values := f.values[:len(f.fields)]
 	for k := range f.fields {
 		s := &f.fields[k]
 		if len(b)-i <= s.size || !s.stands(b, i) {
@@ -340,7 +342,6 @@ func (w *Walker) follow(f *form, b []byte) bool {
 			if i >= 0 {
 				values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
 				i++
-				ends[k] = i
 				continue
 			}
 		case c == 'n' || c == '{' || c == '[':
@@ -352,7 +353,6 @@ func (w *Walker) follow(f *form, b []byte) bool {
 			return false
 		}
 		values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
-		ends[k] = i
 	}
 	return len(b)-i == len(f.tail) && string(b[i:]) == f.tail
 }
@@ -362,17 +362,16 @@ var opening = [...]byte{objectClass: '{', arrayClass: '['}
 // complete fills in what follows from the form of the document.
 func (f *form) complete(doc []byte) {
 	f.record.Doc = doc
-	for k := range f.fields {
-		if r := f.fields[k].raw; r > 0 {
-			v := f.values[k]
-			if v.Kind == schemas.Escaped {
-				v.Kind = schemas.Text
-			}
-			f.values[r] = v
+	for _, a := range f.again {
+		v := f.values[a.field]
+		if v.Kind == schemas.Escaped {
+			v.Kind = schemas.Text
 		}
+		f.values[a.value] = v
 	}
-	for i, s := range f.spans {
-		f.values[len(f.fields)+i] = schemas.Value{Off: uint32(f.ends[s.from] + s.fromOff), End: uint32(f.ends[s.to] + s.end), Kind: s.kind}
+	for i := range f.spans {
+		s := &f.spans[i]
+		f.values[len(f.fields)+i] = schemas.Value{Off: f.behind(s.from) + uint32(s.fromOff), End: f.behind(s.to) + uint32(s.end), Kind: s.kind}
 	}
 	for i := range f.extras {
 		x := &f.record.Frames[f.extras[i].frame].Extra
@@ -382,6 +381,19 @@ func (f *form) complete(doc []byte) {
 		e := &f.extras[i]
 		x := &f.record.Frames[e.frame].Extra
 		*x = append(*x, schemas.Extra{Key: e.key, Value: f.values[e.field]})
+	}
+}
+
+// behind is where the value before that of field i ends.
+func (f *form) behind(i int) uint32 {
+	if i == 0 {
+		return 0
+	}
+	switch v := &f.values[i-1]; v.Kind {
+	case schemas.Text, schemas.Escaped:
+		return v.End + 1 // its quote
+	default:
+		return v.End
 	}
 }
 

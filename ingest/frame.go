@@ -123,7 +123,7 @@ const (
 // nuls finds the run of NUL bytes that a line begins with. It is b[from:end],
 // where b stands at offset and l before it.
 func (l lead) nuls(b []byte, offset int64) (from, end int) {
-	if l != lineStart && l != behindNULs {
+	if l != lineStart && l != behindNULs || offset != 0 && len(b) > 0 && b[0] != 0 {
 		return 0, 0
 	}
 	from = bomLen(b, offset)

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"math/bits"
+	"strings"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
@@ -30,6 +31,9 @@ type Builder struct {
 	set    uint64
 	source int32
 	texts  [NumColumns]string
+
+	stamp  *Stamp // what stands in texts, nil where that is changed
+	stamps uint64 // its columns
 
 	known   map[*Batch]*[NumColumns][]int32 // 1 + number here, by that in the batch's dictionary
 	scratch []uint64
@@ -87,7 +91,54 @@ func (b *Builder) SetDouble(c Col, v float64) {
 func (b *Builder) SetString(c Col, v string) {
 	b.texts[c] = v
 	b.set |= 1 << c
+	if b.stamps&(1<<c) != 0 {
+		b.stamp, b.stamps = nil, 0
+	}
 }
+
+// A Stamp is texts of columns that many rows have in common. It belongs to one
+// builder.
+type Stamp struct {
+	set   uint64
+	cols  []Col
+	texts []string
+	codes []uint16 // of texts, while it is the builder's
+}
+
+// NewStamp makes a stamp of texts of the open row, in the columns of a set. It
+// returns nil if the texts of one are mostly distinct.
+func (b *Builder) NewStamp(set uint64) *Stamp {
+	s := &Stamp{set: set}
+	for ; set != 0; set &= set - 1 {
+		c := Col(bits.TrailingZeros64(set))
+		if b.lane(c).codes == nil {
+			return nil
+		}
+		s.cols, s.texts = append(s.cols, c), append(s.texts, strings.Clone(b.texts[c]))
+	}
+	s.codes = make([]uint16, len(s.cols))
+	return s
+}
+
+// Stamp sets the columns of a stamp.
+func (b *Builder) Stamp(s *Stamp) {
+	b.set |= s.set
+	if b.stamp == s {
+		return
+	}
+	b.stamp, b.stamps = s, s.set
+	for i, c := range s.cols {
+		b.texts[c] = s.texts[i]
+		s.codes[i] = b.lane(c).dict.code(s.texts[i])
+	}
+}
+
+// Columns has a bit for every column of the open row that is not NULL, and Texts
+// for every one of those that is a String.
+func (b *Builder) Columns() uint64 { return b.set }
+
+// Texts is like Columns.
+func (b *Builder) Texts() uint64 { return b.set & stringColumns }
 
 // Int is a Time, Int, Bool or Money column of the open row, or a Double one that
 // is known to be whole, 0 where NULL.
@@ -197,7 +248,12 @@ var stringColumns = func() (set uint64) {
 
 // Add adds the open row, and opens another.
 func (b *Builder) Add() {
-	for set := b.set & stringColumns; set != 0; set &= set - 1 {
+	if b.stamp != nil {
+		for i, c := range b.stamp.cols {
+			b.lanes[c].codes[b.n] = b.stamp.codes[i]
+		}
+	}
+	for set := b.set & stringColumns &^ b.stamps; set != 0; set &= set - 1 {
 		c := Col(bits.TrailingZeros64(set))
 		l := b.lane(c)
 		if l.codes == nil {
@@ -388,6 +444,7 @@ func (b *Builder) Flush(order []int32) *Batch {
 		a.Release()
 	}
 	b.n = 0
+	b.stamp, b.stamps = nil, 0
 	for _, l := range b.lanes {
 		if l != nil {
 			l.data, l.ends = l.data[:0], l.ends[:0]

@@ -118,10 +118,11 @@ func BenchmarkApply(b *testing.B) {
 				b.Fatal(err)
 			}
 			var in schemas.Sums
+			src := &Source{}
 			b.SetBytes(int64(len(doc)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if n.Apply(rec, &Source{}, row, &in) != IsRow {
+				if n.Apply(rec, src, row, &in) != IsRow {
 					b.Fatal(n.Reason)
 				}
 				if row.Add(); row.Full() {

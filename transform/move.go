@@ -49,8 +49,12 @@ func (n *Normalizer) move(p *plan, rec *schemas.Record) schemas.Reason {
 			n.read = append(n.read, quantity{c.col, whole * 1e6})
 		}
 	}
-	for i := range p.moves {
-		m := &p.moves[i]
+	return n.moveAll(p.moves, rec)
+}
+
+func (n *Normalizer) moveAll(moves []move, rec *schemas.Record) schemas.Reason {
+	for i := range moves {
+		m := &moves[i]
 		if len(m.from) == 0 {
 			n.constant(m)
 			continue

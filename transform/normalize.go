@@ -104,6 +104,7 @@ type Normalizer struct {
 	form    *schemas.Form // of the record of last, nil where it has none
 
 	row     *schemas.Builder // the row at hand is open
+	short   bool             // it is a usual one
 	flags   flags
 	read    []quantity // what the record at hand reports
 	names   map[flags]string
@@ -147,7 +148,26 @@ func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builde
 	if p.more {
 		return IsMore
 	}
-	return n.apply(p, rec, src, row, in, nil)
+	if rec.Form == nil {
+		return n.apply(p, rec, src, row, in, nil)
+	}
+	if n.short = p.usual.of(src, row) && n.usual(p, rec, src, row); n.short {
+		n.count(in)
+		return IsRow
+	}
+	row.Drop()
+	verdict := n.apply(p, rec, src, row, in, nil)
+	if verdict == IsRow && p.learns(src, row) {
+		p.usual = n.whatIsUsual(p, rec, src)
+	}
+	return verdict
+}
+
+// count adds what the record at hand reports.
+func (n *Normalizer) count(in *schemas.Sums) {
+	for _, q := range n.read {
+		in[q.col] = in[q.col].Add(schemas.AmountOf(q.v))
+	}
 }
 
 // apply is Apply for a plan, with what is inherited for columns that the record
@@ -197,9 +217,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 	if p.entry.Report {
 		row.Keep(schemas.Reports)
 	}
-	for _, q := range n.read {
-		in[q.col] = in[q.col].Add(schemas.AmountOf(q.v))
-	}
+	n.count(in)
 	return IsRow
 }
 
@@ -246,17 +264,22 @@ func (n *Normalizer) eventTime(p *plan, rec *schemas.Record, src *Source) schema
 		n.row.SetString(schemas.EventTimeSource, src.TimeFrom)
 		return ""
 	}
-	text, ok := numberText(rec, p.time)
-	if !ok {
-		return schemas.BadTime
-	}
-	us, reason := parseTime(text, n.zone(p))
+	us, reason := n.timeOf(p, rec)
 	if reason != "" {
 		return reason
 	}
 	n.row.SetInt(schemas.EventTime, us)
 	n.row.SetString(schemas.EventTimeSource, p.timeFrom)
 	return ""
+}
+
+// timeOf is the event time that a record has of its own.
+func (n *Normalizer) timeOf(p *plan, rec *schemas.Record) (int64, schemas.Reason) {
+	text, ok := numberText(rec, p.time)
+	if !ok {
+		return 0, schemas.BadTime
+	}
+	return parseTime(text, n.zone(p))
 }
 
 // zone is that of a plan's times that name none.

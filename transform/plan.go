@@ -37,6 +37,11 @@ type plan struct {
 	// records before it said.
 	more   bool
 	folded bool
+
+	// Of a form's plan: what most rows have in common, nil where that is not known,
+	// and how many had not.
+	usual   *usual
+	unusual int
 }
 
 // count is a quantity with one source, as most are.
