@@ -79,18 +79,18 @@ func (n *Normalizer) plan(rec *schemas.Record) *plan {
 	if n.form == nil && n.last != nil && shape == n.last.shape {
 		return n.last
 	}
-	n.form, n.last = nil, n.shapePlan(rec, shape)
+	n.form, n.last = nil, n.shapePlan(rec.Frames, shape)
 	return n.last
 }
 
 // shapePlan is the plan for records of a shape.
-func (n *Normalizer) shapePlan(rec *schemas.Record, shape string) *plan {
+func (n *Normalizer) shapePlan(frames []schemas.Frame, shape string) *plan {
 	p, ok := n.plans[shape]
 	if !ok {
 		if len(n.plans) >= maxPlans {
 			clear(n.plans)
 		}
-		p = n.dialects.resolve(rec.Frames)
+		p = n.dialects.resolve(frames)
 		p.shape = strings.Clone(shape)
 		n.plans[p.shape] = p
 	}
@@ -106,10 +106,11 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	if len(n.laid) >= maxLaid {
 		clear(n.laid)
 	}
-	p := *n.shapePlan(rec, words(rec.Filled))
+	values := len(rec.Frames) - 1 // the frame that holds them
+	p := *n.shapePlan(rec.Frames[:values], words(rec.Filled))
 	lay := func(at *slot) {
 		if *at != noSlot {
-			*at = slot{len(rec.Frames) - 1, rec.Form.At[schemas.Slot{Frame: at.frame, Number: at.slot}]}
+			*at = slot{values, rec.Form.At[schemas.Slot{Frame: at.frame, Number: at.slot}]}
 		}
 	}
 	layAll := func(list []slot) []slot {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"math/rand/v2"
-	"os"
+	"os" //nolint:depguard // example logs
 	"path/filepath"
 	"regexp"
 	"slices"
