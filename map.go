@@ -50,9 +50,8 @@ type work struct {
 	docs  []ingest.Doc
 }
 
-// mapInputs reads the planned inputs: readers cut blocks, workers walk and
-// normalise them, and a merger takes in the rows. What it returns does not
-// depend on who did what.
+// mapInputs reads the planned inputs: workers cut blocks, walk and normalise them,
+// and a merger takes in the rows. What it returns does not depend on who did what.
 func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planned, merger *sink.Merger) (_ *mapped, err error) {
 	m := &mapped{
 		merger:   merger,
@@ -72,62 +71,41 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		}
 	}
 	s.Progress(Progress{Step: "map", TotalBytes: p.bytes})
-	var next, records, bytesRead atomic.Int64
-	blocks := make(chan work, s.Jobs)
+	var records atomic.Int64
+	in := &feed{s: s, m: m, tasks: p.tasks}
 	g, ctx := errgroup.WithContext(ctx)
-
-	var readers sync.WaitGroup
-	for range s.Jobs {
-		readers.Add(1)
+	kept := make(chan work) // records that were set aside
+	g.Go(func() error {
+		defer close(kept)
+		if p.replay == nil {
+			return nil
+		}
+		return p.replay.send(ctx, kept)
+	})
+	for _, w := range workers {
+		work := func(b work) error {
+			w.work(ctx, b)
+			s.Progress(Progress{
+				Step: "map", Bytes: in.bytes.Load(), TotalBytes: p.bytes,
+				Records: records.Add(w.records),
+			})
+			w.records = 0
+			return w.err
+		}
 		g.Go(func() error {
-			defer readers.Done()
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(p.tasks) {
-					return nil
-				}
-				if !p.tasks[i].read() || p.tasks[i].apart {
-					continue
-				}
-				if err := m.read(ctx, s, p.tasks[i], i, blocks, &bytesRead); err != nil {
+			if err := in.drain(ctx, work); err != nil {
+				return err
+			}
+			for b := range kept {
+				if err := work(b); err != nil {
 					return err
 				}
-			}
-		})
-	}
-	if p.replay != nil {
-		readers.Add(1)
-		g.Go(func() error {
-			defer readers.Done()
-			return p.replay.send(ctx, blocks)
-		})
-	}
-	g.Go(func() error {
-		readers.Wait()
-		close(blocks)
-		return nil
-	})
-
-	for _, w := range workers {
-		g.Go(func() error {
-			for b := range blocks {
-				w.work(ctx, b)
-				if w.err != nil {
-					return w.err
-				}
-				s.Progress(Progress{
-					Step: "map", Bytes: bytesRead.Load(), TotalBytes: p.bytes,
-					Records: records.Add(w.records),
-				})
-				w.records = 0
 			}
 			return ctx.Err()
 		})
 	}
 	err = g.Wait()
-	for b := range blocks {
-		b.free()
-	}
+	in.close()
 	var closing sync.WaitGroup
 	for _, w := range workers {
 		closing.Go(w.intake.Close)
@@ -151,49 +129,6 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		m.books[i].Pending = m.reads[i].pending
 	}
 	return m, nil
-}
-
-// read cuts one input into blocks. What is wrong with the input is its own
-// result; only the end of the whole run is an error.
-func (m *mapped) read(ctx context.Context, s *settings, t *task, i int, blocks chan<- work, bytesRead *atomic.Int64) error {
-	res := &m.reads[i]
-	stream, err := t.open(ctx)
-	if err != nil {
-		res.err = err
-		return nil
-	}
-	defer stream.Close()
-	src, err := t.begin(stream)
-	if err != nil {
-		res.err = err
-		return nil
-	}
-	r := ingest.NewReader(src, ingest.ReaderOptions{MaxLine: s.MaxLine, Start: t.start, Final: t.final, Large: &m.large})
-	var counted int64
-	res.said = newSaid(t.said())
-	for {
-		b, err := r.Next()
-		n := stream.BytesRead()
-		bytesRead.Add(n - counted)
-		counted = n
-		if err != nil {
-			if errors.Is(err, errChanged) && r.End().Offset > t.start.Offset {
-				return fmt.Errorf("%s: %w", t.input.Path, err) // its rows are among the others already
-			}
-			if err != io.EOF {
-				res.err = err
-			}
-			res.end, res.sum, res.pending = r.End(), r.Sum(), r.Pending()
-			return nil
-		}
-		res.said = res.said.next()
-		select {
-		case blocks <- work{task: i, block: b, said: res.said}:
-		case <-ctx.Done():
-			b.Free()
-			return ctx.Err()
-		}
-	}
 }
 
 // errChanged tells of an input that another file has taken the place of since
