@@ -15,6 +15,7 @@ import (
 	"usagelake/sink"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
+	"usagelake/transform/seal"
 )
 
 // commit closes the books of every source, and publishes if they balance.
@@ -44,7 +45,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		}
 	}
 	for i, t := range p.tasks {
-		if f, changed := seenFile(lake, p, t, &m.reads[i]); changed {
+		if f, changed := seenFile(lake, s.ids, p, t, &m.reads[i]); changed {
 			record.Seen = append(record.Seen, f)
 		}
 	}
@@ -52,11 +53,14 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		record.Forgotten = append(record.Forgotten, p.sources.At(i).ID)
 	}
 	slices.Sort(record.Forgotten)
+	if key := s.ids.Fingerprint(); key != lake.State.IDKey {
+		record.IDKey = key
+	}
 	moves := r.moves
 	if err := p.carry(ctx, lake, scratch, m, &record, &moves); err != nil {
 		return err
 	}
-	if len(record.Sources) == 0 && len(record.Seen) == 0 && len(moves) == 0 && len(record.Forgotten) == 0 {
+	if len(record.Sources) == 0 && len(record.Seen) == 0 && len(moves) == 0 && len(record.Forgotten) == 0 && record.IDKey == "" {
 		return allFailed(p, report)
 	}
 	if slices.ContainsFunc(m.quarantine, func(q *sink.Spool) bool { return q.Len() > 0 }) {
@@ -135,6 +139,9 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 	}
 	at := p.sources.At(t.source.Index)
 	src := ledger.Source{ID: at.ID, File: at.File, FileTime: t.input.ModTime.UnixMicro()}
+	if s.ids != nil {
+		src.Path = s.ids.Path(t.name)
+	}
 	if t.known != nil {
 		src.FileTime = t.known.FileTime
 		src.Head, src.HeadLen = t.known.Head, t.known.HeadLen
@@ -143,7 +150,7 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 		src.Head = hexSum(t.head[:src.HeadLen])
 	}
 	src.Offset, src.Line, src.Sum = res.end.Offset, res.end.Line, hexID(res.sum)
-	src.Pending, src.Said = res.pending, res.said.all()
+	src.Pending, src.Said = res.pending, s.ids.Said(res.said.all())
 	src.Damaged = errors.Is(res.err, ingest.ErrDamaged)
 	src.Filtered = s.filters()
 	if k := t.known; k != nil && k.Offset == src.Offset && k.Pending == src.Pending &&
@@ -156,7 +163,7 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 // seenFile is the file a task's source was found in; false where it was known
 // or must be looked at again, as one of which only some records were read: it
 // may have grown.
-func seenFile(lake *ledger.Lake, p *planned, t *task, res *readResult) (ledger.Seen, bool) {
+func seenFile(lake *ledger.Lake, ids *seal.Key, p *planned, t *task, res *readResult) (ledger.Seen, bool) {
 	id, ok := t.id(p)
 	if !ok || t.final || t.apart || t.only != nil || t.state == Known || t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		return ledger.Seen{}, false
@@ -164,7 +171,7 @@ func seenFile(lake *ledger.Lake, p *planned, t *task, res *readResult) (ledger.S
 	if t.read() && res.end.Offset == 0 {
 		return ledger.Seen{}, false
 	}
-	now := seen(t.input)
+	now := seen(ids, t.input)
 	now.Source = id
 	return now, lake.State.Seen[now.Path] != now
 }

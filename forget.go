@@ -12,6 +12,7 @@ import (
 	"usagelake/ingest"
 	"usagelake/sink"
 	"usagelake/sink/ledger"
+	"usagelake/transform/seal"
 )
 
 // Forget takes the rows of a source out of a lake, its quarantined records,
@@ -24,7 +25,7 @@ import (
 func Forget(ctx context.Context, cfg Config, source string) (*Report, error) {
 	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(s *settings) (planner, error) {
 		return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
-			src, err := resolve(lake, s.Lake, source)
+			src, err := resolve(lake, s.ids, s.Lake, source)
 			if err != nil {
 				return nil, err
 			}
@@ -37,37 +38,42 @@ func Forget(ctx context.Context, cfg Config, source string) (*Report, error) {
 const leastPrefix = 4
 
 // resolve finds the source that is meant.
-func resolve(lake *ledger.Lake, dir, name string) (*ledger.Source, error) {
+func resolve(lake *ledger.Lake, key *seal.Key, dir, name string) (*ledger.Source, error) {
 	state := &lake.State
 	if src := state.Sources[name]; src != nil {
 		return src, nil
 	}
-	var ids []string
+	var found []string
 	if path, err := filepath.Abs(name); err == nil {
-		if seen, ok := state.Seen[path]; ok {
-			ids = append(ids, seen.Source)
+		if seen, ok := state.Seen[key.Path(path)]; ok {
+			found = append(found, seen.Source)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(state.Sources)) {
-		if state.Sources[id].File == name || len(name) >= leastPrefix && strings.HasPrefix(id, name) {
-			ids = append(ids, id)
+		if state.Sources[id].File == name || state.Sources[id].File == key.File(name) || len(name) >= leastPrefix && strings.HasPrefix(id, name) {
+			found = append(found, id)
 		}
 	}
-	slices.Sort(ids)
-	switch ids = slices.Compact(ids); len(ids) {
+	slices.Sort(found)
+	switch found = slices.Compact(found); len(found) {
 	case 0:
 		return nil, fmt.Errorf("%w: no source %q in the lake; `usagelake status --lake %s --json` lists them", ErrUsage, name, dir)
 	case 1:
-		return state.Sources[ids[0]], nil
+		return state.Sources[found[0]], nil
 	}
 	var list []string
-	for _, id := range ids {
+	for _, id := range found {
 		list = append(list, fmt.Sprintf("%s (%s)", id, state.Sources[id].File))
 	}
-	return nil, fmt.Errorf("%w: %q may be any of %d sources: %s", ErrUsage, name, len(ids), strings.Join(list, ", "))
+	return nil, fmt.Errorf("%w: %q may be any of %d sources: %s", ErrUsage, name, len(found), strings.Join(list, ", "))
 }
 
 func planForget(ctx context.Context, s *settings, lake *ledger.Lake, src *ledger.Source) (*planned, error) {
+	if len(losers(&lake.State, src.ID)) > 0 { // they are read again
+		if err := s.keyed(lake); err != nil {
+			return nil, err
+		}
+	}
 	p := newPlanned(ledger.KindForget)
 	p.forget[p.sources.Intern(sink.Source{File: src.File, ID: src.ID})] = true
 
@@ -79,7 +85,7 @@ func planForget(ctx context.Context, s *settings, lake *ledger.Lake, src *ledger
 				continue
 			}
 			known[loser.ID] = true
-			in, err := find(ctx, lake, loser)
+			in, err := find(ctx, s.ids, lake, loser)
 			switch {
 			case err != nil:
 				err = fmt.Errorf("%w; if it is elsewhere, forget it and load it from there", err)
@@ -113,10 +119,15 @@ func losers(state *ledger.State, by string) []ledger.Pair {
 }
 
 // find looks for a file that holds a source, where it was seen before.
-func find(ctx context.Context, lake *ledger.Lake, src *ledger.Source) (ingest.Input, error) {
+func find(ctx context.Context, ids *seal.Key, lake *ledger.Lake, src *ledger.Source) (ingest.Input, error) {
 	gone := "no file is known that holds it"
 	for _, path := range slices.Sorted(maps.Keys(lake.State.Seen)) {
 		if lake.State.Seen[path].Source != src.ID {
+			continue
+		}
+		path, ok := ids.Open(path)
+		if !ok {
+			gone = sealedPath
 			continue
 		}
 		gone = fmt.Sprintf("%s does not hold it any more", path)

@@ -19,6 +19,7 @@ import (
 	"usagelake/schemas"
 	"usagelake/sink"
 	"usagelake/transform"
+	"usagelake/transform/seal"
 )
 
 // mapped is the outcome of the map step.
@@ -196,6 +197,7 @@ type worker struct {
 	task int
 	line int64
 
+	ids   *seal.Writer // or nil
 	spool *sink.Spool
 	err   error // the first of writing to scratch files
 }
@@ -208,6 +210,7 @@ func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratc
 	w := &worker{
 		s: s, p: p,
 		spool:    spool,
+		ids:      s.ids.Writer(),
 		intake:   merger.Intake(),
 		books:    map[int]*schemas.Books{},
 		reasons:  Counts{},
@@ -363,6 +366,9 @@ func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
 			return
 		}
 	}
+	if w.ids != nil {
+		w.ids.Row(row)
+	}
 	if err := w.intake.Add(); w.err == nil {
 		w.err = err
 	}
@@ -376,7 +382,9 @@ func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
 	}
 	q := sink.Quarantined{Reason: reason, Line: d.Line, Ord: d.Ord, Offset: d.Offset, Length: d.Length}
 	// what is replayed and was kept whole stays whole: its file may be gone
-	q.Fill(d.Data, w.s.QuarantineRaw || t.only != nil && !t.only.want[d.Offset])
+	if w.ids == nil { // with hashed ids the place is all that is kept
+		q.Fill(d.Data, w.s.QuarantineRaw || t.only != nil && !t.only.want[d.Offset])
+	}
 	if err := w.spool.Add(t.source.Index, &q); w.err == nil {
 		w.err = err
 	}

@@ -22,6 +22,7 @@ import (
 	"usagelake/sink"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
+	"usagelake/transform/seal"
 )
 
 // A task is one input as planned: read it from here, under this identity, or
@@ -31,6 +32,8 @@ type task struct {
 	state  InputState // "" until decided; a task to be read is Loaded or Continued
 	err    error
 	known  *ledger.Source  // the source it continues, or nil
+	name   string          // of the source, as first seen; rows have it as source_file
+	ids    *seal.Key       // or nil
 	start  ingest.Position // where reading begins
 	source transform.Source
 	head   []byte // first bytes, decompressed
@@ -66,14 +69,14 @@ func newPlanned(kind string) *planned {
 // planInputs decides for every input whether it is new, grows a known source,
 // or holds nothing new. Sources are known by content: a renamed, moved or
 // recompressed file is the same source.
-func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Scratch, inputs []ingest.Input) (*planned, error) {
+func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.Input) (*planned, error) {
 	p := newPlanned(ledger.KindLoad)
 	for i := range inputs {
 		t := &task{input: inputs[i], err: inputs[i].Err}
 		p.tasks = append(p.tasks, t)
 		if t.input.Path == "-" && t.err == nil {
 			t.final = true
-			if err := spool(ctx, scratch, &t.input); err != nil {
+			if err := spool(ctx, s.stdin, &t.input); err != nil {
 				return nil, err
 			}
 		}
@@ -90,7 +93,7 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, scratch sin
 			if t.input.Size <= wholeInput && kept.Load() < s.Memory/keptShare {
 				room = wholeInput
 			}
-			recognise(ctx, t, &lake.State, room)
+			recognise(ctx, s.ids, t, &lake.State, room)
 			kept.Add(int64(cap(t.whole)))
 			return ctx.Err()
 		})
@@ -128,12 +131,12 @@ const (
 
 // recognise looks an input up among the known sources. It keeps all of one that
 // has no more than so many bytes.
-func recognise(ctx context.Context, t *task, known *ledger.State, room int64) {
+func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State, room int64) {
 	if t.err != nil {
 		t.state = Failed
 		return
 	}
-	if src := known.Unchanged(seen(t.input)); src != nil && !t.final {
+	if src := known.Unchanged(seen(ids, t.input)); src != nil && !t.final {
 		t.state, t.known = Known, src
 		return
 	}
@@ -350,10 +353,16 @@ func sameHead(ctx context.Context, group []*task) error {
 
 // prepare gives a task its identity and what is known beside its records.
 func (p *planned) prepare(s *settings, t *task) {
-	src := sink.Source{File: t.input.File} // its id is set when it was read
+	t.name, t.ids = t.input.File, s.ids
+	src := sink.Source{File: s.ids.File(t.name)} // its id is set when it was read
 	fileTime := t.input.ModTime.UnixMicro()
 	if t.known != nil {
 		src = sink.Source{File: t.known.File, ID: t.known.ID}
+		if s.ids == nil {
+			t.name = src.File
+		} else if name, ok := s.ids.Open(t.known.Path); ok {
+			t.name = name
+		}
 		fileTime = t.known.FileTime
 	}
 	p.bytes += max(t.input.Size, 0)
@@ -365,7 +374,7 @@ func (p *planned) prepare(s *settings, t *task) {
 	if t.final {
 		fileTime = 0 // standard input has none
 	}
-	if !s.besides(&t.source, src.File, fileTime) {
+	if !s.besides(&t.source, t.name, fileTime) {
 		p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
 	}
 }
@@ -446,12 +455,12 @@ func (t *task) id(p *planned) (string, bool) {
 	return "", false
 }
 
-func seen(in ingest.Input) ledger.Seen {
+func seen(ids *seal.Key, in ingest.Input) ledger.Seen {
 	path, err := filepath.Abs(in.Path)
 	if err != nil {
 		path = in.Path
 	}
-	return ledger.Seen{Path: path, Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
+	return ledger.Seen{Path: ids.Path(path), Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
 }
 
 func hexSum(b []byte) string {

@@ -27,7 +27,7 @@ func (t *task) said() transform.Memory {
 	if t.known == nil || t.start.Offset == 0 {
 		return nil
 	}
-	return t.known.Said
+	return t.ids.Recalled(t.known.Said)
 }
 
 // next is for the block behind.

@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ import (
 	"usagelake/sink/ledger"
 	"usagelake/transform"
 	"usagelake/transform/price"
+	"usagelake/transform/seal"
 )
 
 // Version of the program.
@@ -58,6 +60,8 @@ type Config struct {
 	MaxQuarantine string        // records, or a share such as 1%; default 1%, and never 10 or fewer
 	MaxLine       int64         // bytes of a record; default 256 MiB
 	QuarantineRaw bool          // keep quarantined records whole
+	HashIDs       string        // path of a file with the key that ids are hashed with: see docs/privacy.md
+	HashIDsRotate bool          // go on with another key than before
 	AllowEmpty    bool          // an input that matches nothing is no error
 	Buckets       int           // files per partition of a new lake; default 1
 	Codec         string        // zstd or snappy; default zstd
@@ -111,6 +115,9 @@ type settings struct {
 	location *time.Location
 	dialects func() *dialects
 	prices   *price.List // or nil
+	ids      *seal.Key   // or nil: ids stay as they are
+	// keyWarning is what to tell of the key's file.
+	keyWarning string
 	// eventTime is used where hasTime.
 	eventTime int64
 	hasTime   bool
@@ -119,7 +126,8 @@ type settings struct {
 	maxShare float64
 	maxCount int64
 
-	dry bool // nothing is changed
+	dry   bool         // nothing is changed
+	stdin sink.Scratch // where standard input is kept while it is read
 }
 
 func (cfg Config) check() (*settings, error) {
@@ -176,6 +184,9 @@ func (cfg Config) check() (*settings, error) {
 	}
 	if err := s.quarantineLimit(); err != nil {
 		return nil, bad("--max-quarantine", err)
+	}
+	if err := s.readKey(); err != nil {
+		return nil, err
 	}
 	switch s.Codec {
 	case "", "zstd", "snappy":
@@ -290,6 +301,9 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 		return report, err
 	}
 	defer undo(lake.Close)
+	if err := s.fits(lake); err != nil {
+		return report, err
+	}
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
 	if dry {
 		scratch.FS = disk.OS{}
@@ -297,6 +311,14 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 			return report, err
 		}
 		defer undo(func() error { return os.RemoveAll(scratch.Dir) })
+	}
+
+	if s.stdin = scratch; s.ids != nil && slices.Contains(s.Inputs, "-") { // it holds ids in clear
+		s.stdin.FS = disk.OS{}
+		if s.stdin.Dir, err = os.MkdirTemp("", "usagelake-stdin-"); err != nil {
+			return report, err
+		}
+		defer undo(func() error { return os.RemoveAll(s.stdin.Dir) })
 	}
 
 	s.Progress(Progress{Step: "plan"})
@@ -370,8 +392,11 @@ func openLake(ctx context.Context, s *settings, opt ledger.Options) (*ledger.Lak
 
 func prepareInputs(s *settings) (planner, error) {
 	inputs, err := discover(s)
-	return func(ctx context.Context, lake *ledger.Lake, scratch sink.Scratch) (*planned, error) {
-		return planInputs(ctx, s, lake, scratch, inputs)
+	return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
+		if err := s.keyed(lake); err != nil {
+			return nil, err
+		}
+		return planInputs(ctx, s, lake, inputs)
 	}, err
 }
 

@@ -102,7 +102,8 @@ type Stamp struct {
 	set   uint64
 	cols  []Col
 	texts []string
-	codes []uint16 // of texts, while it is the builder's
+	codes []uint16 // of texts, where coded: while it is the builder's
+	coded bool
 }
 
 // NewStamp makes a stamp of texts of the open row, in the columns of a set. It
@@ -127,9 +128,9 @@ func (b *Builder) Stamp(s *Stamp) {
 		return
 	}
 	b.stamp, b.stamps = s, s.set
+	s.coded = false
 	for i, c := range s.cols {
 		b.texts[c] = s.texts[i]
-		s.codes[i] = b.lane(c).dict.code(s.texts[i])
 	}
 }
 
@@ -248,9 +249,15 @@ var stringColumns = func() (set uint64) {
 
 // Add adds the open row, and opens another.
 func (b *Builder) Add() {
-	if b.stamp != nil {
-		for i, c := range b.stamp.cols {
-			b.lanes[c].codes[b.n] = b.stamp.codes[i]
+	if s := b.stamp; s != nil {
+		if !s.coded { // now that no text of it was replaced
+			for i, c := range s.cols {
+				s.codes[i] = b.lanes[c].dict.code(s.texts[i])
+			}
+			s.coded = true
+		}
+		for i, c := range s.cols {
+			b.lanes[c].codes[b.n] = s.codes[i]
 		}
 	}
 	for set := b.set & stringColumns &^ b.stamps; set != 0; set &= set - 1 {

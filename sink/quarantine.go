@@ -15,6 +15,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"usagelake/schemas"
+	"usagelake/schemas/secret"
 	"usagelake/sink/disk"
 )
 
@@ -35,7 +36,9 @@ type Quarantined struct {
 	Ord    int            `json:"ord,omitempty"` // of the record among those that begin on the line, from 0
 	Offset int64          `json:"offset"`        // in the decompressed source
 	Length int64          `json:"length"`        // bytes
-	Hash   string         `json:"hash"`          // XXH3-128 of the bytes seen
+	// Hash is the XXH3-128 of the bytes seen. It and the text are empty where ids
+	// are hashed: the record stands in its source's file.
+	Hash string `json:"hash"`
 	// Raw is the text: with long strings shortened unless the run was told to
 	// keep all. RawBase64 stands in its place where it is no UTF-8.
 	Raw       string `json:"raw,omitempty"`
@@ -44,13 +47,13 @@ type Quarantined struct {
 }
 
 // Fill takes over the text of a record, of which doc was read. whole keeps long
-// texts. Reason and Length must be set.
+// texts, and credentials. Reason and Length must be set.
 func (q *Quarantined) Fill(doc []byte, whole bool) {
 	sum := xxh3.Hash128(doc).Bytes()
 	q.Hash = hex.EncodeToString(sum[:])
 	raw := doc
 	if !whole {
-		raw = shorten(doc, q.Reason == schemas.NotJSON || q.Reason == schemas.LineTooLong)
+		raw = secret.Blot(shorten(doc, q.Reason == schemas.NotJSON || q.Reason == schemas.LineTooLong))
 		if len(raw) > maxRaw {
 			raw = raw[:maxRaw]
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"usagelake/schemas"
+	"usagelake/schemas/secret"
 )
 
 // A row of a report is a provider's sum over the calls in a bucket of time. What
@@ -378,7 +379,7 @@ func (n *Normalizer) spare(p *plan, members []leaf, used map[string]bool) {
 		if n.unknown != nil && !r.texts[m.path] && !r.measures[m.path] && !r.kept[m.path] && !r.currency[m.path] {
 			n.unknown(p.entry.Name, m.name)
 		}
-		if utf8.RuneCountInString(m.text) > maxExtraText || len(out)+len(m.name)+2*len(m.text)+6 > maxExtra {
+		if !isWord(m.name) || utf8.RuneCountInString(m.text) > maxExtraText || len(out)+len(m.name)+2*len(m.text)+6 > maxExtra {
 			n.flags |= flagExtraCut
 			continue
 		}
@@ -387,7 +388,7 @@ func (n *Normalizer) spare(p *plan, members []leaf, used map[string]bool) {
 		}
 		out = append(appendText(out, m.name), ':')
 		if m.kind == schemas.Text {
-			out = appendText(out, m.text)
+			out = appendText(out, secret.Anywhere(m.text))
 		} else {
 			out = append(out, m.text...)
 		}

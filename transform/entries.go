@@ -3,6 +3,7 @@ package transform
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"usagelake/schemas"
 )
@@ -194,3 +195,17 @@ var common = []Rule{
 // envelopeTime are the usual names of a log line's own time.
 const envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^date_time | " +
 	"^created_at | ^created | ^start_time | ^request_time | ^logged_at | ^date"
+
+// PartIDs are the words that are put behind the id of a call for the calls within
+// it.
+func PartIDs() []string {
+	var list []string
+	for i := range Entries {
+		for _, p := range Entries[i].Parts {
+			if word := strings.TrimPrefix(p.ID, "#"); word != "" && !slices.Contains(list, word) {
+				list = append(list, word)
+			}
+		}
+	}
+	return list
+}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"usagelake/schemas"
+	"usagelake/schemas/secret"
 )
 
 const (
@@ -31,7 +32,7 @@ type extraText struct {
 const maxExtraTexts = 1024
 
 // extras writes what no column takes into extra_json: one flat object, keys
-// sorted.
+// sorted, without content.
 func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	found := rec.Frames[p.frame].Extra
 	if len(found) == 0 && len(p.keep) == 0 {
@@ -55,7 +56,14 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 			}
 		}
 	}
-	x.members, x.from = append(x.members[:0], found...), x.from[:0]
+	x.members, x.from = x.members[:0], x.from[:0]
+	for _, m := range found {
+		if n.worded(rec, &m) {
+			x.members = append(x.members, m)
+		} else {
+			n.flags |= flagExtraCut
+		}
+	}
 	for _, k := range p.keep {
 		x.members = append(x.members, schemas.Extra{Key: k.key, Value: rec.Frames[k.from.frame].Val[k.from.slot]})
 	}
@@ -88,6 +96,22 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	if e.text != "" {
 		n.row.SetString(schemas.ExtraJSON, e.text)
 	}
+}
+
+// worded reports whether a member that no entry names may be kept: numbers and
+// booleans under a name, and texts of members that are known. Of others nobody
+// can say that they are no content.
+func (n *Normalizer) worded(rec *schemas.Record, m *schemas.Extra) bool {
+	if !isWord(m.Key) {
+		return false
+	}
+	switch m.Value.Kind {
+	case schemas.Text:
+		return known[m.Key] && isWord(view(rec.Bytes(m.Value)))
+	case schemas.Escaped:
+		return false
+	}
+	return true
 }
 
 func (n *Normalizer) extraJSON(rec *schemas.Record) string {
@@ -128,9 +152,10 @@ func (n *Normalizer) extraValue(rec *schemas.Record, v schemas.Value) ([]byte, b
 	if v.Kind == schemas.Escaped {
 		s = n.unescape(rec, v)
 	}
-	if utf8.RuneCountInString(s) > maxExtraText {
+	if utf8.RuneCountInString(s) > maxExtraText || strings.ContainsAny(s, "\n\r") {
 		return nil, false
 	}
+	s = secret.Anywhere(s)
 	n.scratch = appendText(n.scratch[:0], s)
 	return n.scratch, true
 }

@@ -48,7 +48,7 @@ var Flags = []struct{ Name, Doc string }{
 	{"invalid_utf8", "a text held invalid UTF-8, replaced by U+FFFD"},
 	{schemas.FlagIDFromContent, "no id; request_id is a hash of the content"},
 	{schemas.FlagModelFilled, "model was given from outside, by --set or the path"},
-	{"extra_cut", "extra_json leaves out what is too long"},
+	{"extra_cut", "extra_json leaves out what is too long, or may be content"},
 	{"field_unreadable", "a field beside the counts could not be read and is NULL"},
 	{"basis_contradicts", "the reported total fits another reading of the parts than the dialect's; the dialect's was kept"},
 	{"input_unsure", "the export is known to hold something else for input and total; they are NULL, see extra_json"},

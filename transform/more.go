@@ -339,6 +339,7 @@ func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder
 			row.Drop()
 			return
 		}
+		n.guard(everyColumn)
 		defer row.Drop()
 	}
 	of := family(p.entry.Name)

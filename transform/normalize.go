@@ -206,6 +206,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		n.identify(p, rec)
 		n.extras(p, rec)
 	}
+	n.guard(everyColumn)
 	n.derive(p)
 	row.SetString(schemas.Dialect, p.entry.Name)
 	if n.prices != nil && !p.entry.Report {

@@ -38,7 +38,7 @@ func (n *Normalizer) tagList(rec *schemas.Record, v schemas.Value) string {
 	case map[string]any:
 		for k, v := range t {
 			if s, ok := scalarText(v); ok {
-				list = append(list, tagEscape.Replace(k)+"="+tagEscape.Replace(s))
+				list = append(list, tagEscape.Replace(tag(k))+"="+tagEscape.Replace(tag(s)))
 			} else if v != nil {
 				n.flags |= flagUnreadable
 			}
@@ -46,7 +46,7 @@ func (n *Normalizer) tagList(rec *schemas.Record, v schemas.Value) string {
 	case []any:
 		for _, v := range t {
 			if s, ok := scalarText(v); ok {
-				list = append(list, strings.ReplaceAll(strings.ReplaceAll(s, "%", "%25"), ",", "%2C"))
+				list = append(list, strings.ReplaceAll(strings.ReplaceAll(tag(s), "%", "%25"), ",", "%2C"))
 			} else {
 				n.flags |= flagUnreadable
 			}

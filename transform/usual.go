@@ -17,6 +17,7 @@ type usual struct {
 	flags flags
 	stamp *schemas.Stamp
 	moves []move
+	fresh uint64 // the columns that moves fill
 
 	// Places in the plan's counts; none stands for a column that is not reported.
 	in, out, total, read, write, reasoning int
@@ -72,8 +73,6 @@ func (n *Normalizer) whatIsUsual(p *plan, rec *schemas.Record, src *Source) *usu
 	for _, c := range p.outParts {
 		u.outParts = append(u.outParts, at(c))
 	}
-	var read uint64 // columns that values are read to
-	id := false
 	for i := range p.moves {
 		m := &p.moves[i]
 		t := &traits[m.col]
@@ -86,16 +85,15 @@ func (n *Normalizer) whatIsUsual(p *plan, rec *schemas.Record, src *Source) *usu
 		case t.kind == schemas.String && row.Has(m.col) && n.text(m, rec) == "":
 			return nil // it has its text from elsewhere
 		}
-		read |= 1 << m.col
-		id = id || m.col == schemas.RequestID
+		u.fresh |= 1 << m.col
 	}
-	if !id {
+	if u.fresh&(1<<schemas.RequestID) == 0 {
 		return nil
 	}
-	u.batch = u.set&(1<<schemas.IsBatch)&^read != 0
+	u.batch = u.set&(1<<schemas.IsBatch)&^u.fresh != 0
 	u.image = n.flags&flagAssumedImage != 0
-	u.moves = slices.DeleteFunc(slices.Clone(p.moves), func(m move) bool { return read&(1<<m.col) == 0 })
-	texts := row.Texts() &^ read &^ (1 << schemas.PriceID)
+	u.moves = slices.DeleteFunc(slices.Clone(p.moves), func(m move) bool { return u.fresh&(1<<m.col) == 0 })
+	texts := row.Texts() &^ u.fresh &^ (1 << schemas.PriceID)
 	if len(p.keep) > 0 || len(rec.Frames[p.frame].Extra) > 0 {
 		texts &^= 1 << schemas.ExtraJSON
 	}
@@ -163,6 +161,7 @@ func (n *Normalizer) usual(p *plan, rec *schemas.Record, src *Source, row *schem
 	}
 	row.SetInt(schemas.EventTime, at)
 	n.extras(p, rec)
+	n.guard(u.fresh)
 	if n.prices != nil {
 		n.price(row)
 	}

@@ -37,7 +37,7 @@ func TestUsual(t *testing.T) {
 		{Index: 3, Time: 1785542402e6, TimeFrom: schemas.FromFileTime, Fill: []Fill{{schemas.Model, "other"}, {schemas.UserID, "v"}, {schemas.Operation, "chat"}}},
 		{Index: 4, Time: 1785542402e6, TimeFrom: schemas.FromFileTime, Fill: []Fill{{schemas.Model, "filled"}, {schemas.UserID, "u"}, {schemas.Operation, "chat"}}},
 	}
-	values := []string{`0`, `1`, `9`, `116`, `2500`, `12345678`, `123456789`, `0.5`, `-1`, `1e3`, `"7"`, `""`, `"x"`, `"a\"b"`, "\"\xff\"", `true`, `false`, `"none"`, `1785542403`, `"2026-08-01T00:00:05Z"`, `"gpt-image-1"`, `{}`, `[]`, `["a"]`, `"<synthetic>"`, `"m"`}
+	values := []string{`0`, `1`, `9`, `116`, `2500`, `12345678`, `123456789`, `0.5`, `-1`, `1e3`, `"7"`, `""`, `"x"`, `"a\"b"`, "\"\xff\"", `true`, `false`, `"none"`, `1785542403`, `"2026-08-01T00:00:05Z"`, `"gpt-image-1"`, `{}`, `[]`, `["a"]`, `"<synthetic>"`, `"m"`, `"` + liveKey + `"`, `"tell me a joke"`, `"` + strings.Repeat("long", 200) + `"`}
 	token := regexp.MustCompile(`:"(?:[^"\\]|\\.)*"|:[-0-9.eE+]+|:true|:false`)
 	rng := rand.New(rand.NewPCG(3, 6))
 	walker := ingest.NewWalker(benchDialects.Layout())

@@ -39,7 +39,9 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 ` + exitCodes,
 		Example: `  usagelake load logs/ --lake ./lake
   usagelake load 'exports/**/*.jsonl.gz' --lake ./lake --set provider=openai
-  zcat big.jsonl.gz | usagelake load - --lake ./lake --event-time 2026-08-21`,
+  zcat big.jsonl.gz | usagelake load - --lake ./lake --event-time 2026-08-21
+  openssl rand -hex 32 >ids.key && chmod 600 ids.key
+  usagelake load logs/ --lake ./private --hash-ids ids.key`,
 		Args: inputArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = args
@@ -50,6 +52,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 	f.SortFlags = false
 	lakeFlag(f, &cfg)
 	recordFlags(f, &cfg)
+	idFlags(f, &cfg, true)
 	inputFlags(f, &cfg)
 	runFlags(f, &cfg)
 	out.flags(f)
@@ -67,8 +70,9 @@ func planCommand() *cobra.Command {
 what it would hold, and for every input whether it is new, goes on or is known.
 Nothing is written into the lake; scratch files go to $TMPDIR. The flags are
 those of load, and so are the exit codes.`,
-		Example: `  usagelake plan logs/ --lake ./lake`,
-		Args:    inputArguments,
+		Example: `  usagelake plan logs/ --lake ./lake
+  usagelake plan logs/ --lake ./private --hash-ids ids.key`,
+		Args: inputArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = args
 			out.verbose = true
@@ -79,6 +83,7 @@ those of load, and so are the exit codes.`,
 	f.SortFlags = false
 	lakeFlag(f, &cfg)
 	recordFlags(f, &cfg)
+	idFlags(f, &cfg, true)
 	inputFlags(f, &cfg)
 	runFlags(f, &cfg)
 	out.flags(f)
@@ -99,7 +104,8 @@ gone or was changed, the record stays.
 
 ` + exitCodes,
 		Example: `  usagelake replay --lake ./lake
-  usagelake replay --lake ./lake --set model=gpt-image-1 --tz Europe/Berlin`,
+  usagelake replay --lake ./lake --set model=gpt-image-1 --tz Europe/Berlin
+  usagelake replay --lake ./private --hash-ids ids.key`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return out.run(cmd, cfg, usagelake.Replay, summary)
@@ -109,6 +115,7 @@ gone or was changed, the record stays.
 	f.SortFlags = false
 	lakeFlag(f, &cfg)
 	recordFlags(f, &cfg)
+	idFlags(f, &cfg, false)
 	runFlags(f, &cfg)
 	out.flags(f)
 	return cmd
@@ -130,7 +137,8 @@ source_file; usagelake status --json lists them.
 
 ` + exitCodes,
 		Example: `  usagelake forget exports/2026-08-21.jsonl --lake ./lake
-  usagelake forget 5d41402abc4b --lake ./lake`,
+  usagelake forget 5d41402abc4b --lake ./lake
+  usagelake forget 5d41402abc4b --lake ./private --hash-ids ids.key`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{fmt.Errorf("forget needs one SOURCE; usagelake forget --help tells more")}
@@ -147,6 +155,7 @@ source_file; usagelake status --json lists them.
 	f.SortFlags = false
 	lakeFlag(f, &cfg)
 	recordFlags(f, &cfg)
+	idFlags(f, &cfg, false)
 	runFlags(f, &cfg)
 	out.flags(f)
 	return cmd
@@ -175,6 +184,14 @@ func recordFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringVar(&cfg.MaxQuarantine, "max-quarantine", "1%", "`limit` of records in quarantine: a share (10 are always allowed) or a count")
 	f.BoolVar(&cfg.QuarantineRaw, "quarantine-raw", false, "keep quarantined records whole, long texts included")
 	f.Int64Var(&cfg.MaxLine, "max-line", 256<<20, "longest record in `bytes`; longer ones are quarantined")
+}
+
+// idFlags say how ids are written.
+func idFlags(f *pflag.FlagSet, cfg *usagelake.Config, rotate bool) {
+	f.StringVar(&cfg.HashIDs, "hash-ids", "", "write ids of users, sessions, keys and requests as hashes under the key in `keyfile` (see docs/privacy.md)")
+	if rotate {
+		f.BoolVar(&cfg.HashIDsRotate, "hash-ids-rotate", false, "go on with another key than before: ids of before and after do not join")
+	}
 }
 
 func pricesFlag(f *pflag.FlagSet, cfg *usagelake.Config) {

@@ -22,7 +22,7 @@ const (
 	// foldVersion counts the ways in which records were folded. A checkpoint of
 	// another version is not used: raise it with every change of State.apply
 	// or snapshot.
-	foldVersion = 3
+	foldVersion = 4
 )
 
 // checkpoint is the first line of a file that keeps the state after a record,
@@ -39,6 +39,7 @@ type checkpoint struct {
 
 // snapshot is a State as it is written: all but Settings, in one order.
 type snapshot struct {
+	IDKey      string                  `json:"id_key,omitempty"`
 	Sources    []*Source               `json:"sources"`
 	Files      []File                  `json:"files"`
 	Seen       []Seen                  `json:"seen"`
@@ -50,6 +51,7 @@ type snapshot struct {
 
 func (s *State) snapshot() *snapshot {
 	out := &snapshot{
+		IDKey:      s.IDKey,
 		Sources:    ordered(s.Sources),
 		Files:      ordered(s.Files),
 		Seen:       ordered(s.Seen),
@@ -84,7 +86,7 @@ func (n *snapshot) state(settings Settings) State {
 	for _, q := range n.Quarantine {
 		s.Quarantine[q.Path] = q
 	}
-	s.Runs, s.Held = n.Runs, n.Held
+	s.IDKey, s.Runs, s.Held = n.IDKey, n.Runs, n.Held
 	return s
 }
 

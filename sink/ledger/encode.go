@@ -43,6 +43,9 @@ func appendList[T any](out []byte, name string, list []T, item func(*T, []byte) 
 func (s *Source) append(out []byte) []byte {
 	out = appendText(out, `{"id":`, s.ID)
 	out = appendText(out, `,"file":`, s.File)
+	if s.Path != "" {
+		out = appendText(out, `,"path":`, s.Path)
+	}
 	out = appendNumber(out, `,"offset":`, s.Offset)
 	out = appendNumber(out, `,"line":`, s.Line)
 	out = appendText(out, `,"sum":`, s.Sum)

@@ -26,11 +26,14 @@ func TestEncode(t *testing.T) {
 			}
 			return out
 		}
-		r := Record{Format: Format, Seq: 1, Kind: KindLoad, Prev: s(), Tool: s()}
+		r := Record{Format: Format, Seq: 1, Kind: KindLoad, Prev: s(), Tool: s(), IDKey: s()}
 		for range rapid.IntRange(0, 3).Draw(rt, "sources") {
 			src := Source{
 				ID: s(), File: s(), Offset: n(), Line: n(), Sum: s(), Head: s(), HeadLen: n(),
 				Pending: n(), Damaged: yes(), Filtered: yes(), FileTime: n(),
+			}
+			if yes() {
+				src.Path = s()
 			}
 			if yes() {
 				src.Said = map[string]map[string]string{"codex": {"model": s(), "session_id": s()}}

@@ -47,6 +47,9 @@ func drawRecord(t *rapid.T) ledger.Record {
 	for range some("removed") {
 		r.Removed = append(r.Removed, ledger.Removed{Source: pick("removed id", "s"), Table: rapid.SampledFrom([]string{"", "reports"}).Draw(t, "table"), Rows: n("rows"), Sums: sums(n("tokens"))})
 	}
+	if some("key") == 3 {
+		r.IDKey = pick("id key", "k")
+	}
 	seen := map[string]bool{}
 	for range some("sources") {
 		id := pick("source", "s")

@@ -32,6 +32,9 @@ type Record struct {
 
 	Time time.Time `json:"time"` // when the change was made; for people
 	Tool string    `json:"tool"`
+	// IDKey is the fingerprint of the key that ids are hashed with from this
+	// change on, where it is not that of before.
+	IDKey string `json:"id_key,omitempty"`
 
 	Forgotten      []string  `json:"forgotten,omitempty"`       // ids of sources that the lake no longer knows
 	QuarantineGone []string  `json:"quarantine_gone,omitempty"` // paths of quarantine files that were removed
@@ -50,6 +53,8 @@ type Record struct {
 type Source struct {
 	ID   string `json:"id"`   // XXH3-128 of the bytes that the first load consumed, 32 hex digits
 	File string `json:"file"` // source_file of its rows, as first seen
+	// Path is the name behind File, encrypted, in a lake with hashed ids.
+	Path string `json:"path,omitempty"`
 
 	Offset int64  `json:"offset"` // bytes consumed
 	Line   int64  `json:"line"`   // line number there
@@ -78,8 +83,8 @@ type Source struct {
 // reading.
 type Seen struct {
 	Source string `json:"source"` // id
-	Path   string `json:"path"`
-	Size   int64  `json:"size"` // on disk
+	Path   string `json:"path"`   // encrypted in a lake with hashed ids
+	Size   int64  `json:"size"`   // on disk
 	Mtime  int64  `json:"mtime_ns"`
 	Dev    uint64 `json:"dev"`
 	Inode  uint64 `json:"inode"`

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -12,6 +13,7 @@ type State struct {
 	Settings Settings
 	Seq      int64  // of the last record
 	Sum      string // its SHA-256
+	IDKey    string // fingerprint of the key that ids are hashed with; "" is none
 
 	Sources map[string]*Source // by id; without Books, which are of one change
 	Files   map[string]File    // by path below the lake
@@ -78,6 +80,7 @@ func newState(settings Settings) State {
 // apply folds a record with this SHA-256 into the state.
 func (s *State) apply(r *Record, sum string) {
 	s.Seq, s.Sum = r.Seq, sum
+	s.IDKey = cmp.Or(r.IDKey, s.IDKey)
 	run := Run{
 		Seq: r.Seq, Kind: r.Kind, Time: r.Time,
 		Sources: len(r.Sources), Forgotten: len(r.Forgotten), Files: len(r.Files),
