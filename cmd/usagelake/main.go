@@ -128,6 +128,6 @@ into a partitioned Parquet table whose numbers balance.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand())
+	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand())
 	return root
 }
