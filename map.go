@@ -32,6 +32,7 @@ type mapped struct {
 	drift      *drift
 	unpriced   unpriced
 	large      sync.Mutex // held while a large record is in memory
+	bytes      int64      // of the inputs, on disk, that were read
 }
 
 // readResult is how far an input was read.
@@ -107,6 +108,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	}
 	err = g.Wait()
 	in.close()
+	m.bytes = in.bytes.Load()
 	var closing sync.WaitGroup
 	for _, w := range workers {
 		closing.Go(w.intake.Close)

@@ -31,7 +31,9 @@ type Report struct {
 	// Unpriced are the models of rows that have no cost although price books were
 	// given, the most tokens first.
 	Unpriced  []Unpriced `json:"unpriced,omitempty"`
-	Displaced int64      `json:"displaced,omitempty"` // published rows that gave way to better copies
+	Displaced int64      `json:"displaced,omitempty"`  // published rows that gave way to better copies
+	BytesRead int64      `json:"bytes_read,omitempty"` // of the inputs, on disk
+	Now       *Extent    `json:"now,omitempty"`        // of the lake after the change; nil where nothing could change
 	Seconds   float64    `json:"seconds"`
 
 	// Problems are what a person should look at although the load was
@@ -78,6 +80,15 @@ type FileReport struct {
 	Sums  schemas.SumsJSON `json:"sums"`
 	// Before is what the file held before the change; nil where it is new.
 	Before *Held `json:"before,omitempty"`
+}
+
+// Extent is how large a lake is. Rows, bytes of Parquet and partitions are those
+// of the usage table.
+type Extent struct {
+	Rows       int64 `json:"rows"`
+	Bytes      int64 `json:"bytes"`
+	Partitions int   `json:"partitions"`
+	Pending    int   `json:"pending_sources"` // sources with an unfinished tail
 }
 
 // Held is what a table, or a file of it, holds.

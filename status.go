@@ -64,22 +64,9 @@ func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
 	for _, q := range state.Quarantine {
 		s.Quarantine += q.Records
 	}
-	var tables [schemas.NumTables]TableStatus
-	seen := map[string]bool{}
-	for name, f := range state.Files {
-		unit, err := schemas.ParseUnit(name)
-		if err != nil {
-			return nil, errors.Join(err, lake.Close())
-		}
-		t := &tables[unit.Table]
-		t.Bytes += f.Bytes
-		if !seen[unit.Dir()] {
-			seen[unit.Dir()] = true
-			t.Partitions++
-		}
-	}
-	for t := range tables {
-		tables[t].Held = state.Held[t]
+	tables, err := tablesOf(state)
+	if err != nil {
+		return nil, errors.Join(err, lake.Close())
 	}
 	usage := &tables[schemas.Usage]
 	s.Partitions, s.Bytes, s.Rows, s.Sums, s.Reports = usage.Partitions, usage.Bytes, usage.Rows, usage.Sums, tables[schemas.Reports]
@@ -98,4 +85,42 @@ func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
 		return strings.Compare(a.File+"\x00"+a.ID, b.File+"\x00"+b.ID)
 	})
 	return s, lake.Close()
+}
+
+// tablesOf is what the tables of a lake hold.
+func tablesOf(state *ledger.State) (tables [schemas.NumTables]TableStatus, err error) {
+	seen := map[string]bool{}
+	for name, f := range state.Files {
+		unit, err := schemas.ParseUnit(name)
+		if err != nil {
+			return tables, err
+		}
+		t := &tables[unit.Table]
+		t.Bytes += f.Bytes
+		if !seen[unit.Dir()] {
+			seen[unit.Dir()] = true
+			t.Partitions++
+		}
+	}
+	for t := range tables {
+		tables[t].Held = state.Held[t]
+	}
+	return tables, nil
+}
+
+// extent is how large a lake is; nil where its ledger names what is no file of a
+// table, which verify reports.
+func extent(state *ledger.State) *Extent {
+	tables, err := tablesOf(state)
+	if err != nil {
+		return nil
+	}
+	usage := &tables[schemas.Usage]
+	e := &Extent{Rows: usage.Rows, Bytes: usage.Bytes, Partitions: usage.Partitions}
+	for _, src := range state.Sources {
+		if src.Pending > 0 {
+			e.Pending++
+		}
+	}
+	return e
 }

@@ -254,6 +254,19 @@ func (s *settings) overLimit(quarantined, records int64) bool {
 // filters reports whether only a part of the event dates is wanted.
 func (s *settings) filters() bool { return s.From != "" || s.To != "" }
 
+// Check finds what is at fault in a configuration, as Load would before it looks
+// at the lake. Inputs are looked for if there are any.
+func Check(cfg Config) error {
+	s, err := cfg.check()
+	if err == nil && len(cfg.Inputs) > 0 {
+		_, err = discover(s)
+	}
+	return err
+}
+
+// JSONCode says what JSON is read by on this machine.
+func JSONCode() string { return ingest.JSONCode() }
+
 // Load loads the inputs into the lake. The report is never nil; where err is
 // not nil nothing was published. A load that published, but was not perfect,
 // says so in Report.Problems.
@@ -346,7 +359,13 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	if err != nil {
 		return report, err
 	}
-	return report, commit(ctx, s, lake, scratch, p, m, r, report)
+	if err := commit(ctx, s, lake, scratch, p, m, r, report); err != nil {
+		return report, err
+	}
+	if report.BytesRead = m.bytes; !dry {
+		report.Now = extent(&lake.State)
+	}
+	return report, nil
 }
 
 func newMerger(s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned) *sink.Merger {

@@ -30,6 +30,8 @@ type Verification struct {
 	Sums    schemas.SumsJSON `json:"sums"`
 	// Reports is what the reports table holds.
 	Reports Held `json:"reports"`
+	// Now is how large the lake is by its ledger.
+	Now *Extent `json:"now,omitempty"`
 	// Problems are all deviations from what the ledger says; none if all is
 	// well.
 	Problems []string `json:"problems"`
@@ -57,7 +59,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	}
 	defer lake.Close()
 	v.lake = lake
-	v.Records = lake.State.Seq
+	v.Records, v.Now = lake.State.Seq, extent(&lake.State)
 	v.table = &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
 	if err := v.rows(ctx); err != nil {
 		return &v.Verification, err

@@ -209,7 +209,7 @@ func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 // runFlags say how the work is done.
 func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.IntVar(&cfg.MaxPartitions, "max-partitions", 400, "`number` of new partitions that may be opened; more stop the run before publishing")
-	f.StringVar(&cfg.Codec, "codec", "zstd", "`name` of the compression of Parquet files: zstd or snappy")
+	f.Var(choose(&cfg.Codec, "zstd", "zstd", "snappy"), "codec", "`name` of the compression of Parquet files: zstd or snappy")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
 	f.Var(&size{&cfg.Memory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
 	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
@@ -220,13 +220,11 @@ type output struct {
 	verbose bool
 	json    bool
 	drift   bool // unknown members are a failed check
-	format  string
 }
 
 func (out *output) flags(f *pflag.FlagSet) {
 	f.BoolVarP(&out.verbose, "verbose", "v", false, "print the summary also where there is no terminal")
 	f.BoolVar(&out.json, "json", false, "print a report with the books of every source as JSON")
-	f.StringVar(&out.format, "log-format", "text", "`format` of warnings on standard error: text or json")
 }
 
 func (out *output) driftFlag(f *pflag.FlagSet) {
@@ -236,22 +234,18 @@ func (out *output) driftFlag(f *pflag.FlagSet) {
 // run makes a change of a lake and prints what it did.
 func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context.Context, usagelake.Config) (*usagelake.Report, error), show func(io.Writer, *usagelake.Report)) error {
 	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	switch out.format {
-	case "text":
-		cfg.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
-	case "json":
-		cfg.Log = slog.New(slog.NewJSONHandler(stderr, nil))
-	default:
-		return &usageError{fmt.Errorf("--log-format %q: want text or json", out.format)}
-	}
+	cfg.Log = logger(cmd)
 	var bar *progress
-	if isTerminal(stderr) && !out.json {
+	if isTerminal(stderr) && !out.json && !logsJSON(cmd) {
 		bar = newProgress(stderr)
 		cfg.Progress = bar.update
 	}
 	limitMemory(cfg.Memory)
 	report, err := do(cmd.Context(), cfg)
 	bar.finish()
+	if err == nil {
+		measureReport(cmd, report)
+	}
 	if out.json {
 		if e := writeJSON(stdout, report, err); e != nil && err == nil {
 			err = e
@@ -260,11 +254,7 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 		show(stdout, report)
 	}
 	for _, p := range report.Problems {
-		if out.format == "json" {
-			cfg.Log.Warn(p)
-		} else {
-			fmt.Fprintf(stderr, "usagelake: %s\n", p)
-		}
+		say(cmd, slog.LevelWarn, p, "run", report.Seq)
 	}
 	switch {
 	case err != nil:
@@ -272,10 +262,42 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 	case len(report.Problems) > 0:
 		return errProblems
 	case out.drift && len(report.Unknown)+len(report.Contradicts) > 0:
-		fmt.Fprintln(stderr, "usagelake: drift: usage has changed; what was loaded is published. -v or --json shows what, usagelake inspect FILE where")
+		say(cmd, slog.LevelWarn, "drift: usage has changed; what was loaded is published. -v or --json shows what, usagelake inspect FILE where", "run", report.Seq)
 		return errCheck
 	}
 	return nil
+}
+
+// measureReport notes what a change of a lake did.
+func measureReport(cmd *cobra.Command, r *usagelake.Report) {
+	b := &r.Books
+	measure(cmd, "records", b.Records)
+	measure(cmd, "rows", b.Rows)
+	measure(cmd, "report_rows", b.Reports)
+	measure(cmd, "duplicates", b.Duplicates)
+	measure(cmd, "quarantined", b.Quarantined)
+	measure(cmd, "problems", len(r.Problems))
+	measure(cmd, "read_bytes", r.BytesRead)
+	measure(cmd, "written_bytes", r.Bytes)
+	measureUnpriced(cmd, r.Unpriced)
+	measureLake(cmd, r.Now)
+}
+
+func measureUnpriced(cmd *cobra.Command, list []usagelake.Unpriced) {
+	var rows int64
+	for _, u := range list {
+		rows += u.Rows
+	}
+	measure(cmd, "unpriced_rows", rows)
+}
+
+func measureLake(cmd *cobra.Command, now *usagelake.Extent) {
+	if now != nil {
+		measure(cmd, "pending_sources", now.Pending)
+		measure(cmd, "lake_rows", now.Rows)
+		measure(cmd, "lake_bytes", now.Bytes)
+		measure(cmd, "lake_partitions", now.Partitions)
+	}
 }
 
 // besides is the memory that a run takes beside its budget, in bytes: blocks,
@@ -288,14 +310,6 @@ func limitMemory(budget int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cmp.Or(budget, usagelake.DefaultMemory) + besides)
 	}
-}
-
-// withoutTime leaves the time to cron and journald.
-func withoutTime(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
 }
 
 // writeJSON prints the report; a failed run says so in it.

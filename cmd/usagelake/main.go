@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,7 +34,8 @@ const exitCodes = `Exit codes:
   1         failed, nothing was published
   2         wrong usage, or an input that matches nothing (see --allow-empty)
   3         published, but a person should look: records in quarantine over the
-            limit, inputs that could not be read or are damaged
+            limit, inputs that could not be read or are damaged, or no metrics file
+            could be written
   4         a check failed (verify, prices lint, or load with --fail-on-drift)
   75        another run has the lake; try again later
   130, 143  interrupted (SIGINT, SIGTERM)
@@ -61,18 +63,31 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}()
 
-	cmd := rootCommand()
-	cmd.SetArgs(args)
-	cmd.SetOut(stdout)
-	cmd.SetErr(stderr)
-	err := cmd.ExecuteContext(ctx)
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	timed, inv := measured(ctx)
+	cmd, err := root.ExecuteContextC(timed)
 	if errors.Is(err, context.Canceled) {
 		err = context.Cause(ctx)
 	}
-	if err != nil && !errors.Is(err, errProblems) && !errors.Is(err, errCheck) {
-		fmt.Fprintf(stderr, "usagelake: %v\n", err)
+	code := exitCode(err)
+	if !inv.begun && err != nil {
+		inv.begun = reportingOnly(cmd, args)
 	}
-	return exitCode(err)
+	if err != nil && !errors.Is(err, errProblems) && !errors.Is(err, errCheck) {
+		say(cmd, slog.LevelError, err.Error(), "exit_code", code)
+	}
+	if inv.begun {
+		if err := writeMetrics(cmd, inv, code); err != nil {
+			say(cmd, slog.LevelError, err.Error())
+			if code == exitOK {
+				code = exitIncomplete
+			}
+		}
+	}
+	return code
 }
 
 type interrupted struct{ signal syscall.Signal }
@@ -123,11 +138,14 @@ into a partitioned Parquet table whose numbers balance.
 			return &usageError{errors.New("no command given; usagelake --help lists the commands")}
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetVersionTemplate("usagelake {{.Version}}\n")
+	cobra.AddTemplateFunc("facts", facts)
+	root.SetVersionTemplate("{{facts}}")
+	reportingFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
 	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand())
+	configured(root)
+	root.AddCommand(configCommand())
 	return root
 }

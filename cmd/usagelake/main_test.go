@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"stopped":  stopped,
 			"holdlock": holdlock,
 			"tree":     tree,
+			"objects":  objects,
 		},
 	})
 }
@@ -115,6 +118,26 @@ func holdlock(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
 	ts.Defer(func() { f.Close() })
+}
+
+// objects wants every line of the last program's standard error to be a JSON
+// object with a time, a level and a message, and so many of them:
+// objects NUMBER
+func objects(ts *testscript.TestScript, neg bool, args []string) {
+	text := ts.ReadFile("stderr")
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if want := args[0]; strconv.Itoa(len(lines)) != want {
+		ts.Fatalf("%d lines, want %s:\n%s", len(lines), want, text)
+	}
+	for _, l := range lines {
+		var o struct {
+			Time       time.Time
+			Level, Msg string
+		}
+		if err := json.Unmarshal([]byte(l), &o); err != nil || o.Time.IsZero() || o.Level == "" || o.Msg == "" {
+			ts.Fatalf("%v: %s", err, l)
+		}
+	}
 }
 
 // tree prints the files below a directory: tree DIR

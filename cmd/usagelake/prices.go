@@ -79,7 +79,7 @@ BOOK are lost.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&cfg.From, "from", "", "`kind` of FILE: litellm or langfuse")
+	f.Var(choose(&cfg.From, "", "litellm", "langfuse"), "from", "`kind` of FILE: litellm or langfuse")
 	f.StringVar(&cfg.AsOf, "as-of", "", "`date` from which the prices hold (UTC, YYYY-MM-DD)")
 	f.StringVarP(&cfg.Out, "output", "o", "", "`path` of the book; made where it is missing")
 	f.BoolVarP(&verbose, "verbose", "v", false, "name what is left out")

@@ -45,6 +45,7 @@ Exit code 4 means that there are gaps.`,
 			if err != nil {
 				return err
 			}
+			measure(cmd, "problems", len(done.Gaps))
 			out := cmd.OutOrStdout()
 			if asJSON {
 				err = printJSON(out, done)

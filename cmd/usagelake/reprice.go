@@ -34,6 +34,10 @@ load that brings more calls to an old day leaves the cost of those there as it i
 			if err != nil {
 				return err
 			}
+			measure(cmd, "rows", done.Rows)
+			measure(cmd, "changed_rows", done.Changed)
+			measure(cmd, "written_bytes", done.Bytes)
+			measureUnpriced(cmd, done.Unpriced)
 			out := cmd.OutOrStdout()
 			switch {
 			case asJSON:

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,8 @@ Exit code 4 means that something is wrong; each finding is on a line of its own.
 			if err != nil {
 				return err
 			}
+			measure(cmd, "problems", len(v.Problems))
+			measureLake(cmd, v.Now)
 			out := cmd.OutOrStdout()
 			switch {
 			case asJSON:
@@ -49,7 +52,7 @@ Exit code 4 means that something is wrong; each finding is on a line of its own.
 					grouped(v.Sums.Text(schemas.InputTokens)), grouped(v.Sums.Text(schemas.OutputTokens)), len(v.Problems))
 			}
 			for _, p := range v.Problems {
-				fmt.Fprintf(cmd.ErrOrStderr(), "usagelake: %s\n", p)
+				say(cmd, slog.LevelError, p)
 			}
 			if len(v.Problems) > 0 {
 				return errCheck

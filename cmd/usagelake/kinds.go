@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"usagelake"
+)
+
+// The kind of a flag's value is the word that its usage has in backquotes:
+// `directory`, `file`, `date`. Completion and config check go by it.
+
+// choice is one of a few words.
+type choice struct {
+	value *string
+	words []string
+}
+
+// choose makes a choice of words.
+func choose(value *string, def string, words ...string) *choice {
+	*value = def
+	return &choice{value, words}
+}
+
+func (c *choice) Type() string { return "string" }
+
+func (c *choice) String() string { return *c.value }
+
+func (c *choice) Set(text string) error {
+	for _, w := range c.words {
+		if w == text {
+			*c.value = w
+			return nil
+		}
+	}
+	return fmt.Errorf("%q: want %s", text, strings.Join(c.words, " or "))
+}
+
+// complete says how the values of a command's flags, and its arguments, are
+// completed in a shell.
+func complete(cmd *cobra.Command) {
+	each := func(f *pflag.Flag) {
+		if _, ok := cmd.GetFlagCompletionFunc(f.Name); ok {
+			return
+		}
+		done := cobra.NoFileCompletions
+		switch kind, _ := pflag.UnquoteUsage(f); kind {
+		case "file", "book", "path", "keyfile":
+			done = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+		case "directory":
+			done = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs)
+		}
+		if c, ok := f.Value.(*choice); ok {
+			done = cobra.FixedCompletions(c.words, cobra.ShellCompDirectiveNoFileComp)
+		}
+		_ = cmd.RegisterFlagCompletionFunc(f.Name, done) // fails if there is one
+	}
+	cmd.LocalFlags().VisitAll(each)
+	if arguments := strings.Fields(cmd.Use)[1:]; cmd.ValidArgsFunction == nil && (len(arguments) == 0 || strings.HasPrefix(arguments[0], "-")) {
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+}
+
+// checkValue finds what a command would find at fault with the value of a flag.
+// Nothing is changed.
+func checkValue(f *pflag.Flag, value string) error {
+	cfg := usagelake.Config{Lake: "."}
+	kind, _ := pflag.UnquoteUsage(f)
+	switch {
+	case f.Name == "map":
+		cfg.Map = value
+	case kind == "keyfile":
+		cfg.HashIDs = value
+	case kind == "book":
+		cfg.Prices = []string{value}
+	case kind == "date":
+		cfg.From = value
+	case kind == "zone":
+		cfg.TimeZone = value
+	case kind == "time":
+		cfg.EventTime = value
+	case kind == "limit":
+		cfg.MaxQuarantine = value
+	case kind == "pattern":
+		cfg.PathColumns = value
+	case kind == "column=value":
+		cfg.Set = []string{value}
+	case kind == "share":
+		_, err := share(value)
+		return err
+	case kind == "file":
+		file, err := os.Open(value)
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	case kind == "path": // of a file that is made
+		return directory(filepath.Dir(value))
+	case kind == "directory":
+		if err := directory(value); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil // it is made
+	}
+	return cause(usagelake.Check(cfg))
+}
+
+func directory(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no directory", path)
+	}
+	return err
+}
+
+// cause is the last part of a usage error of the package usagelake, which
+// begins with the flag.
+func cause(err error) error {
+	if parts, ok := err.(interface{ Unwrap() []error }); ok {
+		all := parts.Unwrap()
+		return all[len(all)-1]
+	}
+	return err
+}
