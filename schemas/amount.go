@@ -49,6 +49,22 @@ func (a Amount) IsZero() bool { return a == Amount{} }
 // Cmp is less than 0 where a is less than b, 0 where they are equal.
 func (a Amount) Cmp(b Amount) int { return cmp.Or(cmp.Compare(a.hi, b.hi), cmp.Compare(a.lo, b.lo)) }
 
+// Float is a, rounded.
+func (a Amount) Float() float64 { return float64(a.hi)*(1<<64) + float64(a.lo) }
+
+// Neg is -a.
+func (a Amount) Neg() Amount { return Amount{}.Sub(a) }
+
+// Words are the two halves of a, the upper one with the sign.
+func (a Amount) Words() (hi int64, lo uint64) { return a.hi, a.lo }
+
+// DivMod is a / d and what remains, for an a that is not negative.
+func (a Amount) DivMod(d uint64) (Amount, uint64) {
+	hi, rest := uint64(a.hi)/d, uint64(a.hi)%d
+	lo, rest := bits.Div64(rest, a.lo, d)
+	return Amount{int64(hi), lo}, rest
+}
+
 func (a Amount) big() *big.Int {
 	v := new(big.Int).Lsh(big.NewInt(a.hi), 64)
 	return v.Add(v, new(big.Int).SetUint64(a.lo))

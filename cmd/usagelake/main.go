@@ -36,7 +36,8 @@ const exitCodes = `Exit codes:
   3         published, but a person should look: records in quarantine over the
             limit, inputs that could not be read or are damaged, or no metrics file
             could be written
-  4         a check failed (verify, prices lint, or load with --fail-on-drift)
+  4         a check failed (verify, prices lint, reconcile, status
+            --fail-on-missing, or load --fail-on-drift)
   75        another run has the lake; try again later
   130, 143  interrupted (SIGINT, SIGTERM)
 `
@@ -144,7 +145,7 @@ into a partitioned Parquet table whose numbers balance.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand())
+	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand(), reportCommand())
 	configured(root)
 	root.AddCommand(configCommand())
 	return root

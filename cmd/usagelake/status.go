@@ -17,12 +17,47 @@ func statusCommand() *cobra.Command {
 		lake   string
 		asJSON bool
 		runs   int
+
+		coverage, fail bool
+		cfg            usagelake.Config
+		source         string
 	)
 	cmd := &cobra.Command{
 		Use:   "status --lake DIR",
 		Short: "Show what was loaded, what is pending, and the last runs",
-		Args:  noArguments,
+		Long: `Show what was loaded, what is pending, and the last runs. With --coverage: which
+sources have rows on which days, and on which they do not.
+
+` + usagelake.CoverageRules + `
+
+With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
+		Example: `  usagelake status --lake lake
+  usagelake status --lake lake --coverage --from 2026-08-01 --to 2026-09-01 --fail-on-missing`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !coverage {
+				for _, name := range []string{"from", "to", "source", "fail-on-missing"} {
+					if cmd.Flags().Changed(name) {
+						return &usageError{fmt.Errorf("--%s needs --coverage", name)}
+					}
+				}
+			}
+			if coverage {
+				cfg.Lake = lake
+				c, err := usagelake.ReadCoverage(cmd.Context(), cfg, source)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					err = printJSON(cmd.OutOrStdout(), c)
+				} else {
+					printCoverage(cmd.OutOrStdout(), c)
+				}
+				if err == nil && fail && (c.Missing > 0 || len(c.Sources) == 0) {
+					err = errCheck
+				}
+				return err
+			}
 			s, err := usagelake.ReadStatus(lake, nil)
 			if err != nil {
 				return err
@@ -37,7 +72,12 @@ func statusCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&lake, "lake", "", "`directory` of the lake")
 	f.IntVar(&runs, "runs", 10, "`number` of runs to show, the last ones")
-	f.BoolVar(&asJSON, "json", false, "print all sources and runs as JSON")
+	f.BoolVar(&coverage, "coverage", false, "show which sources have rows on which days")
+	f.StringVar(&cfg.From, "from", "", "with --coverage: first event `date` (UTC, YYYY-MM-DD)")
+	f.StringVar(&cfg.To, "to", "", "with --coverage: event `date` behind the last one")
+	f.StringVar(&source, "source", "", "with --coverage: `pattern` of the sources to look at, as 'openai/*'")
+	f.BoolVar(&fail, "fail-on-missing", false, "with --coverage: exit with 4 if a source lacks a day, or there is none")
+	f.BoolVar(&asJSON, "json", false, "print all sources and runs, or the coverage, as JSON")
 	return cmd
 }
 
@@ -97,4 +137,48 @@ func printStatus(w io.Writer, s *usagelake.Status, runs int) {
 		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s%s\t%s\t%s\t%s\n", r.Seq, r.Kind, r.Time.Format(time.DateTime), r.Sources,
 			number(b.Records), number(b.Rows), reports(number(b.Reports)), number(b.Duplicates), number(b.Filtered), number(b.NoUsage), number(b.Quarantined))
 	}
+}
+
+// printCoverage shows a line for each source, and what is wrong with its days.
+func printCoverage(w io.Writer, c *usagelake.Coverage) {
+	if len(c.Sources) == 0 {
+		fmt.Fprintln(w, "no rows on these days, nor shortly before")
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "days\t%s to %s, UTC\n\n", c.From, c.To)
+	fmt.Fprintln(t, "source\tfiles\trows\tfirst\tlast\tmissing\tthin")
+	for _, s := range c.Sources {
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%d\n", s.Source, s.Files, number(s.Rows), s.First, s.Last, len(s.Missing), len(s.Thin))
+	}
+	t.Flush()
+	if c.Missing+c.Thin > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, s := range c.Sources {
+		for _, d := range spans(s.Missing) {
+			fmt.Fprintf(t, "missing\t%s\t%s\n", s.Source, d)
+		}
+		for _, d := range s.Thin {
+			fmt.Fprintf(t, "thin\t%s\t%s\t%s rows, usually %s\n", s.Source, d.Day, number(d.Rows), number(d.Usual))
+		}
+	}
+	t.Flush()
+}
+
+// spans joins days that follow each other.
+func spans(days []string) (list []string) {
+	for i := 0; i < len(days); {
+		n := 1
+		for first, err := time.Parse(time.DateOnly, days[i]); err == nil && i+n < len(days) && first.AddDate(0, 0, n).Format(time.DateOnly) == days[i+n]; {
+			n++
+		}
+		if n == 1 {
+			list = append(list, days[i])
+		} else {
+			list = append(list, fmt.Sprintf("%s to %s (%d days)", days[i], days[i+n-1], n))
+		}
+		i += n
+	}
+	return list
 }

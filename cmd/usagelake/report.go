@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"usagelake"
+	"usagelake/cmd/usagelake/page"
+)
+
+// reportMemory is what the figures of a report may take, in bytes.
+const reportMemory = 176 << 20
+
+func reportCommand() *cobra.Command {
+	var (
+		cfg    usagelake.Config
+		output string
+		show   bool
+	)
+	cmd := &cobra.Command{
+		Use:   "report --lake DIR -o FILE.html",
+		Short: "Write a page of charts: cost, tokens, users, quality, coverage",
+		Long: `Write one HTML page about the calls of a lake: cost and tokens by day and model,
+what the input and output consist of, images, top users, projects and keys, what
+caches saved, quality, and which sources have rows on which days. The page holds
+its data and needs no network; filters by date, provider, model and project work
+in it. All days are UTC, all costs US dollars: by price book (cost_usd) and as
+logged (reported_cost_usd), side by side, never added.
+
+Of very large lakes the page has old days as weeks or months, and small models,
+projects and users as "other", and says so. All sums are exact. The same lake and
+arguments give the same bytes.
+
+What caches saved needs --prices: cache reads at the price of plain input, less
+what they cost.
+
+Sources and days:
+` + usagelake.CoverageRules,
+		Example: `  usagelake report --lake lake -o report.html --open
+  usagelake report --lake lake -o august.html --from 2026-08-01 --to 2026-09-01 --prices book.yaml`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			switch {
+			case output == "":
+				return &usageError{errors.New("-o FILE.html is missing (- is standard output)")}
+			case output == "-" && show:
+				return &usageError{errors.New("--open needs -o FILE.html")}
+			}
+			limitMemory(reportMemory)
+			f, err := usagelake.ReadFigures(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			if output == "-" {
+				return page.Write(cmd.OutOrStdout(), f)
+			}
+			if err := writeFile(output, func(w io.Writer) error { return page.Write(w, f) }); err != nil {
+				return err
+			}
+			if isTerminal(cmd.OutOrStdout()) {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s rows, %s to %s\n", output, number(f.Rows), f.From, f.To)
+			}
+			if show {
+				return open(cmd, output)
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake")
+	f.StringVarP(&output, "output", "o", "", "`file` to write; - is standard output")
+	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
+	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
+	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book`, to say what caches saved (repeatable; each lies over those before it)")
+	f.BoolVar(&show, "open", false, "open the page in the browser")
+	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of files read at a time (default one per CPU)")
+	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how `long` to wait while another run has the lake")
+	return cmd
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, write func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+		}
+	}()
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// open shows a file in the browser.
+func open(cmd *cobra.Command, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	program := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		program = "open"
+	}
+	if err := exec.CommandContext(cmd.Context(), program, path).Run(); err != nil {
+		return fmt.Errorf("%s is written, but no browser could be opened (%s: %w): open it yourself", path, program, err)
+	}
+	return nil
+}
