@@ -77,13 +77,13 @@ Sources and days:
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake")
-	f.StringVarP(&output, "output", "o", "", "`file` to write; - is standard output")
+	f.StringVarP(&output, "output", "o", "", "`path` of the file to write; - is standard output")
 	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
 	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book`, to say what caches saved (repeatable; each lies over those before it)")
 	f.BoolVar(&show, "open", false, "open the page in the browser")
 	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of files read at a time (default one per CPU)")
-	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how `long` to wait while another run has the lake")
+	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
 	return cmd
 }
 
