@@ -62,7 +62,7 @@ function spanFor(cells) {
 function tile(label, big, sub, chosen) {
   return el("div", { class: "tile" + (chosen ? " chosen" : "") }, el("div", { class: "label" }, label, chosen ? el("span", { class: "hidden" }, " (in the charts)") : null), big, el("div", { class: "sub" }, sub));
 }
-const bigOf = (id, a, write) => amountEl("div", a, write, { class: "big", id });
+const bigOf = (id, a, write) => amountEl("div", a, write, { class: write(a.value).length > 12 ? "big long" : "big", id });
 
 function tiles(t) {
   const calls = t.calls.value;
