@@ -1,5 +1,6 @@
 """The recipes of docs/warehouse.md, as a reader copies them."""
 
+import os
 import re
 
 import pytest

@@ -3,7 +3,6 @@ package schemas
 import (
 	"math/bits"
 	"strings"
-	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -158,10 +157,11 @@ func (b *Builder) Double(c Col) float64 {
 	return OfWord(b.words[c][b.n])
 }
 
-// Quantities fills in the additive Double columns of the open row that are not
-// NULL, in 10^-6. It returns a bit for every column that is not NULL.
-func (b *Builder) Quantities(to *[NumColumns]int64) uint64 {
-	for set := b.set & additiveDoubles; set != 0; set &= set - 1 {
+// Quantities fills in those columns of a set that are not NULL, in 10^-6; they are
+// additive Doubles. It returns a bit for every column of the open row that is not
+// NULL.
+func (b *Builder) Quantities(of uint64, to *[NumColumns]int64) uint64 {
+	for set := b.set & of; set != 0; set &= set - 1 {
 		c := bits.TrailingZeros64(set)
 		if w := b.words[c][b.n]; w < WholeWords {
 			to[c] = int64(w) * 1e6
@@ -171,16 +171,6 @@ func (b *Builder) Quantities(to *[NumColumns]int64) uint64 {
 	}
 	return b.set
 }
-
-// additiveDoubles has a bit for every additive Double column.
-var additiveDoubles = func() (set uint64) {
-	for _, c := range additive {
-		if Columns[c].Kind == Double {
-			set |= 1 << c
-		}
-	}
-	return set
-}()
 
 // Str is a String column of the open row, "" where NULL.
 func (b *Builder) Str(c Col) string {
@@ -664,12 +654,14 @@ type words struct {
 	data  []byte
 	ends  []uint32
 	slots []uint16 // 1 + number, 0 where there is none; by hash, linear probing
-	last  uint16   // what was asked for last, and its text, which is in data
-	text  string
+	// recent has 1 + the numbers of texts that were asked for last, by a few of
+	// their letters: many columns have few.
+	recent [64]uint16
 }
 
 func (w *words) reset() {
-	w.data, w.ends, w.last, w.text = w.data[:0], w.ends[:0], 0, ""
+	w.data, w.ends = w.data[:0], w.ends[:0]
+	clear(w.recent[:])
 	clear(w.slots)
 }
 
@@ -683,8 +675,13 @@ func (w *words) at(i uint16) []byte {
 
 // code is the number of s, which joins if it is not there.
 func (w *words) code(s string) uint16 {
-	if s == w.text && len(w.ends) > 0 {
-		return w.last
+	letters := uint(len(s))
+	if n := len(s); n > 0 {
+		letters += uint(s[n-1])*3 + uint(s[n/2])*5
+	}
+	recent := &w.recent[letters%uint(len(w.recent))]
+	if k := *recent; k > 0 && string(w.at(k-1)) == s {
+		return k - 1
 	}
 	if 2*len(w.ends) >= len(w.slots) {
 		w.grow()
@@ -695,10 +692,8 @@ func (w *words) code(s string) uint16 {
 		w.ends = append(w.ends, uint32(len(w.data)))
 		*slot = uint16(len(w.ends))
 	}
-	w.last = *slot - 1
-	text := w.at(w.last)
-	w.text = unsafe.String(unsafe.SliceData(text), len(text)) // until reset
-	return w.last
+	*recent = *slot
+	return *slot - 1
 }
 
 // slot is where the number of s stands, or belongs.

@@ -50,10 +50,10 @@ func (r *Row) Double(c Col) float64 {
 	return r.f64[c]
 }
 
-// Quantities fills in the additive Double columns that are not NULL, in 10^-6. It returns
-// a bit for every column that is not NULL.
-func (r *Row) Quantities(to *[NumColumns]int64) uint64 {
-	for set := r.set & additiveDoubles; set != 0; set &= set - 1 {
+// Quantities fills in those columns of a set that are not NULL, in 10^-6; they are
+// additive Doubles. It returns a bit for every column that is not NULL.
+func (r *Row) Quantities(of uint64, to *[NumColumns]int64) uint64 {
+	for set := r.set & of; set != 0; set &= set - 1 {
 		c := bits.TrailingZeros64(set)
 		to[c] = Micros(r.f64[c])
 	}

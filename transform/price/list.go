@@ -59,6 +59,15 @@ type tier struct {
 	lines [NumMeters][]line // the first that fits holds
 	scale int32             // coefficients are dollars for one, in 10^-scale
 	big   bool              // the coefficients do not fit
+	// Where no price has conditions, and none is for a request: they are plain.
+	plain bool
+	flat  [NumMeters]flat
+}
+
+// flat is the plain price of a meter.
+type flat struct {
+	coef  uint64
+	entry uint64 // its bit; 0: there is no price
 }
 
 // line is a price under conditions.
@@ -227,6 +236,15 @@ func (t *tier) fix() {
 			}
 			l.coef = coef.Uint64()
 		}
+	}
+	t.plain = !t.big && len(t.lines[Request]) == 0
+	for m, lines := range t.lines {
+		if len(lines) == 0 {
+			continue
+		}
+		l := &lines[0]
+		t.plain = t.plain && l.when() == ""
+		t.flat[m] = flat{l.coef, 1 << l.entry}
 	}
 }
 

@@ -666,6 +666,6 @@ entries:
 
 func quantitiesOf(r Row) *quantities {
 	q := &quantities{}
-	q.set = r.Quantities(&q.v)
+	q.set = r.Quantities(measured, &q.v)
 	return q
 }

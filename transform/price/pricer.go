@@ -121,7 +121,7 @@ func (p *Pricer) price(r Row, lines *[]Line) Quote {
 		return Quote{Missing: NoTier}
 	}
 	u, of := &p.usage, &p.quantities
-	of.set = r.Quantities(&of.v)
+	of.set = r.Quantities(measured, &of.v)
 	u.measure(r, of, likely)
 	at := placeOf(r, of)
 	q := s.quote(t, u, &at, lines)
@@ -224,6 +224,11 @@ type charge struct {
 
 // quote adds up a row's meters. lines, where it is not nil, gets what is added.
 func (s *span) quote(t *tier, u *usage, at *place, lines *[]Line) (q Quote) {
+	if t.plain && lines == nil {
+		if q, ok := s.plainQuote(t, u); ok {
+			return q
+		}
+	}
 	if u.q[Reasoning] != 0 && t.pick(Reasoning, u.input, at) == nil { // it costs what the output costs that it is a part of
 		u.q[Output] += u.q[Reasoning]
 		u.q[Reasoning] = 0
@@ -266,6 +271,34 @@ func (s *span) quote(t *tier, u *usage, at *place, lines *[]Line) (q Quote) {
 	return q
 }
 
+// plainQuote is quote for most rows, without a branch for each meter. It reports
+// false where a quantity has no price, or there is none.
+func (s *span) plainQuote(t *tier, u *usage) (q Quote, ok bool) {
+	if len(t.lines[Reasoning]) == 0 {
+		u.q[Output] += u.q[Reasoning]
+		u.q[Reasoning] = 0
+	}
+	var hi, lo, set, gone uint64
+	for m := range u.q {
+		n, f := uint64(u.q[m]), &t.flat[m]
+		counted := -((n | -n) >> 63) // all ones where n is not 0
+		set |= f.entry & counted
+		gone |= counted &^ -((f.entry | -f.entry) >> 63)
+		h, w := bits.Mul64(n, f.coef)
+		var carry uint64
+		lo, carry = bits.Add64(lo, w, 0)
+		hi += h + carry
+	}
+	if gone != 0 || set == 0 {
+		return Quote{}, false
+	}
+	if q.Nanos = t.nanos(hi, lo); q.Nanos >= 1e18 || q.Nanos < 0 {
+		return Quote{Missing: TooMuch}, true
+	}
+	q.ID = s.id(set)
+	return q, true
+}
+
 // sum is the sum of products in nano-dollars, rounded half to even; less than 0
 // where it is too large to tell. All charges have a price.
 func (t *tier) sum(charges []charge) int64 {
@@ -281,6 +314,12 @@ func (t *tier) sum(charges []charge) int64 {
 			return exactSum(charges)
 		}
 	}
+	return t.nanos(hi, lo)
+}
+
+// nanos is a sum of products in nano-dollars, rounded half to even; less than 0
+// where it is too large to tell.
+func (t *tier) nanos(hi, lo uint64) int64 {
 	unit := powers[t.scale-3]
 	if hi >= unit {
 		return -1

@@ -7,9 +7,9 @@ import (
 // Row is what a price depends on: the columns of a call, as it is made or as it
 // was read back. *schemas.Row and *schemas.Builder are rows.
 type Row interface {
-	// Quantities fills in the additive Double columns that are not NULL, in
-	// 10^-6, and returns a bit for every column that is not NULL.
-	Quantities(to *[schemas.NumColumns]int64) uint64
+	// Quantities fills in those columns of a set that are not NULL, in 10^-6, and
+	// returns a bit for every column that is not NULL.
+	Quantities(of uint64, to *[schemas.NumColumns]int64) uint64
 	Int(c schemas.Col) int64
 	Str(c schemas.Col) string
 }
@@ -177,6 +177,20 @@ func (u *usage) output(q *quantities, w way, out int64, has bool) {
 	u.q[OutputImage], u.q[OutputAudio] = img, aud
 	u.q[Reasoning], u.q[Output] = reasoning, rest-reasoning
 }
+
+// measured are the columns that quantities has.
+var measured = func() (set uint64) {
+	for _, c := range []schemas.Col{
+		schemas.InputTokens, schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens,
+		schemas.CacheReadTokens, schemas.CacheReadImageTokens, schemas.CacheReadAudioTokens,
+		schemas.CacheWriteTokens, schemas.CacheWrite1hTokens,
+		schemas.OutputTokens, schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens, schemas.ReasoningTokens,
+		schemas.AudioSeconds,
+	} {
+		set |= 1 << c
+	}
+	return set
+}()
 
 // quantities are those of a row, in 10^-6.
 type quantities struct {
