@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"usagelake/ingest"
 )
@@ -88,7 +90,7 @@ func (f *feed) close() {
 // block is the next block, and none at the end of the input. What is wrong with the
 // input is its own result; only the end of the whole run is an error.
 func (r *reading) block(ctx context.Context) (work, error) {
-	r.mu.Lock()
+	r.lock()
 	defer r.mu.Unlock()
 	if err := ctx.Err(); err != nil || r.over {
 		return work{}, err
@@ -118,6 +120,22 @@ func (r *reading) block(ctx context.Context) (work, error) {
 	res.end, res.sum, res.pending = r.reader.End(), r.reader.Sum(), r.reader.Pending()
 	r.end()
 	return work{}, nil
+}
+
+// patience is how long a worker looks whether the input is free before it sleeps:
+// to be woken takes about as long as a block.
+const patience = time.Millisecond
+
+func (r *reading) lock() {
+	if r.mu.TryLock() {
+		return
+	}
+	for start := time.Now(); time.Since(start) < patience; runtime.Gosched() {
+		if r.mu.TryLock() {
+			return
+		}
+	}
+	r.mu.Lock()
 }
 
 // begin opens the input.
