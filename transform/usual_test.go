@@ -42,7 +42,11 @@ func TestUsual(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 6))
 	walker := ingest.NewWalker(benchDialects.Layout())
 	rows, short := 0, 0
-	for _, line := range slices.Concat(exampleLines(t), slices.Repeat(usualLines, 16)) {
+	repeat := 16
+	if testing.Short() {
+		repeat = 4
+	}
+	for _, line := range slices.Concat(exampleLines(t), slices.Repeat(usualLines, repeat)) {
 		scanner := ingest.NewWalker(benchDialects.Layout()) // that has not given up on forms
 		forms := NewNormalizer(Options{Dialects: benchDialects, Prices: list.Pricer()})
 		other := NewNormalizer(Options{Dialects: benchDialects, Prices: list.Pricer()})
