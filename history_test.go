@@ -42,7 +42,7 @@ func TestAnyHistory(t *testing.T) {
 		lake := filepath.Join(dir, "lake")
 		config := func() usagelake.Config {
 			return usagelake.Config{
-				Lake: lake, QuarantineRaw: rapid.Bool().Draw(rt, "raw"),
+				Lake: lake, QuarantineRaw: rapid.Bool().Draw(rt, "raw"), MaxQuarantine: "1000",
 				Memory: rapid.SampledFrom([]int64{0, 1, 60_000}).Draw(rt, "memory"), Jobs: rapid.SampledFrom([]int{1, 2, 7}).Draw(rt, "jobs"),
 			}
 		}
