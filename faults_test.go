@@ -483,7 +483,7 @@ var faultModes = []struct {
 // takes every operation.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	stride := 11
+	stride := 19
 	switch {
 	case *long:
 		stride = 1
@@ -553,7 +553,7 @@ func (p *proof) fail(n int, mode string, fault error, on []string, last bool) {
 // TestFaults wants it; a change that said that it went well is there.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	seeds, stride := uint64(4), 11
+	seeds, stride := uint64(3), 17
 	switch {
 	case *long:
 		seeds, stride = 60, 1

@@ -42,7 +42,7 @@ func TestUsual(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 6))
 	walker := ingest.NewWalker(benchDialects.Layout())
 	rows, short := 0, 0
-	repeat := 16
+	repeat := 8
 	if testing.Short() {
 		repeat = 4
 	}
