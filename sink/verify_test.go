@@ -17,7 +17,7 @@ import (
 	"usagelake/sink/encode"
 )
 
-// There is no byte of a file that may be another one.
+// There is no byte of a file that may be another one; every third is tried.
 func TestVerifyFindsEveryFlip(t *testing.T) {
 	for codec, step := range map[string]int{"zstd": 3, "snappy": 19} {
 		if testing.Short() {
