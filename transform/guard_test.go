@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -53,5 +54,41 @@ func TestGuard(t *testing.T) {
 		if got := tag(text); !strings.HasPrefix(got, want) || len(got) > maxTag {
 			t.Errorf("tag %.20q became %q", text, got)
 		}
+	}
+}
+
+// TestGuardKeepsApart: whatever ids look like, different ones stay different ones,
+// since calls are told apart by them.
+func TestGuardKeepsApart(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 8))
+	random := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"[rng.IntN(64)]
+		}
+		return string(b)
+	}
+	seen := map[string]string{}
+	hidden := 0
+	n := &Normalizer{row: schemas.NewBuilder(memory.DefaultAllocator)}
+	for range 20_000 {
+		id := random(rng.IntN(4)*5) + []string{"", "sk-", "-sk-", "r8_", "-r8_", "hf_", ".ghp_", "Bearer ", "eyJ" + random(12) + "." + random(12) + "."}[rng.IntN(9)] + random(20)
+		for _, begin := range []string{"", "sk", "r8", "gen-", "be"} {
+			id := begin + id
+			n.row.Drop()
+			n.row.SetString(schemas.RequestID, id)
+			n.guard(everyColumn)
+			got := n.row.Str(schemas.RequestID)
+			if was, ok := seen[got]; ok && was != id {
+				t.Fatalf("%q and %q became %q", was, id, got)
+			}
+			seen[got] = id
+			if got != id {
+				hidden++
+			}
+		}
+	}
+	if hidden < 1000 {
+		t.Errorf("%d ids were hidden", hidden)
 	}
 }

@@ -57,12 +57,16 @@ func Begins(text string) bool {
 	return len(text) > 2 && pairs[int(text[0])<<8|int(text[1])]
 }
 
-// Text is a text without a credential that it begins with, or is.
+// Text is a text that begins like a credential, as its hash if there is one in it:
+// ids that look like credentials by chance must stay apart.
 func Text(text string) string {
-	if !Begins(text) {
+	if !Begins(text) || Anywhere(text) == text {
 		return text
 	}
-	return Anywhere(text)
+	if scheme, _ := cutScheme(text); scheme == "basic" {
+		return Masked
+	}
+	return digest(text)
 }
 
 // Key is Text for a place where the name or the hash of a key belongs: whatever
@@ -113,6 +117,10 @@ func hash(scheme, rest string) string {
 	if scheme == "basic" || len(rest) < enough {
 		return Masked
 	}
-	sum := sha256.Sum256([]byte(rest))
+	return digest(rest)
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return "sha256:" + hex.EncodeToString(sum[:16])
 }
