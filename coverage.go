@@ -74,14 +74,27 @@ const (
 
 // ReadCoverage reads which sources have rows on which days. sources is a pattern
 // as of path.Match; empty: all.
-func ReadCoverage(ctx context.Context, cfg Config, sources string) (_ *Coverage, err error) {
+func ReadCoverage(ctx context.Context, cfg Config, sources string) (c *Coverage, err error) {
+	err = readUsage(ctx, cfg, func(s *settings, t *table, units []schemas.Unit) error {
+		if c, err = t.coverage(s, units, sources); err != nil {
+			return err
+		}
+		c.Lake = s.Lake
+		return nil
+	})
+	return c, err
+}
+
+// readUsage lets read have the table of calls and the list of its files. Nothing is
+// changed.
+func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []schemas.Unit) error) (err error) {
 	s, err := cfg.check()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	lake, err := openLake(ctx, s, ledger.Options{MustExist: true, ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() {
 		if e := lake.Close(); err == nil {
@@ -91,13 +104,9 @@ func ReadCoverage(ctx context.Context, cfg Config, sources string) (_ *Coverage,
 	t := &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
 	units, err := t.units(schemas.Usage)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c, err := t.coverage(s, units, sources)
-	if err == nil {
-		c.Lake = s.Lake
-	}
-	return c, err
+	return read(s, t, units)
 }
 
 // mostSources is how many are told apart. Of more, files of a directory are one,

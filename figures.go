@@ -12,7 +12,6 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/schemas"
 	"usagelake/sink"
@@ -183,47 +182,38 @@ const mostThin = 50
 // ReadFigures sums up the calls of the event dates from cfg.From up to, not
 // including, cfg.To. With cfg.Prices it works out what caches saved. It changes
 // nothing.
-func ReadFigures(ctx context.Context, cfg Config) (_ *Figures, err error) {
-	s, err := cfg.check()
+func ReadFigures(ctx context.Context, cfg Config) (*Figures, error) {
+	f := &Figures{Version: Version, Rules: CoverageRules, Quarantine: Counts{}, FlagDocs: map[string]string{}, Reasons: map[string]string{}}
+	err := readUsage(ctx, cfg, f.read)
 	if err != nil {
 		return nil, err
 	}
-	lake, err := openLake(ctx, s, ledger.Options{MustExist: true, ReadOnly: true})
+	return f, nil
+}
+
+func (f *Figures) read(s *settings, t *table, units []schemas.Unit) error {
+	dir, err := filepath.Abs(s.Lake)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
-	dir, err := filepath.Abs(cfg.Lake)
-	if err != nil {
-		return nil, err
-	}
-	f := &Figures{Lake: filepath.Base(dir), Version: Version, Rules: CoverageRules, Priced: s.prices != nil, Quarantine: Counts{}, FlagDocs: map[string]string{}, Reasons: map[string]string{}}
-	f.books(&lake.State)
-	t := &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
-	units, err := t.units(schemas.Usage)
-	if err != nil {
-		return nil, err
-	}
+	f.Lake, f.Priced = filepath.Base(dir), s.prices != nil
+	f.books(&t.lake.State)
 	if err := f.sums(t, s, units); err != nil {
-		return nil, err
+		return err
 	}
 	if f.Coverage, err = t.coverage(s, units, ""); err != nil {
-		return nil, err
+		return err
 	}
 	for i := range f.Coverage.Sources { // the letters say it, and a page must be small
 		c := &f.Coverage.Sources[i]
 		c.Missing, c.Thin = nil, c.Thin[max(0, len(c.Thin)-mostThin):]
 	}
-	err = eachQuarantined(ctx, lake, func(_ string, q *sink.Quarantined) error {
+	err = eachQuarantined(t.ctx, t.lake, func(_ string, q *sink.Quarantined) error {
 		f.Quarantine[string(q.Reason)]++
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range transform.Flags {
 		f.FlagDocs[d.Name] = d.Doc
@@ -231,7 +221,7 @@ func ReadFigures(ctx context.Context, cfg Config) (_ *Figures, err error) {
 	for _, r := range schemas.Reasons {
 		f.Reasons[string(r.Reason)] = r.Doc
 	}
-	return f, nil
+	return nil
 }
 
 // books notes what the ledger knows.
