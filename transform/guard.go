@@ -30,6 +30,7 @@ var guarded = columnSet(
 // worded are the columns whose texts are words of an API: there are no others.
 var worded = columnSet(schemas.Operation, schemas.ServiceTier, schemas.ImageSize, schemas.ImageQuality)
 
+// everyColumn is the set of all columns.
 const everyColumn = 1<<schemas.NumColumns - 1
 
 func columnSet(list ...schemas.Col) (set uint64) {

@@ -15,7 +15,7 @@ import (
 	"usagelake"
 )
 
-//go:embed page.html page.css chart.umd.min.js *.js
+//go:embed page.html page.css *.js
 var assets embed.FS
 
 // library is what draws; chart.txt says where it comes from. scripts are one
