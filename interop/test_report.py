@@ -13,7 +13,7 @@ import subprocess
 import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from invent import invent
 
@@ -182,9 +182,9 @@ def test_savings(page, made):
 def test_a_table_beside_each_chart(page, made):
     page.locator("#chart-cost summary").click()
     rows = page.locator("#chart-cost tbody tr")
-    assert rows.count() == 91
+    expect(rows).to_have_count(91)  # it is filled on toggle, which comes some time after the click
     choose(page, "Bars", "Months")
-    assert page.locator("#chart-cost tbody tr").count() == 4
+    expect(rows).to_have_count(4)
     assert "2 missing, 1 thin" in page.locator("#coverage").inner_text()
 
 
@@ -221,6 +221,7 @@ def test_keyboard(page):
 def test_accessible(page):
     for d in page.locator("details").all():
         d.evaluate("d => d.open = true")
+    expect(page.locator(".chart table")).to_have_count(4)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found = [(v["id"], v["impact"], [n["html"][:120] for n in v["nodes"]][:3]) for v in Axe().run(page).response["violations"]]
     assert found == []
