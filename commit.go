@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"usagelake/ingest"
 	"usagelake/schemas"
@@ -21,7 +21,7 @@ import (
 // commit closes the books of every source, and publishes if they balance.
 func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned, m *mapped, r *reduced, report *Report) error {
 	s.Progress(Progress{Step: "commit"})
-	if err := closeBooks(p, m, r, report); err != nil {
+	if err := closeBooks(s, p, m, r, report); err != nil {
 		return err
 	}
 	report.outcome(s, p, m, r)
@@ -35,15 +35,17 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		return allFailed(p, report)
 	}
 	record := ledger.Record{
-		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version,
+		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run,
 		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
 	}
+	record.Sources = make([]ledger.Source, 0, len(p.tasks))
 	for i, t := range p.tasks {
 		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {
 			src.Books = m.books[i]
 			record.Sources = append(record.Sources, src)
 		}
 	}
+	record.Seen = make([]ledger.Seen, 0, len(p.tasks))
 	for i, t := range p.tasks {
 		if f, changed := seenFile(lake, s.ids, p, t, &m.reads[i]); changed {
 			record.Seen = append(record.Seen, f)
@@ -70,7 +72,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		}
 		moves = append(moves, move)
 		record.Quarantine = q
-		report.Quarantine = filepath.Join(lake.Quarantine(), q.Path)
+		report.Quarantine = lake.Path(ledger.QuarantinePath(q.Path))
 	}
 	if err := ctx.Err(); err != nil {
 		return err // the last moment at which nothing has happened
@@ -102,12 +104,33 @@ func (r *reduced) removed(p *planned) []ledger.Removed {
 
 // closeBooks brings what became of the rows into the books of their sources,
 // and checks them.
-func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
-	for i, t := range p.tasks {
+func closeBooks(s *settings, p *planned, m *mapped, r *reduced, report *Report) error {
+	const share = 256
+	var mu sync.Mutex
+	err := s.each((len(p.tasks)+share-1)/share, func(i int) error {
+		sum, err := closeSome(p, m, r, i*share, min((i+1)*share, len(p.tasks)))
+		mu.Lock()
+		report.Books.Add(sum)
+		mu.Unlock()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := report.Books.Check(transform.Derived); err != nil {
+		return fmt.Errorf("%w: %w", ErrBooks, err)
+	}
+	return nil
+}
+
+// closeSome closes the books of the tasks [from, to), and adds them up.
+func closeSome(p *planned, m *mapped, r *reduced, from, to int) (*schemas.Books, error) {
+	sum := &schemas.Books{}
+	for i, t := range p.tasks[from:to] {
 		if !t.read() {
 			continue
 		}
-		b := m.books[i]
+		b := m.books[from+i]
 		if kept := r.rows[schemas.Usage].Kept[t.source.Index]; kept != nil {
 			b.Rows, b.RowSums.Sums = kept.Rows, kept.Sums
 		}
@@ -121,14 +144,11 @@ func closeBooks(p *planned, m *mapped, r *reduced, report *Report) error {
 			}
 		}
 		if err := b.Check(transform.Derived); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrBooks, t.input.Path, err)
+			return sum, fmt.Errorf("%w: %s: %w", ErrBooks, t.input.Path, err)
 		}
-		report.Books.Add(b)
+		sum.Add(b)
 	}
-	if err := report.Books.Check(transform.Derived); err != nil {
-		return fmt.Errorf("%w: %w", ErrBooks, err)
-	}
-	return nil
+	return sum, nil
 }
 
 // sourceAfter is what the ledger shall know of a task's source from now on;
@@ -146,11 +166,10 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 		src.FileTime = t.known.FileTime
 		src.Head, src.HeadLen = t.known.Head, t.known.HeadLen
 	} else {
-		src.HeadLen = min(int64(len(t.head)), res.end.Offset)
-		src.Head = hexSum(t.head[:src.HeadLen])
+		src.HeadLen, src.Head = res.headLen, res.head
 	}
 	src.Offset, src.Line, src.Sum = res.end.Offset, res.end.Line, hexID(res.sum)
-	src.Pending, src.Said = res.pending, s.ids.Said(res.said.all())
+	src.Pending, src.Said = res.pending, s.ids.Said(res.said)
 	src.Damaged = errors.Is(res.err, ingest.ErrDamaged)
 	src.Filtered = s.filters()
 	if k := t.known; k != nil && k.Offset == src.Offset && k.Pending == src.Pending &&
@@ -180,6 +199,7 @@ func seenFile(lake *ledger.Lake, ids *seal.Key, p *planned, t *task, res *readRe
 // should look at.
 func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 	report.Problems = append(report.Problems, p.warn...)
+	report.Inputs = slices.Grow(report.Inputs, len(p.tasks))
 	for i, t := range p.tasks {
 		in := InputReport{Path: t.input.Path, State: t.state, Books: m.books[i]}
 		if t.final {
@@ -247,7 +267,7 @@ func allFailed(p *planned, report *Report) error {
 	if failed == 0 || failed < len(p.tasks) {
 		return nil
 	}
-	return fmt.Errorf("none of %d inputs could be read; the first: %s", failed, report.Inputs[0].Error)
+	return fmt.Errorf("none of %d inputs could be read; the first: %w", failed, p.tasks[0].err)
 }
 
 // stageQuarantine writes the file of the records that this change sets aside.
@@ -256,8 +276,9 @@ func stageQuarantine(lake *ledger.Lake, p *planned, m *mapped) (_ ledger.Move, _
 	for _, s := range m.quarantine {
 		q.Records += int64(s.Len())
 	}
-	_, q.SHA256, err = stageFile(lake, q.Path, 0o600, func(w io.Writer) error {
+	name := lake.Stage(q.Path)
+	_, q.SHA256, err = stageFile(lake, name, 0o600, func(w io.Writer) error {
 		return sink.WriteQuarantine(w, m.quarantine, p.sources)
 	})
-	return ledger.Move{Staged: q.Path, Target: ledger.QuarantinePath(q.Path), New: q.SHA256}, q, err
+	return ledger.Move{Staged: name, Target: ledger.QuarantinePath(q.Path), New: q.SHA256}, q, err
 }

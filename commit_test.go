@@ -38,7 +38,7 @@ func TestBooksThatDoNotBalance(t *testing.T) {
 			books := *books
 			m.books[0] = &books
 			report := &Report{}
-			err := closeBooks(p, m, r, report)
+			err := closeBooks(&settings{Config: Config{Jobs: 2}}, p, m, r, report)
 			if c.ok != (err == nil) || !c.ok && !errors.Is(err, ErrBooks) {
 				t.Errorf("%s: %s: %v", name, table, err)
 			}

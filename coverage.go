@@ -106,7 +106,10 @@ func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []s
 	if err != nil {
 		return err
 	}
-	return read(s, t, units)
+	if err = read(s, t, units); err == nil {
+		err = lake.Overtaken() // it may be some of the old and some of the new
+	}
+	return meanwhile(ctx, lake, err)
 }
 
 // mostSources is how many are told apart. Of more, files of a directory are one,

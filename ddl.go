@@ -31,17 +31,14 @@ func DDL(lake string, to Warehouse, fsys disk.FS) (string, error) {
 	}
 	l := ddl.Lake{Location: strings.TrimRight(to.Location, "/"), Schema: to.Schema}
 	if l.Location == "" {
-		path, err := filepath.Abs(lake)
-		if err != nil {
-			return "", err
-		}
-		l.Location = filepath.ToSlash(path)
+		l.Location = strings.TrimRight(filepath.ToSlash(wholePath(lake)), "/")
 	}
 	if err := d.Check(l); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if fsys == nil {
-		fsys = disk.OS{}
+	fsys, err := lakeFS(lake, fsys)
+	if err != nil {
+		return "", err
 	}
 	open, err := ledger.Open(fsys, lake, ledger.Options{MustExist: true, ReadOnly: true})
 	if err != nil {

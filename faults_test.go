@@ -61,8 +61,17 @@ func run(change func(usagelake.Config) error, fsys disk.FS, mem memory.Allocator
 	})
 }
 
-// scenes are all kinds of change, each with all that it can do at once.
-func scenes(t *testing.T) []*scene {
+// A deed is a change of a lake, and what makes the lake of before.
+type deed struct {
+	name   string
+	does   string // to the files of the table
+	fresh  bool   // there is no lake before
+	change func(usagelake.Config) error
+	steps  []func(usagelake.Config) error
+}
+
+// deeds are all kinds of change, each with all that it can do at once.
+func deeds(t *testing.T) []deed {
 	dir := t.TempDir()
 	input := func(name, text string) string { return write(t, filepath.Join(dir, name), text) }
 	loads := func(memory int64, inputs ...string) func(usagelake.Config) error {
@@ -124,26 +133,27 @@ func scenes(t *testing.T) []*scene {
 	beaten := input("beaten.jsonl", flat(at(0), result("g", 1, 1))+call("back", at(0), 1, 1)+call("stays", at(0), 1, 1)+"{\"broken\":\n")
 	beats := input("beats.jsonl", bucket(at(0), result("g", 2, 1))+call("back", at(0), 1, 9)+call("alone", at(1), 1, 1)+"{\"too\":\n")
 
-	list := []*scene{
+	type steps = []func(usagelake.Config) error
+	return []deed{
 		{name: "first load", does: "3 new", fresh: true, change: loads(1, a, g)},
-		{name: "load", does: "1 new, 2 changed, 1 gone", change: loads(1, b, more)},
-		{name: "replay", does: "1 new, 1 changed", change: replay},
-		{name: "forget", does: "2 changed, 1 gone", change: forget(beats)},
-		{name: "reprice", does: "2 changed", change: reprice},
+		{name: "load", does: "1 new, 2 changed, 1 gone", change: loads(1, b, more), steps: steps{loads(0, a, g)}},
+		{name: "replay", does: "1 new, 1 changed", change: replay, steps: steps{strictly(odd, odder), strictly(even)}},
+		{name: "forget", does: "2 changed, 1 gone", change: forget(beats), steps: steps{loads(0, beaten), loads(0, beats)}},
+		{name: "reprice", does: "2 changed", change: reprice, steps: steps{loads(0, a), loads(0, b)}},
 	}
-	for i, steps := range [][]func(usagelake.Config) error{
-		nil,
-		{loads(0, a, g)},
-		{strictly(odd, odder), strictly(even)},
-		{loads(0, beaten), loads(0, beats)},
-		{loads(0, a), loads(0, b)},
-	} {
-		list[i].before = faults.NewMem()
-		for _, step := range steps {
-			if err := run(step, list[i].before, nil); err != nil {
+}
+
+// scenes are the deeds on a disk, and the recovery of each.
+func scenes(t *testing.T) []*scene {
+	var list []*scene
+	for _, d := range deeds(t) {
+		s := &scene{name: d.name, does: d.does, fresh: d.fresh, change: d.change, before: faults.NewMem()}
+		for _, step := range d.steps {
+			if err := run(step, s.before, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
+		list = append(list, s)
 	}
 	for _, s := range list {
 		s.refer(t)
@@ -159,8 +169,7 @@ func scenes(t *testing.T) []*scene {
 	for _, of := range list[1:] {
 		s := &scene{name: "recovery of " + of.name, before: of.before.Copy(), change: of.change, begun: true, table: of.table, whole: of.whole}
 		fsys := &faults.FS{FS: s.before, Fail: func(int, string) error {
-			if f, err := s.before.Open(faultyLake + "/state/intent.json"); err == nil {
-				f.Close()
+			if hasIntent(s.before) {
 				return faults.ErrKilled
 			}
 			return nil
@@ -173,6 +182,14 @@ func scenes(t *testing.T) []*scene {
 		list = append(list, s)
 	}
 	return list
+}
+
+// hasIntent reports whether a publication was begun.
+func hasIntent(fsys disk.FS) bool {
+	entries, _ := fsys.ReadDir(faultyLake + "/state")
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return strings.HasPrefix(e.Name(), "intent-") && strings.HasSuffix(e.Name(), ".json")
+	})
 }
 
 // refer makes the change undisturbed, as the reference.
@@ -483,7 +500,7 @@ var faultModes = []struct {
 // takes every operation.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	stride := 19
+	stride := 37
 	switch {
 	case *long:
 		stride = 1
@@ -553,7 +570,7 @@ func (p *proof) fail(n int, mode string, fault error, on []string, last bool) {
 // TestFaults wants it; a change that said that it went well is there.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	seeds, stride := uint64(3), 17
+	seeds, stride := uint64(3), 37
 	switch {
 	case *long:
 		seeds, stride = 60, 1

@@ -21,11 +21,13 @@ type feed struct {
 	s     *settings
 	m     *mapped
 	tasks []*task
+	said  []*said      // by task: up to the last block that was handed out
 	bytes atomic.Int64 // read
 
 	mu   sync.Mutex
 	next int // task
 	open []*reading
+	idle []*ingest.Reader // of inputs that were read
 }
 
 // A reading is an input that is being read.
@@ -37,7 +39,8 @@ type reading struct {
 	over    bool
 	stream  content // nil before the first block
 	reader  *ingest.Reader
-	counted int64 // of stream's bytes
+	lines   *ingest.Lines // of a range; nil for the whole input
+	counted int64         // of stream's bytes
 }
 
 // drain works on all there is, beside others who do.
@@ -97,7 +100,7 @@ func (r *reading) block(ctx context.Context) (work, error) {
 	}
 	f, t, res := r.feed, r.feed.tasks[r.task], &r.feed.m.reads[r.task]
 	if r.stream == nil {
-		if err := r.begin(ctx, t, res); err != nil {
+		if err := r.begin(ctx, t); err != nil {
 			res.err = err
 			r.end()
 			return work{}, nil
@@ -108,8 +111,8 @@ func (r *reading) block(ctx context.Context) (work, error) {
 	f.bytes.Add(n - r.counted)
 	r.counted = n
 	if err == nil {
-		res.said = res.said.next()
-		return work{task: r.task, block: b, said: res.said}, nil
+		f.said[r.task] = f.said[r.task].next()
+		return work{task: r.task, block: b, said: f.said[r.task]}, nil
 	}
 	if errors.Is(err, errChanged) && r.reader.End().Offset > t.start.Offset {
 		return work{}, fmt.Errorf("%s: %w", t.input.Path, err) // its rows are among the others already
@@ -118,6 +121,12 @@ func (r *reading) block(ctx context.Context) (work, error) {
 		res.err = err
 	}
 	res.end, res.sum, res.pending = r.reader.End(), r.reader.Sum(), r.reader.Pending()
+	if r.lines != nil {
+		res.start, res.part = r.lines.Start(), r.lines.Sum()
+	} else {
+		res.headLen = min(int64(len(t.head)), res.end.Offset)
+		res.head = hexSum(t.head[:res.headLen])
+	}
 	r.end()
 	return work{}, nil
 }
@@ -126,33 +135,63 @@ func (r *reading) block(ctx context.Context) (work, error) {
 // to be woken takes about as long as a block.
 const patience = time.Millisecond
 
+// looks is how often it looks in between two looks at the clock, and at what else
+// there is to do.
+const looks = 256
+
 func (r *reading) lock() {
-	if r.mu.TryLock() {
-		return
-	}
-	for start := time.Now(); time.Since(start) < patience; runtime.Gosched() {
-		if r.mu.TryLock() {
+	var start time.Time
+	for n := 0; !r.mu.TryLock(); n++ {
+		if n%looks > 0 {
+			continue
+		}
+		switch now := time.Now(); {
+		case n == 0:
+			start = now
+		case now.Sub(start) > patience:
+			r.mu.Lock()
 			return
 		}
+		runtime.Gosched()
 	}
-	r.mu.Lock()
 }
 
 // begin opens the input.
-func (r *reading) begin(ctx context.Context, t *task, res *readResult) error {
+func (r *reading) begin(ctx context.Context, t *task) error {
 	stream, err := t.open(ctx)
 	if err != nil {
 		return err
 	}
 	r.stream = stream
-	src, err := t.begin(stream)
+	opt := ingest.ReaderOptions{MaxLine: r.feed.s.MaxLine, Start: t.start, Final: t.final, Large: &r.feed.m.large}
+	var src io.Reader
+	if t.part == nil {
+		src, err = t.begin(stream)
+	} else if r.lines, err = ingest.NewLines(stream, t.part.Range); err == nil {
+		src = r.lines
+		opt.Part, opt.Start = true, ingest.Position{Offset: r.lines.Start(), Line: t.part.Line}
+	}
 	if err != nil {
 		return err
 	}
-	f := r.feed
-	r.reader = ingest.NewReader(src, ingest.ReaderOptions{MaxLine: f.s.MaxLine, Start: t.start, Final: t.final, Large: &f.m.large})
-	res.said = newSaid(t.said())
+	r.reader = r.feed.idleReader()
+	r.reader.Reset(src, opt)
+	r.feed.said[r.task] = newSaid(t.said())
 	return nil
+}
+
+// idleReader is a reader to be reset: one takes as long to make as a small input
+// takes to be cut.
+func (f *feed) idleReader() *ingest.Reader {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.idle)
+	if n == 0 {
+		return new(ingest.Reader)
+	}
+	r := f.idle[n-1]
+	f.idle = f.idle[:n-1]
+	return r
 }
 
 // end closes the input.
@@ -163,6 +202,9 @@ func (r *reading) end() {
 	}
 	f := r.feed
 	f.mu.Lock()
+	if r.reader != nil {
+		f.idle, r.reader = append(f.idle, r.reader), nil
+	}
 	f.open = slices.DeleteFunc(f.open, func(o *reading) bool { return o == r })
 	f.mu.Unlock()
 }

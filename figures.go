@@ -192,15 +192,12 @@ func ReadFigures(ctx context.Context, cfg Config) (*Figures, error) {
 }
 
 func (f *Figures) read(s *settings, t *table, units []schemas.Unit) error {
-	dir, err := filepath.Abs(s.Lake)
-	if err != nil {
-		return err
-	}
-	f.Lake, f.Priced = filepath.Base(dir), s.prices != nil
+	f.Lake, f.Priced = filepath.Base(wholePath(s.Lake)), s.prices != nil
 	f.books(&t.lake.State)
 	if err := f.sums(t, s, units); err != nil {
 		return err
 	}
+	var err error
 	if f.Coverage, err = t.coverage(s, units, ""); err != nil {
 		return err
 	}

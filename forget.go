@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,7 +22,7 @@ import (
 // source is an id, the beginning of one, a path the source was found at, or its
 // source_file.
 func Forget(ctx context.Context, cfg Config, source string) (*Report, error) {
-	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(s *settings) (planner, error) {
+	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(_ context.Context, s *settings) (planner, error) {
 		return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
 			src, err := resolve(lake, s.ids, s.Lake, source)
 			if err != nil {
@@ -44,10 +43,8 @@ func resolve(lake *ledger.Lake, key *seal.Key, dir, name string) (*ledger.Source
 		return src, nil
 	}
 	var found []string
-	if path, err := filepath.Abs(name); err == nil {
-		if seen, ok := state.Seen[key.Path(path)]; ok {
-			found = append(found, seen.Source)
-		}
+	if seen, ok := state.Seen[key.Path(wholePath(name))]; ok {
+		found = append(found, seen.Source)
 	}
 	for _, id := range slices.Sorted(maps.Keys(state.Sources)) {
 		if state.Sources[id].File == name || state.Sources[id].File == key.File(name) || len(name) >= leastPrefix && strings.HasPrefix(id, name) {
@@ -85,7 +82,7 @@ func planForget(ctx context.Context, s *settings, lake *ledger.Lake, src *ledger
 				continue
 			}
 			known[loser.ID] = true
-			in, err := find(ctx, s.ids, lake, loser)
+			in, err := s.find(ctx, lake, loser)
 			switch {
 			case err != nil:
 				err = fmt.Errorf("%w; if it is elsewhere, forget it and load it from there", err)
@@ -119,19 +116,23 @@ func losers(state *ledger.State, by string) []ledger.Pair {
 }
 
 // find looks for a file that holds a source, where it was seen before.
-func find(ctx context.Context, ids *seal.Key, lake *ledger.Lake, src *ledger.Source) (ingest.Input, error) {
+func (s *settings) find(ctx context.Context, lake *ledger.Lake, src *ledger.Source) (ingest.Input, error) {
 	gone := "no file is known that holds it"
 	for _, path := range slices.Sorted(maps.Keys(lake.State.Seen)) {
 		if lake.State.Seen[path].Source != src.ID {
 			continue
 		}
-		path, ok := ids.Open(path)
+		path, ok := s.ids.Open(path)
 		if !ok {
 			gone = sealedPath
 			continue
 		}
 		gone = fmt.Sprintf("%s does not hold it any more", path)
-		inputs, err := ingest.Discover([]string{path}, "")
+		objects, err := s.objects([]string{path})
+		if err != nil {
+			return ingest.Input{}, err
+		}
+		inputs, err := ingest.Discover(ctx, []string{path}, "", objects)
 		if err != nil || len(inputs) != 1 || inputs[0].Err != nil {
 			continue
 		}

@@ -41,9 +41,16 @@ func Inspect(ctx context.Context, cfg Config, path string, most int) ([]Inspecte
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := ingest.Discover([]string{path}, "")
+	objects, err := s.objects([]string{path})
 	if err != nil {
+		return nil, err
+	}
+	inputs, err := ingest.Discover(ctx, []string{path}, "", objects)
+	if _, ok := errors.AsType[*ingest.NoMatchError](err); ok {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if len(inputs) != 1 {
 		return nil, fmt.Errorf("%w: %s is %d files; inspect looks at one", ErrUsage, path, len(inputs))

@@ -264,7 +264,7 @@ func TestKill(t *testing.T) {
 			args := slices.Concat(s.args, flags, []string{"--lake", lake})
 			at := fmt.Sprintf("round %d, %s", rounds, s.name)
 			for left := 1 + rnd.IntN(9); ; left-- {
-				intent := filepath.Join(lake, "state", "intent.json")
+				intent := filepath.Join(lake, "state", fmt.Sprintf("intent-%09d.json", i+1))
 				p := start(t, binary, args...)
 				switch {
 				case left <= 0:

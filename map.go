@@ -31,6 +31,7 @@ type mapped struct {
 	reasons    Counts
 	drift      *drift
 	unpriced   unpriced
+	linked     bool       // records of some source say what others of it leave out
 	large      sync.Mutex // held while a large record is in memory
 	bytes      int64      // of the inputs, on disk, that were read
 }
@@ -39,9 +40,14 @@ type mapped struct {
 type readResult struct {
 	end     ingest.Position
 	sum     [16]byte
+	head    string // XXH3-128 of its first headLen bytes
+	headLen int64
 	pending int64
-	said    *said // at the end
+	said    transform.Memory // what its records said that later ones may leave out
 	err     error
+
+	start int64    // of a range: where its first line begins
+	part  [16]byte // of a range: the sum of what was read
 }
 
 // work is a block of a task's input, or records of it that were set aside.
@@ -74,7 +80,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 	}
 	s.Progress(Progress{Step: "map", TotalBytes: p.bytes})
 	var records atomic.Int64
-	in := &feed{s: s, m: m, tasks: p.tasks}
+	in := &feed{s: s, m: m, tasks: p.tasks, said: make([]*said, len(p.tasks))}
 	g, ctx := errgroup.WithContext(ctx)
 	kept := make(chan work) // records that were set aside
 	g.Go(func() error {
@@ -130,6 +136,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 			m.books[i] = &schemas.Books{}
 		}
 		m.books[i].Pending = m.reads[i].pending
+		m.reads[i].said = in.said[i].all()
 	}
 	return m, nil
 }
@@ -144,13 +151,14 @@ func (t *task) begin(r io.Reader) (io.Reader, error) {
 	if _, ok := r.(*kept); ok && t.known == nil {
 		return r, nil // the very bytes
 	}
-	head := make([]byte, len(t.head))
+	head := make([]byte, t.headLen)
 	switch _, err := io.ReadFull(r, head); {
-	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), err == nil && !bytes.Equal(head, t.head):
+	case err == io.EOF, errors.Is(err, io.ErrUnexpectedEOF), err == nil && len(head) > 0 && hexSum(head) != t.headSum:
 		return nil, errChanged
 	case err != nil:
 		return nil, err
 	}
+	t.head = head
 	r = io.MultiReader(bytes.NewReader(head), r)
 	if t.known != nil {
 		r = &prefixed{r: r, left: t.known.Offset, want: t.known.Sum}
@@ -188,8 +196,9 @@ type worker struct {
 	intake   *sink.Intake
 	books    map[int]*schemas.Books // by task
 	reasons  Counts
-	records  int64 // since the last block
-	filter   bool  // by day
+	records  int64               // since the last block
+	wanted   func(us int64) bool // by day; nil where all are
+	gathers  bool                // documents of one form, to make their rows together
 	drift    *drift
 	unpriced unpriced
 
@@ -218,8 +227,15 @@ func newWorker(s *settings, p *planned, merger *sink.Merger, scratch sink.Scratc
 		reasons:  Counts{},
 		drift:    newDrift(),
 		unpriced: unpriced{},
-		filter:   s.filters(),
 	}
+	if s.filters() {
+		w.wanted = func(us int64) bool {
+			day := schemas.DayOf(us)
+			return day >= s.from && day < s.to
+		}
+	}
+	// rows whose ids are hashed come one by one
+	w.gathers = w.ids == nil && w.intake.Most() >= transform.SheafMost
 	return w, nil
 }
 
@@ -232,9 +248,16 @@ func (w *worker) ready() {
 	w.walker = dialects.walker()
 	w.norm = transform.NewNormalizer(transform.Options{
 		Dialects: dialects.Dialects, Location: w.s.location,
-		Walker:  func() transform.Walker { return dialects.walker() },
-		Unknown: func(dialect, key string) { w.drift.add(dialect, key, w.task, w.line) },
-		Prices:  w.s.pricer(),
+		Walker: func() transform.Walker { return dialects.walker() },
+		Unknown: func(dialect, key string, at *transform.Place) {
+			line := w.line
+			if at != nil {
+				line = at.Line
+			}
+			w.drift.add(dialect, key, w.task, line)
+		},
+		Prices: w.s.pricer(),
+		Wanted: w.wanted,
 	})
 }
 
@@ -259,16 +282,18 @@ func (w *worker) work(ctx context.Context, b work) {
 	for i := range b.docs {
 		w.doc(ctx, t, books, &b.docs[i])
 	}
-	if b.block == nil {
-		return
-	}
-	blank := b.block.Each(func(d ingest.Doc) {
-		if t.only == nil || t.only.take(d.Offset) {
-			w.doc(ctx, t, books, &d)
+	if b.block != nil {
+		blank := b.block.Each(func(d ingest.Doc) {
+			if t.only == nil || t.only.take(d.Offset) {
+				w.doc(ctx, t, books, &d)
+			}
+		})
+		if t.only == nil {
+			books.Blank += blank
 		}
-	})
-	if t.only == nil {
-		books.Blank += blank
+	}
+	for s := w.norm.Sheaf(); s != nil; s = w.norm.Sheaf() {
+		w.rows(ctx, t, books, s)
 	}
 }
 
@@ -277,21 +302,15 @@ func (w *worker) doc(ctx context.Context, t *task, books *schemas.Books, d *inge
 	w.line = d.Line
 	books.Records++
 	if reason := w.record(ctx, t, books, d); reason != "" {
-		books.Quarantined++
-		w.quarantine(t, d, reason)
+		w.quarantine(t, books, d, reason)
 	}
 }
 
 // record brings one document into the books and, where it is a call, into a
-// batch. It returns why the document must be quarantined, or "".
+// batch, or gathers it for rows. It returns why the document must be quarantined,
+// or "".
 func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc) (reason schemas.Reason) {
-	defer func() {
-		if e := recover(); e != nil {
-			w.s.Log.Error("a record could not be handled; please report this", "file", t.input.File, "line", d.Line, "panic", fmt.Sprint(e))
-			w.intake.Row.Drop()
-			reason = schemas.RecordPanic
-		}
-	}()
+	defer w.caught(t, d, &reason)
 	if d.Reason != "" {
 		return d.Reason
 	}
@@ -302,6 +321,29 @@ func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *i
 	case err != nil:
 		return schemas.NotJSON
 	}
+	if w.gathers {
+		at := transform.Place{Line: d.Line, Row: rowOf(d, 0), Offset: d.Offset}
+		if s := w.norm.Gather(rec, &t.source, w.intake.Row, at); s != nil {
+			if s.Full() {
+				w.rows(ctx, t, books, s)
+			}
+			return ""
+		}
+	}
+	return w.single(ctx, t, books, d, rec)
+}
+
+// caught makes a panic the reason to quarantine a document. It is deferred.
+func (w *worker) caught(t *task, d *ingest.Doc, reason *schemas.Reason) {
+	if e := recover(); e != nil {
+		w.s.Log.Error("a record could not be handled; please report this", "file", t.input.File, "line", d.Line, "panic", fmt.Sprint(e))
+		w.intake.Row.Drop()
+		*reason = schemas.RecordPanic
+	}
+}
+
+// single is record for a document by itself.
+func (w *worker) single(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc, rec *schemas.Record) schemas.Reason {
 	row := w.intake.Row
 	verdict := w.norm.Apply(rec, &t.source, row, &books.In.Sums)
 	switch verdict {
@@ -323,6 +365,35 @@ func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *i
 		books.NoUsage++
 	}
 	return ""
+}
+
+// rows brings the documents of a sheaf into a batch.
+func (w *worker) rows(ctx context.Context, t *task, books *schemas.Books, s *transform.Sheaf) {
+	single := func(rec *schemas.Record, at transform.Place) {
+		d := ingest.Doc{Data: rec.Doc, Offset: at.Offset, Line: at.Line, Ord: int(at.Row / rowsEach), Length: int64(len(rec.Doc))}
+		if reason := w.again(ctx, t, books, &d, rec); reason != "" {
+			w.quarantine(t, books, &d, reason)
+		}
+	}
+	defer func() {
+		if e := recover(); e != nil {
+			w.norm.Singly(s, single) // it shows again at the one whose fault it is
+		}
+	}()
+	if err := w.intake.Reserve(s.Len()); w.err == nil {
+		w.err = err
+	}
+	w.norm.Rows(s, &books.In.Sums, single)
+	if err := w.intake.Added(); w.err == nil {
+		w.err = err
+	}
+}
+
+// again is single for a document that was gathered.
+func (w *worker) again(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc, rec *schemas.Record) (reason schemas.Reason) {
+	defer w.caught(t, d, &reason)
+	w.line = d.Line
+	return w.single(ctx, t, books, d, rec)
 }
 
 // more brings the rows of a document into a batch that is no single row.
@@ -349,8 +420,14 @@ func (w *worker) more(ctx context.Context, t *task, books *schemas.Books, d *ing
 // document.
 func (w *worker) place(d *ingest.Doc, number int64) {
 	w.intake.Row.SetInt(schemas.SourceLine, d.Line)
-	w.intake.Row.SetInt(schemas.SourceRow, int64(d.Ord)*1024+number)
+	w.intake.Row.SetInt(schemas.SourceRow, rowOf(d, number))
 }
+
+// rowsEach is more than the rows of a document.
+const rowsEach = 1024
+
+// rowOf is the source_row of the row with that number of a document.
+func rowOf(d *ingest.Doc, number int64) int64 { return int64(d.Ord)*rowsEach + number }
 
 // add takes in the open row, unless its day is not wanted.
 func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
@@ -360,13 +437,11 @@ func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
 	if why := w.norm.Unpriced(); why != 0 {
 		w.unpriced.add(sink.ModelOf(row), why)
 	}
-	if w.filter {
-		if day := schemas.DayOf(row.Int(schemas.EventTime)); day < w.s.from || day >= w.s.to {
-			books.Filtered++
-			books.FilteredSums.AddRow(row)
-			row.Drop()
-			return
-		}
+	if w.wanted != nil && !w.wanted(row.Int(schemas.EventTime)) {
+		books.Filtered++
+		books.FilteredSums.AddRow(row)
+		row.Drop()
+		return
 	}
 	if w.ids != nil {
 		w.ids.Row(row)
@@ -377,7 +452,8 @@ func (w *worker) add(books *schemas.Books, row *schemas.Builder) {
 }
 
 // quarantine sets a record aside, unless it is there from an earlier reading.
-func (w *worker) quarantine(t *task, d *ingest.Doc, reason schemas.Reason) {
+func (w *worker) quarantine(t *task, books *schemas.Books, d *ingest.Doc, reason schemas.Reason) {
+	books.Quarantined++
 	w.reasons[string(reason)]++
 	if t.aside[d.Offset] {
 		return
@@ -405,6 +481,7 @@ func (w *worker) finish(m *mapped) error {
 			m.books[i].Add(b)
 		}
 	}
+	m.linked = m.linked || w.norm != nil && w.norm.Linked()
 	m.quarantine = append(m.quarantine, w.spool)
 	m.drift.merge(w.drift)
 	m.unpriced.merge(w.unpriced)

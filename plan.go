@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -35,11 +36,15 @@ type task struct {
 	name   string          // of the source, as first seen; rows have it as source_file
 	ids    *seal.Key       // or nil
 	start  ingest.Position // where reading begins
+	part   *part           // nil: to the end
 	source transform.Source
 	head   []byte // first bytes, decompressed
 	whole  []byte // all bytes, decompressed, of a small input; nil where it is read again
-	final  bool   // nothing can ever be appended
-	same   *task  // the task whose bytes begin with, or are, this one's
+	// headSum is the XXH3-128 of the head, which had headLen bytes.
+	headSum string
+	headLen int
+	final   bool  // nothing can ever be appended
+	same    *task // the task whose bytes begin with, or are, this one's
 
 	aside map[int64]bool // offsets of its records that are in the quarantine already
 	only  *offsets       // nil, or the records to be read
@@ -52,6 +57,7 @@ func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 // planned is the outcome of the plan step.
 type planned struct {
 	kind    string
+	run     string // id, of a load in steps
 	tasks   []*task
 	sources *sink.Sources
 	again   map[int32]bool // sources that are read again from their start
@@ -71,8 +77,10 @@ func newPlanned(kind string) *planned {
 // recompressed file is the same source.
 func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []ingest.Input) (*planned, error) {
 	p := newPlanned(ledger.KindLoad)
+	all := make([]task, len(inputs))
 	for i := range inputs {
-		t := &task{input: inputs[i], err: inputs[i].Err}
+		t := &all[i]
+		t.input, t.err = inputs[i], inputs[i].Err
 		p.tasks = append(p.tasks, t)
 		if t.input.Path == "-" && t.err == nil {
 			t.final = true
@@ -81,24 +89,20 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []in
 			}
 		}
 	}
-	var g errgroup.Group
-	g.SetLimit(s.Jobs)
 	var kept atomic.Int64
-	for _, t := range p.tasks {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			room := int64(0)
-			if t.input.Size <= wholeInput && kept.Load() < s.Memory/keptShare {
-				room = wholeInput
-			}
-			recognise(ctx, s.ids, t, &lake.State, room)
-			kept.Add(int64(cap(t.whole)))
-			return ctx.Err()
-		})
-	}
-	if err := g.Wait(); err != nil {
+	err := s.each(len(p.tasks), func(i int) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		t, room := p.tasks[i], int64(0)
+		if t.input.Size <= s.keepWhole && kept.Load() < s.Memory/keptShare {
+			room = s.keepWhole
+		}
+		recognise(ctx, s.ids, t, &lake.State, room)
+		kept.Add(int64(cap(t.whole)))
+		return ctx.Err()
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := parted(ctx, p.tasks); err != nil {
@@ -107,17 +111,41 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []in
 	if err := dropContained(ctx, p.tasks); err != nil {
 		return nil, err
 	}
+	var read []*task
 	for _, t := range p.tasks {
 		if t.state == "" {
 			t.state = Loaded
 		}
 		if t.read() {
-			p.prepare(s, t)
+			read = append(read, t)
 		} else {
 			t.whole = nil
 		}
 	}
+	p.prepare(s, read...)
 	return p, p.setAside(ctx, lake)
+}
+
+// each calls do for the numbers below n, in a goroutine for each job, until one
+// of them fails.
+func (s *settings) each(n int, do func(i int) error) error {
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(context.Background())
+	for range min(s.Jobs, n) {
+		g.Go(func() error {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					break
+				}
+				if err := do(i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
 const (
@@ -145,6 +173,7 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 		return
 	}
 	t.err = nil // damage shows again when it is read
+	t.headSum, t.headLen = hexSum(t.head), len(t.head)
 	if len(t.head) == 0 {
 		t.state = Empty
 		return
@@ -192,6 +221,9 @@ func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte,
 		head, err = ingest.Head(ctx, in)
 		return head, nil, err
 	}
+	if whole, ok, err := ingest.ReadSmall(ctx, in, room); ok {
+		return ownHead(whole), whole, err
+	}
 	s, err := ingest.Open(ctx, in)
 	if err != nil {
 		return nil, nil, err
@@ -202,12 +234,18 @@ func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte,
 	n, err := io.ReadFull(s, buf[:room+1])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		whole = bytes.Clone(buf[:n])
-		if head = whole[:min(n, ingest.HeadLen)]; n > 2*ingest.HeadLen {
-			head = bytes.Clone(head) // it outlives the rest
-		}
-		return head, whole, nil
+		return ownHead(whole), whole, nil
 	}
 	return bytes.Clone(buf[:min(n, ingest.HeadLen)]), nil, err
+}
+
+// ownHead is the head of an input, which outlives the rest.
+func ownHead(whole []byte) []byte {
+	head := whole[:min(len(whole), ingest.HeadLen)]
+	if len(whole) > 2*ingest.HeadLen {
+		head = bytes.Clone(head)
+	}
+	return head
 }
 
 var heads = sync.Pool{New: func() any { return new([wholeInput + 1]byte) }}
@@ -221,7 +259,10 @@ type content interface {
 
 // open opens the task's input, or what was kept of it.
 func (t *task) open(ctx context.Context) (content, error) {
-	if t.whole == nil {
+	switch {
+	case t.part != nil:
+		return t.part.open(ctx, t.input)
+	case t.whole == nil:
 		return ingest.Open(ctx, t.input)
 	}
 	k := &kept{size: t.input.Size}
@@ -280,7 +321,7 @@ func dropContained(ctx context.Context, tasks []*task) error {
 			fresh = append(fresh, t)
 		}
 	}
-	slices.SortStableFunc(fresh, func(a, b *task) int { return bytes.Compare(a.head, b.head) })
+	sortByHead(fresh)
 	for i := 0; i < len(fresh); {
 		n := 1
 		for i+n < len(fresh) && bytes.Equal(fresh[i+n].head, fresh[i].head) {
@@ -306,6 +347,42 @@ func dropContained(ctx context.Context, tasks []*task) error {
 		}
 	}
 	return nil
+}
+
+// sortByHead sorts tasks by their heads, and by their order before. Heads of logs
+// begin alike, so it compares what stands behind that.
+func sortByHead(tasks []*task) {
+	if len(tasks) == 0 {
+		return
+	}
+	alike := len(tasks[0].head)
+	for _, t := range tasks {
+		n := 0
+		for n < min(alike, len(t.head)) && t.head[n] == tasks[0].head[n] {
+			n++
+		}
+		alike = n
+	}
+	type item struct {
+		next uint64 // bytes of the head
+		at   int
+		*task
+	}
+	items := make([]item, len(tasks))
+	for i, t := range tasks {
+		var next [8]byte
+		copy(next[:], t.head[alike:])
+		items[i] = item{binary.BigEndian.Uint64(next[:]), i, t}
+	}
+	slices.SortFunc(items, func(a, b item) int {
+		if a.next != b.next {
+			return cmp.Compare(a.next, b.next)
+		}
+		return cmp.Or(bytes.Compare(a.head, b.head), cmp.Compare(a.at, b.at))
+	})
+	for i := range items {
+		tasks[i] = items[i].task
+	}
 }
 
 // sameHead compares whole inputs, the longest first.
@@ -351,11 +428,35 @@ func sameHead(ctx context.Context, group []*task) error {
 	return nil
 }
 
-// prepare gives a task its identity and what is known beside its records.
-func (p *planned) prepare(s *settings, t *task) {
+// prepare gives tasks their identity and what is known beside their records.
+func (p *planned) prepare(s *settings, tasks ...*task) {
+	for _, t := range tasks {
+		p.name(s, t)
+	}
+	fits := make([]bool, len(tasks))
+	_ = s.each(len(tasks), func(i int) error {
+		t := tasks[i]
+		fileTime := t.input.ModTime.UnixMicro()
+		switch {
+		case t.final:
+			fileTime = 0 // standard input has none
+		case t.known != nil:
+			fileTime = t.known.FileTime
+		}
+		fits[i] = s.besides(&t.source, t.name, fileTime)
+		return nil
+	})
+	for i, t := range tasks {
+		if !fits[i] {
+			p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
+		}
+	}
+}
+
+// name gives a task its identity.
+func (p *planned) name(s *settings, t *task) {
 	t.name, t.ids = t.input.File, s.ids
 	src := sink.Source{File: s.ids.File(t.name)} // its id is set when it was read
-	fileTime := t.input.ModTime.UnixMicro()
 	if t.known != nil {
 		src = sink.Source{File: t.known.File, ID: t.known.ID}
 		if s.ids == nil {
@@ -363,19 +464,11 @@ func (p *planned) prepare(s *settings, t *task) {
 		} else if name, ok := s.ids.Open(t.known.Path); ok {
 			t.name = name
 		}
-		fileTime = t.known.FileTime
 	}
 	p.bytes += max(t.input.Size, 0)
 	t.source = transform.Source{Index: p.sources.Intern(src)}
 	if t.known != nil && t.start.Offset == 0 {
 		p.again[t.source.Index] = true
-	}
-
-	if t.final {
-		fileTime = 0 // standard input has none
-	}
-	if !s.besides(&t.source, t.name, fileTime) {
-		p.warn = append(p.warn, fmt.Sprintf("%s: path does not match --path-columns", t.input.Path))
 	}
 }
 
@@ -456,11 +549,19 @@ func (t *task) id(p *planned) (string, bool) {
 }
 
 func seen(ids *seal.Key, in ingest.Input) ledger.Seen {
-	path, err := filepath.Abs(in.Path)
-	if err != nil {
-		path = in.Path
+	return ledger.Seen{Path: ids.Path(wholePath(in.Path)), Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
+}
+
+// wholePath is a path as the ledger has it: from the root on, or the URL of an
+// object.
+func wholePath(path string) string {
+	if ingest.IsObject(path) {
+		return path
 	}
-	return ledger.Seen{Path: ids.Path(path), Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 func hexSum(b []byte) string {

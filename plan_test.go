@@ -135,7 +135,7 @@ func TestPlanForetellsTheLoad(t *testing.T) {
 			if err != nil { // a file that was cut back, and nothing else
 				continue
 			}
-			if d := gocmp.Diff(foreseen(r), foretold, cmpopts.EquateEmpty(), gocmp.AllowUnexported(schemas.Amount{})); d != "" {
+			if d := gocmp.Diff(foreseen(r), foretold, cmpopts.EquateEmpty(), gocmp.AllowUnexported(schemas.Amount{}, schemas.Sums{})); d != "" {
 				rt.Fatalf("-load +plan\n%s", d)
 			}
 			plans++
@@ -152,7 +152,7 @@ func TestPlanForetellsTheLoad(t *testing.T) {
 				delete(held, f.Path)
 				delete(now, f.Path)
 			}
-			if d := gocmp.Diff(held, now, gocmp.AllowUnexported(schemas.Amount{})); d != "" {
+			if d := gocmp.Diff(held, now, gocmp.AllowUnexported(schemas.Amount{}, schemas.Sums{})); d != "" {
 				rt.Fatalf("files the plan does not speak of\n%s", d)
 			}
 		}
@@ -298,7 +298,7 @@ func TestCutSource(t *testing.T) {
 		case to != "" && (err == nil || !strings.Contains(err.Error(), "--to")):
 			t.Errorf("%v, %+v", err, r.Inputs)
 		}
-		if d := gocmp.Diff(before, heldBy(t, lake), gocmp.AllowUnexported(schemas.Amount{})); d != "" {
+		if d := gocmp.Diff(before, heldBy(t, lake), gocmp.AllowUnexported(schemas.Amount{}, schemas.Sums{})); d != "" {
 			t.Errorf("-before +after\n%s", d)
 		}
 	}

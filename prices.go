@@ -92,7 +92,7 @@ func (u unpriced) list(rows map[sink.Model]*sink.Tally) []Unpriced {
 	var out []Unpriced
 	tokens := func(u Unpriced) schemas.Amount {
 		t := rows[sink.Model{Provider: u.Provider, Name: u.Model}]
-		return t.Sums[schemas.InputTokens].Add(t.Sums[schemas.OutputTokens])
+		return t.Sums.At(schemas.InputTokens).Add(t.Sums.At(schemas.OutputTokens))
 	}
 	for m, t := range rows {
 		one := Unpriced{Provider: m.Provider, Model: m.Name, Rows: t.Rows, Why: u[m].Texts()}
@@ -279,7 +279,7 @@ func ExplainPrice(ctx context.Context, cfg Config, at PricePlace) (out []PriceEx
 			out = append(out, explainPrice(p, r, src, unit))
 		})
 		if err != nil {
-			return nil, err
+			return nil, meanwhile(ctx, lake, err)
 		}
 	}
 	if len(out) == 0 {

@@ -64,7 +64,7 @@ func linesOf(t *testing.T, path string) []string {
 		t.Fatal(err)
 	}
 	list := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	most := 100
+	most := 60
 	switch {
 	case *long:
 		most = 5000

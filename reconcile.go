@@ -75,7 +75,7 @@ type side struct {
 }
 
 func (s *side) add(c schemas.Col, v schemas.Amount) {
-	s.Sums[c] = s.Sums[c].Add(v)
+	s.Plus(c, v)
 	s.has |= 1 << c
 }
 
@@ -99,7 +99,7 @@ func (s *side) of(c schemas.Col) schemas.Amount {
 	if s == nil {
 		return schemas.Amount{}
 	}
-	return s.Sums[c]
+	return s.At(c)
 }
 
 type sides map[spot]*side
@@ -126,6 +126,12 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 		if e := lake.Close(); err == nil {
 			err = e
 		}
+	}()
+	defer func() {
+		if err == nil {
+			err = lake.Overtaken() // it may be some of the old and some of the new
+		}
+		err = meanwhile(ctx, lake, err)
 	}()
 	r := &reconciling{
 		s: s, with: with, ours: sides{}, theirs: sides{}, done: &Reconciliation{Lake: s.Lake, Gaps: []Gap{}},
@@ -297,7 +303,7 @@ func (r *reconciling) readReports() error {
 		s.row(row)
 		if row.Has(schemas.Requests) && !row.Has(schemas.InputTokens) && !row.Has(schemas.OutputTokens) {
 			// of calls that another report may count
-			if s.Sums[schemas.Requests] = before; !counted {
+			if s.Put(schemas.Requests, before); !counted {
 				s.has &^= 1 << schemas.Requests
 			}
 			if requests[at] == nil {

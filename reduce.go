@@ -50,16 +50,34 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 	if err := s.allowed(lake, units); err != nil {
 		return nil, err
 	}
-	if err := s.hasRoom(t.staged(units)); err != nil {
-		return nil, err
-	}
 	r := &reduced{}
 	for t := range r.rows {
 		r.rows[t] = sink.NewOutcome()
 	}
+	var mu sync.Mutex
+	err := t.reduce(ctx, s, m.merger, units, "", func(u sink.Change, out *unitResult) error {
+		mu.Lock()
+		defer mu.Unlock()
+		s.Progress(Progress{Step: "reduce"})
+		r.add(u.Unit.Table, out)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.lost(p, m.merger.Beaten())
+	r.sort()
+	return r, nil
+}
+
+// reduce makes the files of units, several at a time, below a directory of staging. It
+// hands out what they came to.
+func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units []sink.Change, dir string, done func(sink.Change, *unitResult) error) error {
+	if err := s.hasRoom(t.staged(units)); err != nil {
+		return err
+	}
 	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
 	room := semaphore.NewWeighted(s.reducing())
-	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(unitsAtOnce * s.Jobs)
 	for _, u := range units {
@@ -70,28 +88,29 @@ func reduce(ctx context.Context, s *settings, lake *ledger.Lake, p *planned, m *
 		}
 		g.Go(func() error {
 			defer room.Release(need)
-			out, err := reduceUnit(ctx, s, t, m.merger, u, columns)
+			out, err := reduceUnit(ctx, s, t, m, u, dir, columns)
 			if err != nil {
 				return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			s.Progress(Progress{Step: "reduce"})
-			r.add(u.Unit.Table, out)
-			return nil
+			return done(u, out)
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(r.files, func(a, b ledger.File) int { return strings.Compare(a.Path, b.Path) })
-	for pair, n := range m.merger.Beaten() {
+	return g.Wait()
+}
+
+// lost notes which rows gave way.
+func (r *reduced) lost(p *planned, beaten map[sink.Pair]int64) {
+	for pair, n := range beaten {
 		r.beaten = append(r.beaten, ledger.Beaten{Source: p.sources.At(pair.Source).ID, By: p.sources.At(pair.By).ID, Rows: n})
 	}
+}
+
+// sort puts what units came to in order.
+func (r *reduced) sort() {
+	slices.SortFunc(r.files, func(a, b ledger.File) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(r.beaten, func(a, b ledger.Beaten) int {
 		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.By, b.By))
 	})
-	return r, nil
 }
 
 // unitsAtOnce is how many units are under way for each job: a small file waits
@@ -139,7 +158,7 @@ type unitResult struct {
 	rows *sink.Outcome
 }
 
-func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u sink.Change, columns int) (*unitResult, error) {
+func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u sink.Change, dir string, columns int) (*unitResult, error) {
 	unit := u.Unit
 	if !u.Write {
 		rows, err := m.Merge(ctx, unit, nil)
@@ -161,7 +180,15 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		return out, nil
 	}
 	out.move = &ledger.Move{Target: unit.Path(), Old: before.SHA256}
-	name := fmt.Sprintf("%s-%s-%04d.parquet", unit.Table, unit.Day, unit.Bucket)
+	if empty, ok := t.lake.State.Empty[unit.Path()]; ok {
+		out.move.Old = empty.SHA256
+	}
+	name := unitName(unit) + ".parquet"
+	if dir == "" {
+		name = t.lake.Stage(name)
+	} else { // others may write it, too
+		name = dir + "/" + unitName(unit) + "-" + attempt() + ".parquet"
+	}
 	var facts sink.Facts
 	size, sum, err := stageFile(t.lake, name, 0o644, func(w io.Writer) error {
 		var pw *sink.Writer
@@ -175,6 +202,9 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 			}
 			return pw.Write(rows)
 		})
+		if err == nil && pw == nil && t.lake.Shared() {
+			return sink.WriteEmpty(w, unit)
+		}
 		if err != nil || pw == nil {
 			return err
 		}
@@ -186,6 +216,10 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 	}
 	if facts.Rows == 0 { // all rows went
 		out.file.AnyDay = 0
+		if t.lake.Shared() {
+			out.move.Staged, out.move.New = name, sum
+			out.file.Bytes, out.file.SHA256 = size, sum
+		}
 		return out, nil
 	}
 	if err := t.check(unit, name, size, facts, columns); err != nil {
@@ -222,12 +256,12 @@ func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, write func(io.W
 	}
 	h := &hashed{w: f, sum: sha256.New()}
 	buf := writers.Get().(*bufio.Writer)
-	defer writers.Put(buf)
 	buf.Reset(h)
 	err = write(buf)
 	if err == nil {
 		err = buf.Flush()
 	}
+	writers.Put(buf) // others write while this one waits for the disk
 	if err == nil {
 		err = f.Sync()
 	}

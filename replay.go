@@ -18,7 +18,7 @@ import (
 // fails stays. A record whose text was shortened is read from its source's
 // file; if that is gone the record stays.
 func Replay(ctx context.Context, cfg Config) (*Report, error) {
-	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(s *settings) (planner, error) {
+	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(_ context.Context, s *settings) (planner, error) {
 		return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
 			if err := s.keyed(lake); err != nil {
 				return nil, err
@@ -64,7 +64,7 @@ func planReplay(ctx context.Context, s *settings, lake *ledger.Lake) (*planned, 
 		t := p.tasks[i]
 		t.only = &offsets{want: cut[id], taken: map[int64]bool{}}
 		if len(cut[id]) > 0 {
-			in, err := find(ctx, s.ids, lake, t.known)
+			in, err := s.find(ctx, lake, t.known)
 			if err != nil {
 				p.warn = append(p.warn, fmt.Sprintf("%s: %d records that are kept shortened stay in the quarantine: %v", t.known.File, len(cut[id]), err))
 			} else {

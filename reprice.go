@@ -95,6 +95,7 @@ func Reprice(ctx context.Context, cfg Config, dry bool) (done *Repricing, err er
 			err = e
 		}
 	}()
+	defer func() { err = meanwhile(ctx, lake, err) }()
 	r := &repricing{
 		s: s, table: &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator},
 		models: map[repricedKey]*money{}, gaps: map[sink.Model]*sink.Tally{}, why: unpriced{},
@@ -192,7 +193,7 @@ func (r *repricing) unit(unit schemas.Unit) error {
 	before := r.table.lake.State.Files[unit.Path()]
 	file := before
 	if changed := len(u.models) > 0; changed && !r.s.dry {
-		name := fmt.Sprintf("%s-%s-%04d.parquet", unit.Table, unit.Day, unit.Bucket)
+		name := r.table.lake.Stage(fmt.Sprintf("%s-%s-%04d.parquet", unit.Table, unit.Day, unit.Bucket))
 		var facts sink.Facts
 		size, sum, err := stageFile(r.table.lake, name, 0o644, func(w io.Writer) error {
 			out, err := sink.NewWriter(w, unit, r.table.sources, sink.WriteOptions{Codec: r.s.Codec})
@@ -213,7 +214,7 @@ func (r *repricing) unit(unit schemas.Unit) error {
 			return err
 		}
 		for c := range schemas.NumColumns {
-			if c != schemas.CostUSD && facts.Sums[c] != before.Sums.Sums[c] || facts.Rows != before.Rows {
+			if c != schemas.CostUSD && facts.Sums.At(c) != before.Sums.At(c) || facts.Rows != before.Rows {
 				return fmt.Errorf("%w: more than the cost would change", ErrBooks)
 			}
 		}

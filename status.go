@@ -52,8 +52,9 @@ func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
 	}
-	if fsys == nil {
-		fsys = disk.OS{}
+	fsys, err := lakeFS(dir, fsys)
+	if err != nil {
+		return nil, err
 	}
 	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
@@ -26,6 +27,7 @@ type table struct {
 	lake    *ledger.Lake
 	sources *sink.Sources
 	mem     memory.Allocator
+	within  func(schemas.Unit) bool // units that are looked at; nil: all
 }
 
 func (t *table) path(unit schemas.Unit) string {
@@ -79,14 +81,32 @@ func (t *table) file(unit schemas.Unit, rows int64) sink.File {
 			f.Close()
 			return nil, err
 		}
-		return &opened{r, f}, nil
+		return &opened{r, f, unit, rows}, nil
 	}}
 }
 
 // opened are the rows of a file that is closed with them.
 type opened struct {
 	*sink.RowReader
-	f disk.Reader
+	f    disk.Reader
+	unit schemas.Unit
+	left int64 // rows that the ledger has, and that were not read yet
+}
+
+// Next fails where there are more rows or fewer than the ledger has: in a store the
+// file may be another's by now.
+func (o *opened) Next() (*schemas.Batch, error) {
+	b, err := o.RowReader.Next()
+	if err == nil {
+		o.left -= int64(b.Len())
+	}
+	if err == nil && o.left < 0 || err == io.EOF && o.left > 0 {
+		if b != nil {
+			b.Release()
+		}
+		return nil, fmt.Errorf("%s does not hold the rows that usagelake wrote", o.unit.Path())
+	}
+	return b, err
 }
 
 func (o *opened) Close() error {
@@ -136,6 +156,9 @@ func (t *table) copies(ctx context.Context, m *sink.Merger, again map[int32]bool
 		unit, err := schemas.ParseUnit(path)
 		if err != nil {
 			return err
+		}
+		if t.within != nil && !t.within(unit) {
+			continue
 		}
 		may, asked := m.Ask(unit, f.AnyDay > 0)
 		if !may && len(asked) > 0 {
@@ -230,6 +253,9 @@ func (t *table) staged(units []sink.Change) (n int64) {
 // smallFile is the size, in bytes, up to which a file is read in one go.
 const smallFile = 1 << 20
 
+// smallFiles holds *[]byte of any capacity.
+var smallFiles = sync.Pool{New: func() any { return new([]byte) }}
+
 // check reads a staged file back and holds it against what was to be written.
 func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Facts, jobs int) error {
 	f, err := t.lake.FS().Open(t.lake.StagedPath(name))
@@ -239,7 +265,10 @@ func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Fac
 	defer f.Close()
 	var r io.ReaderAt = &stoppable{f, t.ctx}
 	if size <= smallFile { // of many columns, with little in each
-		data := make([]byte, size)
+		buf := smallFiles.Get().(*[]byte)
+		defer smallFiles.Put(buf)
+		*buf = slices.Grow((*buf)[:0], int(size))[:size]
+		data := *buf
 		if _, err := r.ReadAt(data, 0); err != nil && err != io.EOF {
 			return err
 		}

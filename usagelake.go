@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -45,8 +44,8 @@ const Version = "0.1.0"
 // Config says what to load, where to, and how. The zero value of a field is
 // its default.
 type Config struct {
-	Inputs []string // files, directories, globs, "-"
-	Lake   string   // directory; made where it is missing
+	Inputs []string // files, directories, globs, s3:// URLs, "-"
+	Lake   string   // directory, or s3://bucket/prefix; made where it is missing
 
 	Set           []string      // column=value for columns that a record leaves empty
 	Map           string        // path of a file with a user's own names: see docs/format.md
@@ -66,13 +65,15 @@ type Config struct {
 	Buckets       int           // files per partition of a new lake; default 1
 	Codec         string        // zstd or snappy; default zstd
 	Jobs          int           // workers; default one per CPU
+	Split         int64         // bytes of inputs in an item of a load in steps; default 256 MiB
 	LockWait      time.Duration // how long to wait for another run to end; default not at all
 	Memory        int64         // bytes that rows, and merging them, may take; default DefaultMemory
 
 	Allocator memory.Allocator // of Arrow arrays; default memory.DefaultAllocator
 	Log       *slog.Logger     // default: discards
 	Progress  func(Progress)   // called now and then, by several goroutines; may be nil
-	FS        disk.FS          // default disk.OS
+	FS        disk.FS          // that the lake is on; default disk.OS, or the bucket that Lake names
+	Objects   ingest.Store     // where inputs are whose paths are s3:// URLs; default what the environment says
 	Now       func() time.Time
 }
 
@@ -99,6 +100,12 @@ var (
 	ErrUsage = errors.New("usage")
 	// ErrLocked: another process has the lake. Nothing was done.
 	ErrLocked = disk.ErrLocked
+	// ErrUnavailable: a store of objects cannot be reached. What was begun is
+	// finished by the next run.
+	ErrUnavailable = disk.ErrUnavailable
+	// ErrOvertaken: another run has published into a lake in a store meanwhile.
+	// Nothing was published; the work is to be done again on what is there now.
+	ErrOvertaken = ledger.ErrOvertaken
 	// ErrBooks: the books do not balance. Nothing was published.
 	ErrBooks = errors.New("the books do not balance; nothing was published")
 	// ErrSpace: the disk has not enough room. Nothing was published.
@@ -126,12 +133,13 @@ type settings struct {
 	maxShare float64
 	maxCount int64
 
-	dry   bool         // nothing is changed
-	stdin sink.Scratch // where standard input is kept while it is read
+	dry       bool         // nothing is changed
+	keepWhole int64        // inputs of no more bytes are kept when they are planned
+	stdin     sink.Scratch // where standard input is kept while it is read
 }
 
 func (cfg Config) check() (*settings, error) {
-	s := &settings{Config: cfg, location: time.UTC, from: -1 << 31, to: 1<<31 - 1, maxCount: -1, maxShare: 1}
+	s := &settings{Config: cfg, keepWhole: wholeInput, location: time.UTC, from: -1 << 31, to: 1<<31 - 1, maxCount: -1, maxShare: 1}
 	bad := func(flag string, err error) error { return fmt.Errorf("%w: %s: %w", ErrUsage, flag, err) }
 	if s.Lake == "" {
 		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
@@ -214,8 +222,8 @@ func (cfg Config) check() (*settings, error) {
 	if s.Allocator == nil {
 		s.Allocator = memory.DefaultAllocator
 	}
-	if s.FS == nil {
-		s.FS = disk.OS{}
+	if s.FS, err = lakeFS(s.Lake, s.FS); err != nil {
+		return nil, err
 	}
 	if s.Now == nil {
 		s.Now = time.Now
@@ -259,7 +267,7 @@ func (s *settings) filters() bool { return s.From != "" || s.To != "" }
 func Check(cfg Config) error {
 	s, err := cfg.check()
 	if err == nil && len(cfg.Inputs) > 0 {
-		_, err = discover(s)
+		_, err = discover(context.Background(), s)
 	}
 	return err
 }
@@ -285,7 +293,7 @@ type planner func(ctx context.Context, lake *ledger.Lake, scratch sink.Scratch) 
 
 // change makes one change of a lake, or finds out what it would be. prepare
 // looks at what can be at fault before the lake is touched.
-func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepare func(*settings) (planner, error)) (report *Report, err error) {
+func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepare func(context.Context, *settings) (planner, error)) (report *Report, err error) {
 	report = &Report{Lake: cfg.Lake}
 	s, err := cfg.check()
 	if err != nil {
@@ -305,7 +313,7 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	}
 
 	s.dry = dry
-	plan, err := prepare(s)
+	plan, err := prepare(ctx, s)
 	if err != nil {
 		return report, err
 	}
@@ -317,10 +325,11 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	if err := s.fits(lake); err != nil {
 		return report, err
 	}
+	defer func() { err = meanwhile(ctx, lake, err) }()
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
-	if dry {
+	if dry || lake.Shared() {
 		scratch.FS = disk.OS{}
-		if scratch.Dir, err = os.MkdirTemp("", "usagelake-plan-"); err != nil {
+		if scratch.Dir, err = os.MkdirTemp("", "usagelake-run-"); err != nil {
 			return report, err
 		}
 		defer undo(func() error { return os.RemoveAll(scratch.Dir) })
@@ -409,8 +418,8 @@ func openLake(ctx context.Context, s *settings, opt ledger.Options) (*ledger.Lak
 	}
 }
 
-func prepareInputs(s *settings) (planner, error) {
-	inputs, err := discover(s)
+func prepareInputs(ctx context.Context, s *settings) (planner, error) {
+	inputs, err := discover(ctx, s)
 	return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
 		if err := s.keyed(lake); err != nil {
 			return nil, err
@@ -421,15 +430,15 @@ func prepareInputs(s *settings) (planner, error) {
 
 // discover finds the inputs. An argument that matches nothing is an error,
 // since a cron job whose export is missing must not look well.
-func discover(s *settings) ([]ingest.Input, error) {
+func discover(ctx context.Context, s *settings) ([]ingest.Input, error) {
 	if len(s.Inputs) == 0 {
 		return nil, fmt.Errorf("%w: no input given", ErrUsage)
 	}
-	lake, err := filepath.Abs(s.Lake)
+	objects, err := s.objects(s.Inputs)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := ingest.Discover(s.Inputs, lake)
+	inputs, err := ingest.Discover(ctx, s.Inputs, wholePath(s.Lake), objects)
 	if _, ok := errors.AsType[*ingest.NoMatchError](err); ok {
 		if !s.AllowEmpty {
 			return nil, fmt.Errorf("%w: %w (--allow-empty lets this pass)", ErrUsage, err)

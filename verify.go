@@ -46,8 +46,9 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	if dir == "" {
 		return &v.Verification, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
 	}
-	if fsys == nil {
-		fsys = disk.OS{}
+	fsys, err := lakeFS(dir, fsys)
+	if err != nil {
+		return &v.Verification, err
 	}
 	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
 	if errors.Is(err, ledger.ErrBroken) {
@@ -62,7 +63,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	v.Records, v.Now = lake.State.Seq, extent(&lake.State)
 	v.table = &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
 	if err := v.rows(ctx); err != nil {
-		return &v.Verification, err
+		return &v.Verification, meanwhile(ctx, lake, err)
 	}
 	v.Rows, v.Sums, v.Reports = v.held[schemas.Usage].Rows, v.held[schemas.Usage].Sums, v.held[schemas.Reports]
 	v.books()
@@ -71,6 +72,9 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 		v.foreign(t)
 	}
 	v.quarantine()
+	if len(v.Problems) > 0 { // what another run does meanwhile is none
+		return &v.Verification, lake.Overtaken()
+	}
 	return &v.Verification, nil
 }
 
@@ -165,7 +169,7 @@ func (v *verification) file(unit schemas.Unit, want ledger.File) bool {
 		v.problem("%s: holds %d rows, the ledger has %d", want.Path, facts.Rows, want.Rows)
 	}
 	for c := range schemas.NumColumns {
-		if facts.Sums[c] != want.Sums.Sums[c] {
+		if facts.Sums.At(c) != want.Sums.At(c) {
 			v.problem("%s: %s adds up to %s, the ledger has %s", want.Path, c, facts.Sums.Text(c), want.Sums.Text(c))
 		}
 	}
@@ -180,7 +184,7 @@ func (v *verification) books() {
 			v.problem("the %s table holds %d rows, the books have %d", t, is.Rows, want.Rows)
 		}
 		for c := range schemas.NumColumns {
-			if is.Sums.Sums[c] != want.Sums.Sums[c] {
+			if is.Sums.At(c) != want.Sums.At(c) {
 				v.problem("the %s table's %s adds up to %s, the books have %s", t, c, is.Sums.Text(c), want.Sums.Text(c))
 			}
 		}
@@ -208,7 +212,11 @@ func (v *verification) foreign(t schemas.Table) {
 		}
 		for _, f := range files {
 			name := path.Join(dir, f.Name())
-			if _, ok := v.lake.State.Files[name]; !ok {
+			if empty, ok := v.lake.State.Empty[name]; ok {
+				if sum, err := v.lake.FileSum(v.lake.Path(name)); err != nil || sum != empty.SHA256 {
+					v.problem("%s: is not the file without rows that usagelake wrote", name)
+				}
+			} else if _, ok := v.lake.State.Files[name]; !ok {
 				v.problem("%s: does not belong into the table", name)
 			}
 		}

@@ -122,7 +122,9 @@ func (b *Block) eachLine(fn func(Doc)) (blank int64) {
 		if i := lineEnd(rest, last-at.Line); i >= 0 {
 			raw, n = rest[:i], i+1
 		}
-		if d, ok := lineDoc(raw, int64(len(raw)), at, lead, b.max); ok {
+		if k := len(raw); lead == lineStart && k > 0 && raw[0] == '{' && raw[k-1] == '}' && int64(k) <= b.max { // as nearly all are
+			fn(Doc{Data: raw, Offset: at.Offset, Line: at.Line, Length: int64(k)})
+		} else if d, ok := lineDoc(raw, int64(k), at, lead, b.max); ok {
 			fn(d)
 		} else if lead == lineStart && !(at.Offset == 0 && string(rest) == bom) {
 			blank++

@@ -16,13 +16,12 @@ type form struct {
 	fields []field
 	tail   string // what stands behind the last value
 	spans  []span
-	extras []extraAt
 	again  []again
 
 	// record is of the document at hand. Its last frame holds the values of fields,
 	// then of spans, then what does not change.
 	record schemas.Record
-	values []schemas.Value // those of the last frame
+	last   *schemas.Frame
 }
 
 // A field is the text before a value, and the value.
@@ -54,12 +53,6 @@ type span struct {
 	from, fromOff, to, end int
 }
 
-// An extraAt is a member that is kept, the value of a field.
-type extraAt struct {
-	extra
-	field int
-}
-
 // A length is that of an array.
 type length struct {
 	edge  *edge
@@ -68,10 +61,10 @@ type length struct {
 
 // Limits of the forms that a walker knows, and of what one may cost.
 const (
-	maxForms  = 4
+	maxForms  = 16
 	maxFields = 256
 	maxCredit = 512
-	missCost  = 16
+	missCost  = 4
 	restFor   = 1 << 12 // documents, when too many have had no known form
 )
 
@@ -205,17 +198,18 @@ func (w *Walker) lay(f *form, t *tape) bool {
 			}
 		}
 	}
-	f.values = make([]schemas.Value, len(t.leaves)+len(f.spans))
+	var extras []schemas.ExtraAt
+	values := make([]schemas.Value, len(t.leaves)+len(f.spans))
 	for i, l := range t.leaves {
 		if l.class == scalarClass {
 			put(l.edge.scalars, i)
 			for _, x := range l.edge.extras {
-				f.extras = append(f.extras, extraAt{x, i})
+				extras = append(extras, schemas.ExtraAt{Frame: x.frame, Key: x.key, At: i})
 			}
 			if len(l.edge.others) > 0 {
-				put(l.edge.others, len(f.values))
-				f.again = append(f.again, again{i, len(f.values)})
-				f.values = append(f.values, schemas.Value{})
+				put(l.edge.others, len(values))
+				f.again = append(f.again, again{i, len(values)})
+				values = append(values, schemas.Value{})
 			}
 		} else {
 			put(l.edge.others, i)
@@ -228,11 +222,12 @@ func (w *Walker) lay(f *form, t *tape) bool {
 		put(s.edge.others, len(t.leaves)+i)
 	}
 	for _, l := range t.lengths {
-		put(l.edge.counts, len(f.values))
-		f.values = append(f.values, l.value)
+		put(l.edge.counts, len(values))
+		values = append(values, l.value)
 	}
-	f.record.Frames[len(w.record.Frames)].Val = f.values
-	f.record.Form = &schemas.Form{At: at}
+	f.last = &f.record.Frames[len(w.record.Frames)]
+	f.last.Val = values
+	f.record.Form = &schemas.Form{At: at, Extra: extras}
 	return true
 }
 
@@ -251,8 +246,8 @@ func (f *forms) first(i int) {
 	f.known[0] = k
 }
 
-// recognise looks for the form of doc, and fills the form's record if it is a
-// known one.
+// recognise looks for the form of doc, and fills the form's record with the values
+// of its fields if it is a known one.
 func (w *Walker) recognise(doc []byte) *form {
 	if w.forms.rest > 0 {
 		return nil
@@ -265,7 +260,6 @@ func (w *Walker) recognise(doc []byte) *form {
 			w.forms.first(i)
 		}
 		w.forms.credit = min(w.forms.credit+1, maxCredit)
-		f.complete(doc)
 		return f
 	}
 	return nil
@@ -302,7 +296,7 @@ func (s *field) stands(b []byte, i int) bool {
 // follow compares a document with a form and reads its values.
 func (w *Walker) follow(f *form, b []byte) bool {
 	i := 0
-	values := f.values[:len(f.fields)]
+	values := f.last.Val[:len(f.fields)]
 	for k := range f.fields {
 		s := &f.fields[k]
 		if len(b)-i <= s.size || !s.stands(b, i) {
@@ -329,9 +323,11 @@ func (w *Walker) follow(f *form, b []byte) bool {
 			n := bits.TrailingZeros64(notDigits(x)) >> 3
 			if end := at(b, i+n); (end == ',' || end == '}') && (n == 1 || c != '0') {
 				i += n
-			} else {
-				i = number(b, i)
+				set(&values[k], off, i, kind)
+				values[k].Whole, values[k].Number = true, whole(x, n)
+				continue
 			}
+			i = number(b, i)
 		case c == '"':
 			off++
 			if s.read {
@@ -340,7 +336,7 @@ func (w *Walker) follow(f *form, b []byte) bool {
 				i, kind = skipString(b, off), schemas.Text
 			}
 			if i >= 0 {
-				values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
+				set(&values[k], off, i, kind)
 				i++
 				continue
 			}
@@ -352,36 +348,49 @@ func (w *Walker) follow(f *form, b []byte) bool {
 		if i < 0 {
 			return false
 		}
-		values[k] = schemas.Value{Off: uint32(off), End: uint32(i), Kind: kind}
+		set(&values[k], off, i, kind)
 	}
 	return len(b)-i == len(f.tail) && string(b[i:]) == f.tail
 }
 
+// set sets a value, field by field: to make it first and then copy it is slow.
+func set(v *schemas.Value, off, end int, kind schemas.ValueKind) {
+	v.Off, v.End, v.Kind, v.Whole = uint32(off), uint32(end), kind, false
+}
+
+// whole is the number of the first n digits in x, 1 to 8 of them.
+func whole(x uint64, n int) uint32 {
+	x = (x ^ ones*'0') << (64 - 8*n) // the first one lowest, behind zeros
+	x = x*10 + x>>8
+	return uint32((x&0xff000000ff*0x000f424000000064 + x>>16&0xff000000ff*0x0000271000000001) >> 32)
+}
+
 var opening = [...]byte{objectClass: '{', arrayClass: '['}
 
-// complete fills in what follows from the form of the document.
-func (f *form) complete(doc []byte) {
+// complete fills in what follows from the form of the document, but for values
+// that are not read.
+func (f *form) complete(doc []byte, unread []bool) {
 	f.record.Doc = doc
+	values := f.last.Val
 	for _, a := range f.again {
-		v := f.values[a.field]
+		if a.value < len(unread) && unread[a.value] {
+			continue
+		}
+		v := values[a.field]
 		if v.Kind == schemas.Escaped {
 			v.Kind = schemas.Text
 		}
-		f.values[a.value] = v
+		values[a.value] = v
 	}
 	for i := range f.spans {
+		at := len(f.fields) + i
+		if at < len(unread) && unread[at] {
+			continue
+		}
 		s := &f.spans[i]
-		f.values[len(f.fields)+i] = schemas.Value{Off: f.behind(s.from) + uint32(s.fromOff), End: f.behind(s.to) + uint32(s.end), Kind: s.kind}
+		set(&values[at], int(f.behind(s.from))+s.fromOff, int(f.behind(s.to))+s.end, s.kind)
 	}
-	for i := range f.extras {
-		x := &f.record.Frames[f.extras[i].frame].Extra
-		*x = (*x)[:0]
-	}
-	for i := range f.extras {
-		e := &f.extras[i]
-		x := &f.record.Frames[e.frame].Extra
-		*x = append(*x, schemas.Extra{Key: e.key, Value: f.values[e.field]})
-	}
+	f.record.Spread()
 }
 
 // behind is where the value before that of field i ends.
@@ -389,7 +398,7 @@ func (f *form) behind(i int) uint32 {
 	if i == 0 {
 		return 0
 	}
-	switch v := &f.values[i-1]; v.Kind {
+	switch v := &f.last.Val[i-1]; v.Kind {
 	case schemas.Text, schemas.Escaped:
 		return v.End + 1 // its quote
 	default:
@@ -401,7 +410,7 @@ func (f *form) behind(i int) uint32 {
 func (w *Walker) spread(f *form) {
 	copy(w.record.Filled, f.record.Filled)
 	for slot, v := range f.record.Form.At {
-		w.record.Frames[slot.Frame].Val[slot.Number] = f.values[v]
+		w.record.Frames[slot.Frame].Val[slot.Number] = f.last.Val[v]
 	}
 	for i := range w.record.Frames {
 		if x := f.record.Frames[i].Extra; len(x) > 0 {

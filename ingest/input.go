@@ -5,6 +5,7 @@ package ingest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,9 +24,9 @@ import (
 // stdin is the argument and the path that stand for standard input.
 const stdin = "-"
 
-// Input is one file to read, or standard input (Path "-").
+// Input is one file or object to read, or standard input (Path "-").
 type Input struct {
-	// Path opens the file.
+	// Path opens the file; of an object it is the URL.
 	Path string
 	// File is the source_file column: the path below the argument,
 	// slash-separated, valid UTF-8, without compression suffix.
@@ -34,8 +35,12 @@ type Input struct {
 	// input. Reading stops there, so that a file that grows is read as it was.
 	Size    int64
 	ModTime time.Time
-	// Dev and Inode are 0 where the system has no such numbers.
+	// Dev and Inode are 0 where the system has no such numbers. Of an object
+	// Inode is the XXH3-64 of its version.
 	Dev, Inode uint64
+	// Store is where an object is read, in this Version; nil for files.
+	Store   Store
+	Version string
 	// Err says why the input cannot be read. The other inputs are not
 	// affected.
 	Err error
@@ -47,21 +52,35 @@ type NoMatchError struct{ Arg string }
 func (e *NoMatchError) Error() string { return fmt.Sprintf("input %s: no file found", e.Arg) }
 
 // Discover finds the inputs that the arguments name: files, directories with
-// everything below, doublestar patterns, and "-". Patterns match files only;
-// an existing path is never taken for a pattern. In directories, and where a
-// pattern has a wildcard, names that start with a dot do not count. The
-// directory lake, an absolute path or "", is never entered.
+// everything below, doublestar patterns, "-", and the same of objects in a
+// store, by s3:// URLs: s3://bucket/a is the object or, where there is none,
+// all that begins with s3://bucket/a/. Patterns match files only; an existing
+// path is never taken for a pattern. In directories, and where a pattern has a
+// wildcard, names that start with a dot do not count. The directory lake, an
+// absolute path, a URL or "", is never entered. store may be nil where no
+// argument is a URL.
 //
 // The result is sorted by File and Path and has each file once. With a
-// *NoMatchError, or several joined, it holds what the other arguments name.
-func Discover(args []string, lake string) ([]Input, error) {
-	f := finder{lake: lake, seen: map[string]bool{}}
-	if lake != "" {
+// *NoMatchError, or several joined, it holds what the other arguments name; any
+// other error is that of a store, or of the context.
+func Discover(ctx context.Context, args []string, lake string, store Store) ([]Input, error) {
+	f := finder{lake: lake, store: store, seen: map[string]bool{}}
+	if lake != "" && !IsObject(lake) {
+		f.local = filepath.Clean(lake)
 		f.lakeInfo, _ = os.Stat(lake)
 	}
 	var errs []error
 	for _, arg := range args {
-		if !f.argument(arg) {
+		met, err := false, error(nil)
+		if IsObject(arg) {
+			met, err = f.object(ctx, arg)
+		} else {
+			met = f.argument(arg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !met {
 			errs = append(errs, &NoMatchError{arg})
 		}
 	}
@@ -79,8 +98,10 @@ func Discover(args []string, lake string) ([]Input, error) {
 // known already.
 type finder struct {
 	lake     string
+	local    string // lake, where it is a directory
 	lakeInfo fs.FileInfo
-	seen     map[string]bool // by absolute path
+	store    Store
+	seen     map[string]bool // by absolute path, or URL
 	found    []Input
 }
 
@@ -91,11 +112,13 @@ func (f *finder) argument(arg string) bool {
 	info, err := os.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
-		return f.dir(filepath.Clean(arg), "")
+		path := filepath.Clean(arg)
+		return f.dir(path, absolute(path), "")
 	case missing(err):
 		return strings.ContainsAny(arg, "*?[{") && f.pattern(arg)
 	}
-	return f.file(filepath.Clean(arg), filepath.Base(arg))
+	path := filepath.Clean(arg)
+	return f.file(path, absolute(path), filepath.Base(arg))
 }
 
 func (f *finder) pattern(arg string) bool {
@@ -106,10 +129,11 @@ func (f *finder) pattern(arg string) bool {
 	names, _ := doublestar.Glob(tree, pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden())
 	met := false
 	for _, name := range names {
-		met = f.file(filepath.Join(base, name), name) || met
+		path := filepath.Join(base, name)
+		met = f.file(path, absolute(path), name) || met
 	}
 	for name, err := range tree.failed {
-		if path := filepath.Join(base, name); !f.inLake(path) {
+		if path := filepath.Join(base, name); !f.inLake(absolute(path)) {
 			met = f.add(Input{Path: path, File: name, Err: err})
 		}
 	}
@@ -135,15 +159,17 @@ func (l *listing) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// dir adds the files below a directory; rel is its path below the argument.
-func (f *finder) dir(path, rel string) bool {
+// dir adds the files below a directory; abs is its absolute path, rel that below
+// the argument.
+func (f *finder) dir(path, abs, rel string) bool {
 	if info, err := os.Stat(path); err == nil && f.lakeInfo != nil && os.SameFile(info, f.lakeInfo) {
 		return false
 	}
-	if f.inLake(path) {
+	if f.inLake(abs) {
 		return false
 	}
 	entries, err := os.ReadDir(path)
+	f.found = slices.Grow(f.found, len(entries))
 	met := false
 	if err != nil {
 		met = f.add(Input{Path: path, File: filepath.Join(rel, "."), Err: err})
@@ -152,28 +178,39 @@ func (f *finder) dir(path, rel string) bool {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		path, rel := filepath.Join(path, e.Name()), filepath.Join(rel, e.Name())
+		path, abs, rel := inDir(path, e.Name()), inDir(abs, e.Name()), inDir(rel, e.Name())
 		switch {
 		case e.IsDir():
-			met = f.dir(path, rel) || met
+			met = f.dir(path, abs, rel) || met
 		case e.Type().IsRegular():
-			met = f.file(path, rel) || met
+			met = f.file(path, abs, rel) || met
 		case e.Type()&fs.ModeSymlink != 0:
 			// A link that leads nowhere is worth a word, one to a directory
 			// or a device is not.
 			if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-				met = f.file(path, rel) || met
+				met = f.file(path, abs, rel) || met
 			}
 		}
 	}
 	return met
 }
 
-func (f *finder) file(path, rel string) bool {
-	if f.inLake(path) {
+// inDir is filepath.Join for a directory's clean path, "" for none, and a name in it.
+func inDir(dir, name string) string {
+	if dir == "" || os.IsPathSeparator(dir[len(dir)-1]) {
+		return dir + name
+	}
+	if dir == "." {
+		return name
+	}
+	return dir + string(filepath.Separator) + name
+}
+
+func (f *finder) file(path, abs, rel string) bool {
+	if f.inLake(abs) {
 		return false
 	}
-	return f.add(Input{Path: path, File: rel})
+	return f.addAs(abs, Input{Path: path, File: rel})
 }
 
 // look looks at the files that were found, several at a time: there may be many.
@@ -184,7 +221,7 @@ func (f *finder) look() {
 	for files := range slices.Chunk(f.found, share) {
 		g.Go(func() error {
 			for i := range files {
-				if in := &files[i]; in.Path != stdin && in.Err == nil {
+				if in := &files[i]; in.Path != stdin && in.Err == nil && in.Store == nil {
 					in.look()
 				}
 			}
@@ -212,8 +249,15 @@ func (in *Input) look() {
 
 func (f *finder) add(in Input) bool {
 	key := in.Path
-	if key != stdin {
+	if key != stdin && in.Store == nil {
 		key = absolute(in.Path)
+	}
+	return f.addAs(key, in)
+}
+
+// addAs adds an input unless there is one by this name.
+func (f *finder) addAs(key string, in Input) bool {
+	if key != stdin {
 		in.File = sourceFile(in.File)
 	}
 	if !f.seen[key] {
@@ -223,12 +267,9 @@ func (f *finder) add(in Input) bool {
 	return true
 }
 
-func (f *finder) inLake(path string) bool {
-	if f.lake == "" {
-		return false
-	}
-	rel, err := filepath.Rel(f.lake, absolute(path))
-	return err == nil && filepath.IsLocal(rel)
+func (f *finder) inLake(abs string) bool {
+	rest, ok := strings.CutPrefix(abs, f.local)
+	return ok && f.local != "" && (rest == "" || os.IsPathSeparator(rest[0]) || os.IsPathSeparator(f.local[len(f.local)-1]))
 }
 
 func absolute(path string) string {

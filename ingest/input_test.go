@@ -88,7 +88,7 @@ func TestDiscover(t *testing.T) {
 		{name: "one missing", args: []string{"none", "other"}, want: []string{"o.jsonl other/o.jsonl"}, noMatch: "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			found, err := Discover(tt.args, lake)
+			found, err := Discover(t.Context(), tt.args, lake, nil)
 			var got []string
 			for _, in := range found {
 				s := in.File + " " + in.Path
@@ -113,7 +113,7 @@ func TestDiscover(t *testing.T) {
 		})
 	}
 
-	all, err := Discover([]string{"."}, lake)
+	all, err := Discover(t.Context(), []string{"."}, lake, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestDiscover(t *testing.T) {
 			t.Errorf("%s was found", in.Path)
 		}
 	}
-	if all, _ = Discover([]string{"**/part.jsonl"}, ""); len(all) != 2 {
+	if all, _ = Discover(t.Context(), []string{"**/part.jsonl"}, "", nil); len(all) != 2 {
 		t.Errorf("no lake: %v", all)
 	}
 }
@@ -158,7 +158,7 @@ func TestDiscoverUnreadable(t *testing.T) {
 		t.Cleanup(func() { os.Chmod(dir, 0o700) })
 	}
 	for _, arg := range []string{root, filepath.Join(root, "**"), filepath.Join(root, "*", "*.jsonl")} {
-		found, err := Discover([]string{arg}, "")
+		found, err := Discover(t.Context(), []string{arg}, "", nil)
 		if err != nil || len(found) != 3 {
 			t.Fatalf("%s: %+v, %v", arg, found, err)
 		}

@@ -294,6 +294,15 @@ func checkLenient(t tester, w *Walker, l *schemas.Layout, rec *schemas.Record) {
 	}
 }
 
+// textOnly is v without the number that its text is, which it must be.
+func textOnly(rec *schemas.Record, v schemas.Value) schemas.Value {
+	if v.Whole && (v.Kind != schemas.Number || fmt.Sprint(v.Number) != string(rec.Bytes(v))) {
+		panic(fmt.Sprintf("%q is said to be %d", rec.Bytes(v), v.Number))
+	}
+	v.Whole, v.Number = false, 0
+	return v
+}
+
 // capture is a value of a record and where it was found.
 type capture struct {
 	At    string
@@ -304,7 +313,7 @@ type capture struct {
 func captures(l *schemas.Layout, rec *schemas.Record) (all []capture) {
 	for _, want := range l.Wants {
 		if f := &rec.Frames[want.Frame]; f.Set.Has(want.Slot) {
-			c := capture{At: fmt.Sprint(want.Frame, "/", want.Slot), Value: f.Val[want.Slot]}
+			c := capture{At: fmt.Sprint(want.Frame, "/", want.Slot), Value: textOnly(rec, f.Val[want.Slot])}
 			if want.Shape == schemas.Scalar {
 				c.Text = string(rec.Bytes(c.Value))
 			}
@@ -313,7 +322,7 @@ func captures(l *schemas.Layout, rec *schemas.Record) (all []capture) {
 	}
 	for n, f := range rec.Frames {
 		for _, x := range f.Extra {
-			all = append(all, capture{fmt.Sprint(n, "+", x.Key), x.Value, string(rec.Bytes(x.Value))})
+			all = append(all, capture{fmt.Sprint(n, "+", x.Key), textOnly(rec, x.Value), string(rec.Bytes(x.Value))})
 		}
 	}
 	return all

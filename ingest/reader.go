@@ -44,6 +44,9 @@ type ReaderOptions struct {
 	// Start is where to continue: the bytes before it are hashed, but not
 	// handed out.
 	Start Position
+	// Part says that the stream is a part of one: it begins at Start, with a line
+	// of a source that is framed by lines. The sum is of the part then.
+	Part bool
 	// Final says that nothing can ever follow the stream: an unfinished tail
 	// is a record then.
 	Final bool
@@ -92,8 +95,15 @@ type Reader struct {
 	cut    cutter // and at buf[pos]
 }
 
-// NewReader makes a reader that reads r from its first byte.
-func NewReader(r io.Reader, opt ReaderOptions) *Reader {
+// NewReader makes a reader that reads src from its first byte.
+func NewReader(src io.Reader, opt ReaderOptions) *Reader {
+	r := new(Reader)
+	r.Reset(src, opt)
+	return r
+}
+
+// Reset makes the reader what NewReader returns, in the memory that it has.
+func (r *Reader) Reset(src io.Reader, opt ReaderOptions) {
 	if opt.BlockSize <= 0 {
 		opt.BlockSize = defaultBlock
 	}
@@ -102,14 +112,19 @@ func NewReader(r io.Reader, opt ReaderOptions) *Reader {
 	}
 	opt.MaxLine = min(opt.MaxLine, maxMaxLine)
 	opt.Start.Line = cmp.Or(opt.Start.Line, 1)
-	return &Reader{
-		src:   r,
+	end := Position{0, 1}
+	if opt.Part {
+		end = opt.Start
+	}
+	r.settle()
+	*r = Reader{
+		src:   src,
 		opt:   opt,
 		piece: min(opt.BlockSize, maxPiece),
 		limit: max(opt.MaxLine, headLen),
 		small: max(keepBuffer-bufferPad, 4*opt.BlockSize),
 		room:  opt.BlockSize,
-		end:   Position{0, 1},
+		end:   end,
 	}
 }
 
@@ -119,7 +134,7 @@ func NewReader(r io.Reader, opt ReaderOptions) *Reader {
 func (r *Reader) Next() (*Block, error) {
 	if !r.begun {
 		r.begun = true
-		r.values = r.decide()
+		r.values = !r.opt.Part && r.decide()
 		r.cut = cutter{line: 1, max: r.opt.MaxLine}
 		r.base = r.cut
 		if err := r.replay(); err != nil {

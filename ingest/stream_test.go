@@ -206,6 +206,68 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
+// What is read in one go is what Open and Read have of it, their errors too.
+func TestReadSmall(t *testing.T) {
+	const room = 1000
+	text := records(room)
+	lowest := func() uintptr { // descriptor that is free
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return f.Fd()
+	}
+	free := lowest()
+	grown, shrunk := file(t, text), file(t, text[:5])
+	grown.Size, shrunk.Size = 7, 9
+	elsewhere := file(t, text)
+	elsewhere.Store = objects{}
+	for name, tt := range map[string]struct {
+		in Input
+		ok bool
+	}{
+		"plain":     {file(t, text), true},
+		"one byte":  {file(t, text[:1]), true},
+		"no magic":  {file(t, []byte{0x1f}), true},
+		"grown":     {grown, true},
+		"shrunk":    {shrunk, true},
+		"missing":   {Input{Path: filepath.Join(t.TempDir(), "none"), Size: 1}, true},
+		"empty":     {file(t, nil), false},
+		"too large": {file(t, records(room+1)), false},
+		"gzip":      {file(t, gz(t, text[:5])), false},
+		"zstd":      {file(t, zst(t, text[:5])), false},
+		"object":    {elsewhere, false},
+		"stdin":     {Input{Path: stdin, Size: -1}, false},
+		"found bad": {Input{Path: "x", Size: 1, Err: fs.ErrPermission}, false},
+	} {
+		got, ok, err := ReadSmall(t.Context(), tt.in, room)
+		if ok != tt.ok || !ok && (got != nil || err != nil) {
+			t.Errorf("%s: %d bytes, %v, %v", name, len(got), ok, err)
+		}
+		if !ok {
+			continue
+		}
+		var want []byte
+		s, wrong := Open(t.Context(), tt.in)
+		if wrong == nil {
+			want, wrong = io.ReadAll(s)
+			s.Close()
+		}
+		if fmt.Sprint(err) != fmt.Sprint(wrong) || errors.Is(err, ErrShrank) != (name == "shrunk") || err == nil && !bytes.Equal(got, want) {
+			t.Errorf("%s: %q, %v: want %q, %v", name, got, err, want, wrong)
+		}
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, ok, err := ReadSmall(done, file(t, text), room); !ok || err != context.Canceled {
+		t.Errorf("context has ended: %v, %v", ok, err)
+	}
+	if now := lowest(); now != free {
+		t.Errorf("descriptor %d is free, it was %d", now, free)
+	}
+}
+
 // What is found as a file can be something else when it is opened.
 func TestOpenReplaced(t *testing.T) {
 	for name, replace := range map[string]func(path string) error{
@@ -218,7 +280,7 @@ func TestOpenReplaced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := tree(t, "a.jsonl", "b.jsonl")
 			path := filepath.Join(root, "a.jsonl")
-			found, err := Discover([]string{root}, "")
+			found, err := Discover(t.Context(), []string{root}, "", nil)
 			if err != nil || len(found) != 2 {
 				t.Fatal(found, err)
 			}
@@ -232,18 +294,22 @@ func TestOpenReplaced(t *testing.T) {
 			if name == "vanished" || name == "broken link" {
 				want = "open " + path + ": no such file or directory"
 			}
-			failed := make(chan error, 1)
+			failed := make(chan error, 2)
 			go func() {
 				_, err := Open(context.Background(), found[0])
 				failed <- err
+				_, _, err = ReadSmall(context.Background(), found[0], 1000)
+				failed <- err
 			}()
-			select {
-			case err := <-failed:
-				if err == nil || err.Error() != want {
-					t.Errorf("%v, want %s", err, want)
+			for range cap(failed) {
+				select {
+				case err := <-failed:
+					if err == nil || err.Error() != want {
+						t.Errorf("%v, want %s", err, want)
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("still waiting")
 				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("still waiting")
 			}
 			if got, err := readStream(t, found[1]); string(got) != "b.jsonl" || err != nil {
 				t.Errorf("the other input: %q, %v", got, err)

@@ -68,6 +68,7 @@ func (w *Walker) Walk(doc []byte) (*schemas.Record, error) {
 		return nil, err
 	}
 	if f != nil {
+		f.complete(w.record.Doc, nil)
 		w.spread(f)
 	}
 	return &w.record, nil
@@ -81,6 +82,7 @@ func (w *Walker) Scan(doc []byte) (*schemas.Record, error) {
 	case err != nil:
 		return nil, err
 	case f != nil:
+		f.complete(w.record.Doc, f.record.Form.Unread)
 		return &f.record, nil
 	}
 	return &w.record, nil

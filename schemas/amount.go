@@ -122,33 +122,66 @@ func ParseAmount(s string, decimals int) (Amount, error) {
 // the table are at most 10^12 in size, so the result always fits.
 func Micros(v float64) int64 { return int64(math.RoundToEven(v * 1e6)) }
 
-// Sums holds one Amount for each additive column; the others stay 0.
-type Sums [NumColumns]Amount
+// Sums holds one Amount for each additive column, in order. There are many of
+// them: a load has some for every source, and for every source in every file.
+type Sums struct{ of [numSums]Amount }
+
+const numSums = int(RejectedPredictionTokens-InputTokens) + 7
+
+// places are where the sums of columns stand; numSums for those that have none.
+var places = func() (at [NumColumns]uint8) {
+	for c := range at {
+		at[c] = uint8(numSums)
+	}
+	for i, c := range additive {
+		at[c] = uint8(i)
+	}
+	if len(additive) != numSums {
+		panic("schemas: Sums are not of all additive columns")
+	}
+	return at
+}()
+
+// At is the sum of column c, 0 if it is not additive.
+func (s *Sums) At(c Col) Amount {
+	if i := int(places[c]); i < numSums {
+		return s.of[i]
+	}
+	return Amount{}
+}
+
+// Put makes a the sum of the additive column c.
+func (s *Sums) Put(c Col, a Amount) { s.of[places[c]] = a }
+
+// Plus adds a to the sum of the additive column c.
+func (s *Sums) Plus(c Col, a Amount) {
+	sum := &s.of[places[c]]
+	*sum = sum.Add(a)
+}
 
 // Add adds the other sums.
 func (s *Sums) Add(o *Sums) {
-	for c := range NumColumns {
-		s[c] = s[c].Add(o[c])
+	for i := range s.of {
+		s.of[i] = s.of[i].Add(o.of[i])
 	}
 }
 
 // Sub takes the other sums away.
 func (s *Sums) Sub(o *Sums) {
-	for c := range NumColumns {
-		s[c] = s[c].Sub(o[c])
+	for i := range s.of {
+		s.of[i] = s.of[i].Sub(o.of[i])
 	}
 }
 
 // AddDouble adds a value of a Double column.
-func (s *Sums) AddDouble(c Col, v float64) { s[c] = s[c].Add(AmountOf(Micros(v))) }
+func (s *Sums) AddDouble(c Col, v float64) { s.Plus(c, AmountOf(Micros(v))) }
 
 // AddInt adds a value of an Int or Money column.
 func (s *Sums) AddInt(c Col, v int64) {
 	if Columns[c].Kind == Int {
-		s[c] = s[c].Add(AmountOf(v * 1e6))
-		return
+		v *= 1e6
 	}
-	s[c] = s[c].Add(AmountOf(v))
+	s.Plus(c, AmountOf(v))
 }
 
 // AddRow adds every additive column of a Row or of a Builder's open row.
@@ -178,13 +211,16 @@ func (c Col) decimals() int {
 }
 
 // Text is the sum of column c as a decimal number.
-func (s *Sums) Text(c Col) string { return s[c].Text(c.decimals()) }
+func (s *Sums) Text(c Col) string {
+	a := s.At(c)
+	return a.Text(c.decimals())
+}
 
 // Named is the sums that are not 0, by column name, as decimal numbers.
 func (s *Sums) Named() map[string]string {
 	m := map[string]string{}
-	for c := range NumColumns {
-		if !s[c].IsZero() {
+	for i, c := range additive {
+		if !s.of[i].IsZero() {
 			m[Columns[c].Name] = s.Text(c)
 		}
 	}
@@ -203,7 +239,7 @@ func FromNamed(m map[string]string) (Sums, error) {
 		if err != nil {
 			return s, fmt.Errorf("sums: %s: %w", name, err)
 		}
-		s[c] = a
+		s.Put(c, a)
 	}
 	return s, nil
 }

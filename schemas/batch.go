@@ -1,10 +1,13 @@
 package schemas
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/bitutil"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // sourceField stands in a batch for source_file and source_id: an index into
@@ -48,6 +51,25 @@ func (b *Batch) Part(lo, hi int) *Batch {
 		return &part
 	}
 	return NewBatch(b.Rec.NewSlice(int64(lo), int64(hi)))
+}
+
+// ShiftLines adds to the source_line of every row.
+func (b *Batch) ShiftLines(by int64) {
+	lines := b.Words(nil, SourceLine, 0, b.Len())
+	for i := range lines {
+		lines[i] += uint64(by)
+	}
+	fields, cols := b.Rec.Schema().Fields(), slices.Clone(b.Rec.Columns())
+	for i := range fields {
+		if fields[i].Name == SourceLine.String() {
+			data := array.NewData(arrow.PrimitiveTypes.Int64, len(lines),
+				[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Uint64Traits.CastToBytes(lines))}, nil, 0, 0)
+			fields[i].Type, cols[i] = arrow.PrimitiveTypes.Int64, array.NewInt64Data(data)
+		}
+	}
+	shifted := NewBatch(array.NewRecord(arrow.NewSchema(fields, nil), cols, b.Rec.NumRows()))
+	b.Release()
+	*b = *shifted
 }
 
 // Len is the count of rows.
@@ -110,6 +132,23 @@ func widen[T uint8 | uint16 | uint32](dst []uint64, src []T) []uint64 {
 	return dst
 }
 
+// Same is what Words has of every row, if that is known of the array at a glance:
+// a number below 256 or a flag, and no NULL.
+func (b *Batch) Same(c Col) (word uint64, ok bool) {
+	if b.Cols[c] == nil || b.Cols[c].NullN() > 0 || b.Len() == 0 {
+		return 0, false
+	}
+	switch a := b.Cols[c].(type) {
+	case *array.Uint8:
+		v := a.Uint8Values()
+		return uint64(v[0]), bytes.Equal(v[1:], v[:len(v)-1])
+	case *array.Boolean:
+		n := bitutil.CountSetBits(a.Data().Buffers()[1].Bytes(), a.Data().Offset(), a.Len())
+		return uint64(n / a.Len()), n == 0 || n == a.Len()
+	}
+	return 0, false
+}
+
 // Sum adds up the rows [lo, hi) of an additive column.
 func (b *Batch) Sum(c Col, lo, hi int) Amount {
 	if b.Cols[c] == nil {
@@ -138,16 +177,20 @@ func (b *Batch) Sum(c Col, lo, hi int) Amount {
 			s.AddInt(c, b.Int(c, i))
 		}
 	}
-	return s[c]
+	return s.At(c)
 }
 
 // whole adds up whole numbers, at most 2^31 of them.
 func whole[T uint8 | uint16 | uint32](values []T, valid []byte, off int, unit int64) Amount {
 	var sum uint64
-	for i, v := range values {
-		if valid == nil || valid[(off+i)>>3]&(1<<((off+i)&7)) != 0 {
+	if valid == nil {
+		for _, v := range values {
 			sum += uint64(v)
 		}
+		return AmountOf(int64(sum)).Times(unit)
+	}
+	for i, v := range values {
+		sum += uint64(v) & -uint64(valid[(off+i)>>3]>>((off+i)&7)&1)
 	}
 	return AmountOf(int64(sum)).Times(unit)
 }

@@ -59,8 +59,8 @@ func (b *Books) Check(derived func(Col) bool) error {
 	out.Add(&b.ReportSums.Sums)
 	out.Add(&b.DuplicateSums.Sums)
 	out.Add(&b.FilteredSums.Sums)
-	for _, c := range additive {
-		if !derived(c) && b.In.Sums[c] != out[c] {
+	for i, c := range additive {
+		if !derived(c) && b.In.Sums.of[i] != out.of[i] {
 			return fmt.Errorf("%s: records report %s, rows hold %s", c, b.In.Text(c), out.Text(c))
 		}
 	}
@@ -78,7 +78,7 @@ func (s *SumsJSON) AppendJSON(out []byte) []byte {
 	out = append(out, '{')
 	empty := len(out)
 	for _, c := range byName {
-		if s.Sums[c].IsZero() {
+		if s.At(c).IsZero() {
 			continue
 		}
 		if len(out) > empty {
@@ -126,7 +126,7 @@ func plainSums(text string) (s Sums, ok bool) {
 		if err != nil {
 			return s, false
 		}
-		s[c] = a
+		s.Put(c, a)
 	}
 	return s, true
 }

@@ -1,8 +1,11 @@
 package schemas
 
 import (
+	"encoding/binary"
+	"math"
 	"math/bits"
 	"strings"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -31,12 +34,10 @@ type Builder struct {
 	source int32
 	texts  [NumColumns]string
 
-	stamp  *Stamp // what stands in texts, nil where that is changed
-	stamps uint64 // its columns
+	flushes int
 
-	known   map[*Batch]*[NumColumns][]int32 // 1 + number here, by that in the batch's dictionary
-	scratch []uint64
-	codes   []int32
+	known map[*Batch]*[NumColumns][]int32 // 1 + number here, by that in the batch's dictionary
+	codes []int32
 }
 
 // lane holds a column of texts: data[ends[i-1]:ends[i]] where they are mostly
@@ -90,25 +91,22 @@ func (b *Builder) SetDouble(c Col, v float64) {
 func (b *Builder) SetString(c Col, v string) {
 	b.texts[c] = v
 	b.set |= 1 << c
-	if b.stamps&(1<<c) != 0 {
-		b.stamp, b.stamps = nil, 0
-	}
 }
 
 // A Stamp is texts of columns that many rows have in common. It belongs to one
 // builder.
 type Stamp struct {
-	set   uint64
+	Set   uint64 // the columns, a bit for each
 	cols  []Col
 	texts []string
-	codes []uint16 // of texts, where coded: while it is the builder's
-	coded bool
+	codes []uint16 // of texts
+	since int      // flushes when codes were made
 }
 
 // NewStamp makes a stamp of texts of the open row, in the columns of a set. It
 // returns nil if the texts of one are mostly distinct.
 func (b *Builder) NewStamp(set uint64) *Stamp {
-	s := &Stamp{set: set}
+	s := &Stamp{Set: set, since: -1}
 	for ; set != 0; set &= set - 1 {
 		c := Col(bits.TrailingZeros64(set))
 		if b.lane(c).codes == nil {
@@ -120,16 +118,88 @@ func (b *Builder) NewStamp(set uint64) *Stamp {
 	return s
 }
 
-// Stamp sets the columns of a stamp.
-func (b *Builder) Stamp(s *Stamp) {
-	b.set |= s.set
-	if b.stamp == s {
+// Text is what it has for a column, "" if nothing.
+func (s *Stamp) Text(c Col) string {
+	if s.Set&(1<<c) == 0 {
+		return ""
+	}
+	for i, k := range s.cols {
+		if k == c {
+			return s.texts[i]
+		}
+	}
+	return ""
+}
+
+// AddAll adds rows that have the same columns: a stamp's, and others in numbers and
+// texts. What numbers has of a column is as NextWords has it, and there is room for
+// the rows. The open row is none of them.
+func (b *Builder) AddAll(rows int, set uint64, source int32, s *Stamp) {
+	if s.since != b.flushes {
+		s.since = b.flushes
+		for i, c := range s.cols {
+			s.codes[i] = b.lanes[c].dict.code(s.texts[i])
+		}
+	}
+	lo, hi := b.n, b.n+rows
+	for i, c := range s.cols {
+		fill(b.lanes[c].codes[lo:hi], s.codes[i])
+	}
+	fill(b.sets[lo:hi], s.Set|set)
+	fill(b.from[lo:hi], source)
+	b.n = hi
+	b.Drop()
+}
+
+func fill[T any](list []T, v T) {
+	for i := range list {
+		list[i] = v
+	}
+}
+
+// NextWords is where the numbers of the next rows stand that AddAll will add: a
+// Double as Word has it, a Bool as 0 or 1.
+func (b *Builder) NextWords(c Col, rows int) []uint64 {
+	if b.words[c] == nil {
+		b.words[c] = make([]uint64, BuilderRows)
+	}
+	return b.words[c][b.n : b.n+rows]
+}
+
+// NextTexts sets the texts of the next rows that AddAll will add. They are copied.
+func (b *Builder) NextTexts(c Col, texts []string) {
+	l := b.lane(c)
+	if l.codes != nil {
+		codes := l.codes[b.n : b.n+len(texts)]
+		for i, s := range texts {
+			codes[i] = l.dict.code(s)
+		}
 		return
 	}
-	b.stamp, b.stamps = s, s.set
-	s.coded = false
-	for i, c := range s.cols {
-		b.texts[c] = s.texts[i]
+	l.fill(b.n)
+	for _, s := range texts {
+		l.data = append(l.data, s...)
+		l.ends = append(l.ends, uint32(len(l.data)))
+	}
+}
+
+// NextShared is NextTexts for a few strings that come again: they are told apart by
+// where they stand. c is no column of texts that are mostly distinct.
+func (b *Builder) NextShared(c Col, texts []string) {
+	l := b.lane(c)
+	codes := l.codes[b.n : b.n+len(texts)]
+	var last [16]struct {
+		at   *byte
+		size int // 1 + its length
+		code uint16
+	}
+	for i, s := range texts {
+		at := unsafe.StringData(s)
+		k := &last[uintptr(unsafe.Pointer(at))>>4%uintptr(len(last))]
+		if k.at != at || k.size != 1+len(s) {
+			k.at, k.size, k.code = at, 1+len(s), l.dict.code(s)
+		}
+		codes[i] = k.code
 	}
 }
 
@@ -218,13 +288,28 @@ func (b *Builder) Tables() []Table {
 // Source is the source of the open row.
 func (b *Builder) Source() int32 { return b.source }
 
-// Identity is what decides the call key of the open row.
-func (b *Builder) Identity() Identity {
+// Identity is what decides the call key of row i. Its texts are valid until the
+// next Flush.
+func (b *Builder) Identity(i int) Identity {
 	return Identity{
-		Dialect: b.Str(Dialect), RequestID: b.Str(RequestID), TransportID: b.Str(TransportID),
-		Model: b.Str(Model), TimeSource: b.Str(EventTimeSource), Flags: b.Str(QualityFlags),
-		EventTime: b.Int(EventTime),
+		Dialect: b.textAt(Dialect, i), RequestID: b.textAt(RequestID, i), TransportID: b.textAt(TransportID, i),
+		Model: b.textAt(Model, i), TimeSource: b.textAt(EventTimeSource, i), Flags: b.textAt(QualityFlags, i),
+		EventTime: int64(b.words[EventTime][i]),
 	}
+}
+
+// textAt is a String column of row i, "" where NULL.
+func (b *Builder) textAt(c Col, i int) string {
+	if b.sets[i]&(1<<c) == 0 {
+		return ""
+	}
+	text := []byte(nil)
+	if l := b.lanes[c]; l.codes == nil {
+		text = l.text(i)
+	} else {
+		text = l.dict.at(l.codes[i])
+	}
+	return unsafe.String(unsafe.SliceData(text), len(text))
 }
 
 // stringColumns has a bit for every String column.
@@ -239,18 +324,7 @@ var stringColumns = func() (set uint64) {
 
 // Add adds the open row, and opens another.
 func (b *Builder) Add() {
-	if s := b.stamp; s != nil {
-		if !s.coded { // now that no text of it was replaced
-			for i, c := range s.cols {
-				s.codes[i] = b.lanes[c].dict.code(s.texts[i])
-			}
-			s.coded = true
-		}
-		for i, c := range s.cols {
-			b.lanes[c].codes[b.n] = s.codes[i]
-		}
-	}
-	for set := b.set & stringColumns &^ b.stamps; set != 0; set &= set - 1 {
+	for set := b.set & stringColumns; set != 0; set &= set - 1 {
 		c := Col(bits.TrailingZeros64(set))
 		l := b.lane(c)
 		if l.codes == nil {
@@ -304,8 +378,16 @@ func (b *Builder) lane(c Col) *lane {
 	return l
 }
 
-// fill makes the texts of rows before n that have none empty.
+// fill makes the texts of rows before n that have none empty, and drops those of
+// rows that were not added.
 func (l *lane) fill(n int) {
+	if len(l.ends) > n {
+		l.ends = l.ends[:n]
+		l.data = l.data[:0]
+		if n > 0 {
+			l.data = l.data[:l.ends[n-1]]
+		}
+	}
 	for len(l.ends) < n {
 		l.ends = append(l.ends, uint32(len(l.data)))
 	}
@@ -441,7 +523,7 @@ func (b *Builder) Flush(order []int32) *Batch {
 		a.Release()
 	}
 	b.n = 0
-	b.stamp, b.stamps = nil, 0
+	b.flushes++
 	for _, l := range b.lanes {
 		if l != nil {
 			l.data, l.ends = l.data[:0], l.ends[:0]
@@ -514,69 +596,66 @@ func (p *packing) column(c Col, nullable bool) arrow.Array {
 	} else if l != nil {
 		return p.dictionary(c, l, valid, nulls)
 	}
-	values := p.gather(c, nullable)
-	if Columns[c].Kind == Bool {
+	words := p.b.words[c]
+	or := p.bits(c, nullable)
+	switch {
+	case Columns[c].Kind == Bool:
 		buf := p.buffer((p.rows + 7) / 8)
 		out := buf.Bytes()
 		clear(out)
-		for i, v := range values {
-			out[i>>3] |= byte(v) << (i & 7)
+		for i := 0; or != 0 && i < p.rows; i++ {
+			out[i>>3] |= byte(words[p.at(i)]&1) << (i & 7)
 		}
 		return newArray(arrow.FixedWidthTypes.Boolean, p.rows, nulls, valid, buf)
-	}
-	var or uint64 // the bits that any of the values has
-	for _, v := range values {
-		or |= v
-	}
-	switch {
+	case or == 0:
+		buf := p.buffer(p.rows)
+		clear(buf.Bytes())
+		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, buf)
 	case or < 1<<8:
-		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, narrow[uint8](p, values))
+		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, gather[uint8](p, words))
 	case or < 1<<16:
-		return newArray(arrow.PrimitiveTypes.Uint16, p.rows, nulls, valid, narrow[uint16](p, values))
+		return newArray(arrow.PrimitiveTypes.Uint16, p.rows, nulls, valid, gather[uint16](p, words))
 	case or < 1<<32:
-		return newArray(arrow.PrimitiveTypes.Uint32, p.rows, nulls, valid, narrow[uint32](p, values))
+		return newArray(arrow.PrimitiveTypes.Uint32, p.rows, nulls, valid, gather[uint32](p, words))
 	}
-	buf := p.buffer(8 * p.rows)
+	buf := gather[uint64](p, words)
 	if Columns[c].Kind == Double {
-		out := arrow.Float64Traits.CastFromBytes(buf.Bytes())
-		for i, v := range values {
-			out[i] = OfWord(v)
+		out := arrow.Uint64Traits.CastFromBytes(buf.Bytes())
+		for i, v := range out {
+			out[i] = math.Float64bits(OfWord(v))
 		}
-	} else {
-		copy(arrow.Uint64Traits.CastFromBytes(buf.Bytes()), values)
 	}
 	return newArray(c.ArrowType(), p.rows, nulls, valid, buf)
 }
 
-// gather is the numbers of a column, with 0 for NULL.
-func (p *packing) gather(c Col, nullable bool) []uint64 {
-	words := p.b.words[c]
-	if !nullable && p.order == nil {
-		return words[:p.rows]
-	}
-	if cap(p.b.scratch) < p.rows {
-		p.b.scratch = make([]uint64, BuilderRows)
-	}
-	out := p.b.scratch[:p.rows]
+// bits are those that any of a column's numbers has.
+func (p *packing) bits(c Col, nullable bool) (or uint64) {
+	words := p.b.words[c][:p.b.n]
 	if !nullable {
-		for i, k := range p.order {
-			out[i] = words[k]
+		for _, v := range words {
+			or |= v
 		}
-		return out
+		return or
 	}
-	for i := range out {
-		k := p.at(i)
-		out[i] = words[k] & -(p.b.sets[k] >> c & 1)
+	for i, set := range p.b.sets[:len(words)] {
+		or |= words[i] & -(set >> c & 1)
 	}
-	return out
+	return or
 }
 
-func narrow[T uint8 | uint16 | uint32](p *packing, values []uint64) *memory.Buffer {
+// gather is the numbers of a column, which T has room for. What stands for a
+// NULL means nothing.
+func gather[T uint8 | uint16 | uint32 | uint64](p *packing, words []uint64) *memory.Buffer {
 	var size T
-	buf := p.buffer(len(values) * bits.Len64(uint64(^size)) / 8)
+	buf := p.buffer(p.rows * bits.Len64(uint64(^size)) / 8)
 	out := arrow.GetData[T](buf.Bytes())
-	for i, v := range values[:len(out)] {
-		out[i] = T(v)
+	if p.order == nil {
+		for i, v := range words[:len(out)] {
+			out[i] = T(v)
+		}
+	}
+	for i, k := range p.order {
+		out[i] = T(words[k])
 	}
 	return buf
 }
@@ -599,8 +678,9 @@ func (p *packing) plain(l *lane, valid *memory.Buffer, nulls int) arrow.Array {
 			off[i+1] = int32(n)
 		}
 		data = p.buffer(n)
-		for i, k := range p.order {
-			copy(data.Bytes()[off[i]:], l.text(int(k)))
+		out := data.Bytes()
+		for _, k := range p.order {
+			out = out[copy(out, l.text(int(k))):]
 		}
 	}
 	return newArray(arrow.BinaryTypes.String, p.rows, nulls, valid, offsets, data)
@@ -619,6 +699,8 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 	}
 	buf := p.buffer(size * p.rows)
 	switch {
+	case len(l.dict.ends) == 1:
+		clear(buf.Bytes())
 	case size == 1 && valid == nil:
 		out := buf.Bytes()
 		if p.order == nil {
@@ -654,9 +736,9 @@ type words struct {
 	data  []byte
 	ends  []uint32
 	slots []uint16 // 1 + number, 0 where there is none; by hash, linear probing
-	// recent has 1 + the numbers of texts that were asked for last, by a few of
-	// their letters: many columns have few.
-	recent [64]uint16
+	// recent has 1 + the numbers of texts that were asked for last, by how they end:
+	// many columns have few.
+	recent [1 << recentBits]uint16
 }
 
 func (w *words) reset() {
@@ -675,11 +757,7 @@ func (w *words) at(i uint16) []byte {
 
 // code is the number of s, which joins if it is not there.
 func (w *words) code(s string) uint16 {
-	letters := uint(len(s))
-	if n := len(s); n > 0 {
-		letters += uint(s[n-1])*3 + uint(s[n/2])*5
-	}
-	recent := &w.recent[letters%uint(len(w.recent))]
+	recent := &w.recent[ending(s)]
 	if k := *recent; k > 0 && string(w.at(k-1)) == s {
 		return k - 1
 	}
@@ -694,6 +772,22 @@ func (w *words) code(s string) uint16 {
 	}
 	*recent = *slot
 	return *slot - 1
+}
+
+const recentBits = 10
+
+// ending is a number below 2^recentBits that is mostly another for a text that ends
+// in another way.
+func ending(s string) uint64 {
+	var x uint64
+	if n := len(s); n >= 8 {
+		x = binary.LittleEndian.Uint64([]byte(s[n-8:]))
+	} else {
+		for i := range n {
+			x = x<<8 | uint64(s[i])
+		}
+	}
+	return (x ^ uint64(len(s))) * 0x9e3779b97f4a7c15 >> (64 - recentBits)
 }
 
 // slot is where the number of s stands, or belongs.

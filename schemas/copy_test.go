@@ -113,8 +113,8 @@ func TestSumOfBatch(t *testing.T) {
 		}
 		for c := range schemas.NumColumns {
 			if c.Additive() {
-				if got := batch.Sum(c, lo, hi); got != want[c] {
-					t.Fatalf("%v: %v, want %v", c, got, want[c])
+				if got := batch.Sum(c, lo, hi); got != want.At(c) {
+					t.Fatalf("%v: %v, want %v", c, got, want.At(c))
 				}
 			}
 		}

@@ -80,6 +80,8 @@ const (
 type Value struct {
 	Off, End uint32
 	Kind     ValueKind
+	Whole    bool   // Number is that of the text; where it is not set it may be too
+	Number   uint32 // of up to 8 digits
 }
 
 // Extra is a member of a kept object that no path wants.
@@ -105,14 +107,26 @@ type Record struct {
 	// the document as the layout sees it.
 	Filled []uint64
 	// Form is nil, or what the document has in common with others: then Frames has
-	// one more than the layout, and that alone holds values.
+	// one more than the layout, and that alone holds values. Whoever keeps them may
+	// put a copy of its Val there, for the values of the next document to go to.
 	Form *Form
 }
 
 // A Form is what documents have in common whose text is the same but for the
 // values. All have the same Filled.
 type Form struct {
-	At map[Slot]int // where in the last frame the value of a slot stands that is filled
+	At    map[Slot]int // where in the last frame the value of a slot stands that is filled
+	Extra []ExtraAt    // of all frames, in order
+	// Unread tells which values of the last frame nobody looks at, nil for none:
+	// whoever reads the records may set it. Then these may be left as they are.
+	Unread []bool
+}
+
+// ExtraAt is where in the last frame the value of an Extra stands.
+type ExtraAt struct {
+	Frame int
+	Key   string
+	At    int
 }
 
 // Slot names a slot of a layout.
@@ -132,6 +146,23 @@ func NewRecord(l *Layout) Record {
 		rest = rest[words:]
 	}
 	return r
+}
+
+// Spread fills in the Extra of the frames from the values of the last one, of a
+// record that has a Form.
+func (r *Record) Spread() {
+	if len(r.Form.Extra) == 0 {
+		return
+	}
+	for _, e := range r.Form.Extra {
+		x := &r.Frames[e.Frame].Extra
+		*x = (*x)[:0]
+	}
+	values := r.Frames[len(r.Frames)-1].Val
+	for _, e := range r.Form.Extra {
+		x := &r.Frames[e.Frame].Extra
+		*x = append(*x, Extra{Key: e.Key, Value: values[e.At]})
+	}
 }
 
 // Bytes is the raw text of v.

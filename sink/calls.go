@@ -43,9 +43,15 @@ const shelves = 256
 
 // A callLog gathers refs. Its memory is bounded by spill.
 type callLog struct {
-	shelves [shelves][][]ref // in lists that do not grow once they are full
-	n       int64            // in memory
+	shelves [shelves]shelf
+	n       int64 // in memory
 	spilled []spilledCalls
+}
+
+// A shelf is refs in lists that do not grow once they are full.
+type shelf struct {
+	full [][]ref
+	last []ref
 }
 
 // spilledCalls are refs in the file of a run.
@@ -55,13 +61,14 @@ type spilledCalls struct {
 }
 
 func (l *callLog) add(r ref) {
-	shelf := &l.shelves[r.hash>>56]
-	last := len(*shelf) - 1
-	if last < 0 || len((*shelf)[last]) == cap((*shelf)[last]) {
-		*shelf = append(*shelf, make([]ref, 0, min(16<<(last+1), 1024)))
-		last++
+	s := &l.shelves[r.hash>>56]
+	if len(s.last) == cap(s.last) {
+		if s.last != nil {
+			s.full = append(s.full, s.last)
+		}
+		s.last = make([]ref, 0, 16<<min(len(s.full), 6))
 	}
-	(*shelf)[last] = append((*shelf)[last], r)
+	s.last = append(s.last, r)
 	l.n++
 }
 
@@ -72,9 +79,9 @@ func (l *callLog) spill(w *offsetWriter, r *runFile) error {
 	}
 	s := spilledCalls{run: r}
 	var buf []byte
-	for i, lists := range l.shelves {
+	for i := range l.shelves {
 		s.at[i] = w.n
-		for _, list := range lists {
+		for _, list := range append(l.shelves[i].full, l.shelves[i].last) {
 			buf = buf[:0]
 			for k := range list {
 				buf = binary.LittleEndian.AppendUint64(buf, list[k].hash)
@@ -85,7 +92,7 @@ func (l *callLog) spill(w *offsetWriter, r *runFile) error {
 				return err
 			}
 		}
-		l.shelves[i] = nil
+		l.shelves[i] = shelf{}
 	}
 	s.at[shelves] = w.n
 	l.spilled = append(l.spilled, s)
@@ -95,9 +102,10 @@ func (l *callLog) spill(w *offsetWriter, r *runFile) error {
 
 // share returns all refs of share i behind to.
 func (l *callLog) share(i int, to []ref) ([]ref, error) {
-	for _, list := range l.shelves[i] {
+	for _, list := range l.shelves[i].full {
 		to = append(to, list...)
 	}
+	to = append(to, l.shelves[i].last...)
 	for _, s := range l.spilled {
 		n := s.at[i+1] - s.at[i]
 		if n == 0 {
@@ -182,9 +190,10 @@ const callBytes = 128
 type look struct {
 	m        *Merger
 	b        *schemas.Batch
-	dialects []int32 // and so on: the numbers in the batch's dictionaries, nil where it has none
+	dialects []int32 // and so on: the numbers in the batch's dictionaries, nil where all rows are alike
 	froms    []int32
 	flags    []int32
+	alike    bool // in all of these
 
 	last [3]int32
 	kind kind
@@ -206,14 +215,21 @@ func (m *Merger) look(b *schemas.Batch) *look {
 		if b.Cols[c] == nil {
 			return nil
 		}
+		if texts, _ := b.Texts(c); texts.Len() == 1 && b.Cols[c].NullN() == 0 {
+			return nil
+		}
 		return b.Codes(nil, c, 0, b.Len())
 	}
 	l.dialects, l.froms, l.flags = codes(schemas.Dialect), codes(schemas.EventTimeSource), codes(schemas.QualityFlags)
+	l.alike = l.dialects == nil && l.froms == nil && l.flags == nil
 	return l
 }
 
 // at is the kind of row i, which has an id.
 func (l *look) at(i int) *kind {
+	if l.alike && l.last[0] == -2 {
+		return &l.kind
+	}
 	now := [3]int32{-2, -2, -2}
 	for k, codes := range [...][]int32{l.dialects, l.froms, l.flags} {
 		if codes != nil {
@@ -358,6 +374,12 @@ func (s sieve) may(hash uint64) bool {
 // Pair says that rows of one source gave way to rows of another.
 type Pair struct{ Source, By int32 }
 
+// loss is rows of a unit that gave way.
+type loss struct {
+	unit schemas.Unit
+	Pair
+}
+
 // verdicts decides.
 type verdicts struct {
 	m      *Merger
@@ -500,6 +522,7 @@ func (v *verdicts) all(list []call) {
 
 // group decides on rows with one id, or of one place.
 func (v *verdicts) group(list []call) {
+	v.m.aim.look(v, list)
 	list = slices.DeleteFunc(list, func(c call) bool { return v.section(&c).marks.at(c.pos()) == lost })
 	slices.SortFunc(list, func(a, b call) int {
 		if c := slices.Compare(a.key[:], b.key[:]); c != 0 || v.places {
@@ -587,7 +610,7 @@ func (v *verdicts) lose(c, by *call) {
 		t.anyDay--
 	}
 	if c.source != by.source {
-		v.m.beaten[Pair{c.source, by.source}]++
+		v.m.beaten[loss{p.unit, Pair{c.source, by.source}}]++
 	}
 }
 

@@ -141,7 +141,6 @@ var jobs = sync.Pool{New: func() any {
 	return &job{
 		levels: make([]byte, ChunkRows),
 		words:  make([]uint64, ChunkRows),
-		index:  make([]int32, ChunkRows),
 	}
 }}
 
@@ -159,6 +158,14 @@ type part struct {
 	codes []int32
 	at    func(int32) ([]byte, error)
 	index []int32 // by row, where it is not the batch that knows it; none is NULL
+	// Of a batch, the texts that it holds.
+	data    []byte
+	offsets []int32
+}
+
+// text is one of the texts that the batch holds.
+func (p *part) text(i int32) []byte {
+	return p.data[p.offsets[i]-p.offsets[0] : p.offsets[i+1]-p.offsets[0]]
 }
 
 func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, int(row)+p.off) }
@@ -223,10 +230,8 @@ func (p *part) load(b *schemas.Batch, col schemas.Col, kept, last *memo, group i
 	}
 	var strs *array.String
 	strs, p.dict = b.Texts(col)
-	data, offsets := strs.ValueBytes(), strs.ValueOffsets()
-	p.at = func(i int32) ([]byte, error) {
-		return data[offsets[i]-offsets[0] : offsets[i+1]-offsets[0]], nil
-	}
+	p.data, p.offsets = strs.ValueBytes(), strs.ValueOffsets()
+	p.at = func(i int32) ([]byte, error) { return p.text(i), nil }
 	var dict arrow.ArrayData
 	if p.dict {
 		dict = b.Cols[col].Data().Dictionary()
@@ -235,7 +240,7 @@ func (p *part) load(b *schemas.Batch, col schemas.Col, kept, last *memo, group i
 	case kept != nil:
 	case last != nil && last.dict == dict && dict != nil: // batches of one row group share it
 		kept = last
-	case !validTexts(data, offsets):
+	case !validTexts(p.data, p.offsets):
 		return nil, errors.New("not UTF-8")
 	default:
 		kept = &memo{dict: dict}
@@ -271,21 +276,65 @@ func (j *job) column(w *Writer, c *chunk, col schemas.Col) error {
 	case !some:
 		nulls, err = j.addNulls(out, len(c.Order), pageLen(col))
 	case schemas.Columns[col].Kind != schemas.String:
+		if word, ok := c.same(col); ok {
+			w.facts.addSame(col, word, len(c.Order))
+			return out.Same(&j.buf, len(c.Order), word)
+		}
 		nulls, err = j.addWords(out, runs, len(c.Order), func(values []uint64) error { return w.facts.add(col, values) })
-	case out.Dict():
-		nulls, err = j.addCodes(out, runs, len(c.Order))
 	default:
+		if pageLen(col) >= len(c.Order) { // or the dictionary may be given up in between
+			if code, ok, err := j.same(out, runs); err != nil {
+				return err
+			} else if ok {
+				return out.SameIndex(&j.buf, len(c.Order), code)
+			}
+		}
 		nulls, err = j.addTexts(out, runs, pageLen(col))
 	}
 	w.facts.Nulls[col] += int64(nulls)
 	return err
 }
 
+// same is the word of all rows in a column of numbers, if the batches know that
+// it is the same.
+func (c *chunk) same(col schemas.Col) (word uint64, ok bool) {
+	for k, i := range c.used {
+		v, ok := c.Batches[i].Same(col)
+		if !ok || k > 0 && v != word {
+			return 0, false
+		}
+		word = v
+	}
+	return word, true
+}
+
+// same is the number in the file's dictionary of the text of all rows, if the
+// batches know that it is the same.
+func (j *job) same(out *encode.Column, runs []run) (code int32, ok bool, err error) {
+	for k, r := range runs {
+		p := &j.parts[r.batch]
+		if !p.some || p.valid != nil || !p.dict || len(p.codes) != 1 || !out.Dict() {
+			return 0, false, nil
+		}
+		v, err := p.code(out, 0)
+		if err != nil || k > 0 && v != code {
+			return 0, false, err
+		}
+		code = v
+	}
+	return code, true, nil
+}
+
 // forget drops everything that belongs to the batches.
 func (j *job) forget() {
 	clear(j.parts)
+	j.drop()
+}
+
+// drop forgets the values of a page of texts.
+func (j *job) drop() {
 	clear(j.texts)
-	j.texts = j.texts[:0]
+	j.texts, j.index = j.texts[:0], j.index[:0]
 }
 
 // ones are the levels of rows that are not NULL.
@@ -338,54 +387,121 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 	return rows - n, out.Words(&j.buf, levels, j.words[:n])
 }
 
-// addCodes adds a page of texts by their numbers in the file's dictionary.
-func (j *job) addCodes(out *encode.Column, runs []run, rows int) (nulls int, err error) {
-	levels := j.levels[:rows]
-	copy(levels, ones[:])
-	var at, n int
+// addTexts adds pages of texts, by their numbers in the file's dictionary while
+// it has one.
+func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err error) {
+	n := 0 // rows in levels
+	flush := func() (err error) {
+		nulls += n - len(j.index) - len(j.texts)
+		if out.Dict() {
+			err = out.Indices(&j.buf, j.levels[:n], j.index)
+		} else {
+			err = out.Texts(&j.buf, j.levels[:n], j.texts)
+		}
+		j.drop()
+		n = 0
+		return err
+	}
 	for _, r := range runs {
 		p := &j.parts[r.batch]
-		levels := levels[at : at+int(r.n)]
-		at += int(r.n)
-		if !p.some {
-			clear(levels)
-			continue
-		}
-		if p.valid == nil && len(p.codes) == 1 {
-			code, err := p.code(out, 0)
+		for left := r.n; left > 0; left -= r.n {
+			r.n = min(left, int32(page-n))
+			levels := j.levels[n:][:r.n]
+			switch {
+			case !p.some:
+				clear(levels)
+			case out.Dict():
+				err = j.codesOf(p, out, r, levels)
+			default:
+				err = j.textsOf(p, r, levels)
+			}
 			if err != nil {
 				return 0, err
 			}
-			for i := range levels {
-				j.index[n+i] = code
-			}
-			n += len(levels)
-			continue
-		}
-		numbers := j.numbers(p, r)
-		if p.valid != nil {
-			some := numbers[:0]
-			for i, v := range numbers {
-				if p.null(r.row + int32(i)) {
-					levels[i] = 0
-				} else {
-					some = append(some, v)
-				}
-			}
-			numbers = some
-		}
-		for i, v := range numbers {
-			code := p.codes[v]
-			if code < 0 {
-				if code, err = p.code(out, v); err != nil {
+			r.row += r.n
+			if n += int(r.n); n == page {
+				if err := flush(); err != nil {
 					return 0, err
 				}
 			}
-			j.index[n+i] = code
 		}
-		n += len(numbers)
 	}
-	return rows - n, out.Indices(&j.buf, levels, j.index[:n])
+	if n > 0 {
+		err = flush()
+	}
+	return nulls, err
+}
+
+// codesOf adds the numbers in the file's dictionary of the rows of a run to
+// index, and sets their levels.
+func (j *job) codesOf(p *part, out *encode.Column, r run, levels []byte) error {
+	copy(levels, ones[:])
+	at := len(j.index)
+	j.index = slices.Grow(j.index, len(levels))
+	index := j.index[at:][:len(levels)]
+	n := 0
+	if !p.dict {
+		for i := range levels {
+			if row := r.row + int32(i); p.null(row) {
+				levels[i] = 0
+			} else {
+				index[n] = out.Index(p.text(row))
+				n++
+			}
+		}
+		j.index = j.index[:at+n]
+		return nil
+	}
+	if p.valid == nil && len(p.codes) == 1 {
+		code, err := p.code(out, 0)
+		for i := range index {
+			index[i] = code
+		}
+		j.index = j.index[:at+len(index)]
+		return err
+	}
+	for i, v := range j.numbers(p, r) {
+		if p.valid != nil && p.null(r.row+int32(i)) {
+			levels[i] = 0
+			continue
+		}
+		code := p.codes[v]
+		if code < 0 {
+			var err error
+			if code, err = p.code(out, v); err != nil {
+				return err
+			}
+		}
+		index[n] = code
+		n++
+	}
+	j.index = j.index[:at+n]
+	return nil
+}
+
+// textsOf adds the texts of the rows of a run to texts, and sets their levels.
+func (j *job) textsOf(p *part, r run, levels []byte) error {
+	copy(levels, ones[:])
+	var numbers []int32
+	if p.dict {
+		numbers = j.numbers(p, r)
+	}
+	for i := range levels {
+		row := r.row + int32(i)
+		switch {
+		case p.valid != nil && p.null(row):
+			levels[i] = 0
+		case p.dict:
+			text, err := p.at(numbers[i])
+			if err != nil {
+				return err
+			}
+			j.texts = append(j.texts, text)
+		default:
+			j.texts = append(j.texts, p.text(row))
+		}
+	}
+	return nil
 }
 
 // code is the number in the file's dictionary of a text with a number in the
@@ -401,47 +517,20 @@ func (p *part) code(out *encode.Column, v int32) (int32, error) {
 	return p.codes[v], nil
 }
 
-// addTexts adds pages of texts as they are.
-func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err error) {
-	flush := func(n int) error {
-		nulls += n - len(j.texts)
-		err := out.Texts(&j.buf, j.levels[:n], j.texts)
-		clear(j.texts)
-		j.texts = j.texts[:0]
-		return err
+// addSame adds n times a word that is below 256.
+func (f *Facts) addSame(c schemas.Col, word uint64, n int) {
+	switch {
+	case c == schemas.EventTime:
+		f.addTime(int64(word))
+		return
+	case !c.Additive():
+		return
 	}
-	n := 0 // rows in levels
-	for _, r := range runs {
-		p := &j.parts[r.batch]
-		var numbers []int32
-		if p.some && p.dict {
-			numbers = j.numbers(p, r)
-		}
-		for row := r.row; row < r.row+r.n; row++ {
-			if n == page {
-				if err := flush(n); err != nil {
-					return 0, err
-				}
-				n = 0
-			}
-			j.levels[n] = 0
-			if p.some && !p.null(row) {
-				i := row
-				if p.dict {
-					i = numbers[row-r.row]
-				}
-				text, err := p.at(i)
-				if err != nil {
-					return 0, err
-				}
-				j.levels[n] = 1
-				j.texts = append(j.texts, text)
-			}
-			n++
-		}
+	sum := int64(word) * int64(n)
+	if schemas.Columns[c].Kind != schemas.Money {
+		sum *= 1e6
 	}
-	err = flush(n)
-	return nulls, err
+	f.Sums.Plus(c, schemas.AmountOf(sum))
 }
 
 // add adds values of column c, doubles as schemas.Word has them.
@@ -467,7 +556,7 @@ func (f *Facts) add(c schemas.Col, values []uint64) error {
 			}
 		}
 		if c.Additive() {
-			f.Sums[c] = f.Sums[c].Add(schemas.AmountOf(int64(sum) * 1e6))
+			f.Sums.Plus(c, schemas.AmountOf(int64(sum)*1e6))
 		}
 	case c.Additive():
 		for _, v := range values {

@@ -82,7 +82,7 @@ func newLayout(t schemas.Table) *layout {
 	for i, c := range l.columns {
 		l.numbers[c] = i
 		if hasDict(c) {
-			specs[i] = encode.Spec{Dict: dictBytes, Texts: schemas.Columns[c].Plain}
+			specs[i] = encode.Spec{Dict: dictBytes}
 		}
 	}
 	specs[l.numbers[schemas.RequestID]].Bloom = bloomBits

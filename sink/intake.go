@@ -23,7 +23,7 @@ type Intake struct {
 	mem     *meter
 	order   *order
 	most    int      // rows that make a batch
-	buckets []uint16 // of the rows in Row, where there are several
+	buckets []uint16 // of the rows that are sealed, where there are several
 	held    []*section
 	rows    int64 // in held
 	writer  *rewriter
@@ -36,13 +36,32 @@ type Intake struct {
 // Add takes in the open row. It belongs to the day of its event time in its table,
 // and to the bucket of its call key.
 func (in *Intake) Add() error {
-	if in.m.opt.Buckets > 1 {
-		in.buckets = append(in.buckets, in.m.bucket(in.Row))
-	}
 	in.Row.Add()
-	if in.Row.Len() < in.most {
-		return nil
+	return in.Added()
+}
+
+// Most is the most rows that may be added to Row at once.
+func (in *Intake) Most() int { return in.most }
+
+// Reserve makes room for up to Most rows that will be added to Row all at once,
+// and then told of by Added.
+func (in *Intake) Reserve(rows int) error {
+	if in.Row.Len()+rows > schemas.BuilderRows {
+		return in.settle()
 	}
+	return nil
+}
+
+// Added takes in rows that were added to Row.
+func (in *Intake) Added() error {
+	if in.Row.Len() >= in.most {
+		return in.settle()
+	}
+	return nil
+}
+
+// settle puts the rows of Row to those that are held.
+func (in *Intake) settle() error {
 	in.seal()
 	if in.mem.held.Load()+in.rows*refBytes > in.m.opt.Share {
 		return in.spill()
@@ -59,11 +78,17 @@ func (in *Intake) seal() {
 	if n == 0 {
 		return
 	}
+	in.buckets = in.buckets[:0]
+	if in.m.opt.Buckets > 1 {
+		for i := range n {
+			in.buckets = append(in.buckets, in.m.bucket(in.Row, i))
+		}
+	}
 	at := func(i int) spot { return spot{times[i], place{line[i], row[i], source[i]}} }
 	tables := in.Row.Tables()
 	unit := func(i int) schemas.Unit {
 		u := schemas.Unit{Day: schemas.DayOf(times[i])}
-		if in.buckets != nil {
+		if len(in.buckets) > 0 {
 			u.Bucket = in.buckets[i]
 		}
 		if tables != nil {
@@ -71,7 +96,7 @@ func (in *Intake) seal() {
 		}
 		return u
 	}
-	days := in.buckets == nil && tables == nil // are units
+	days := len(in.buckets) == 0 && tables == nil // are units
 	var by []int32
 	if days {
 		by = byTime(times, func(i, j int) int { return in.order.comparePlaces(at(i).place, at(j).place) })
@@ -109,7 +134,6 @@ func (in *Intake) seal() {
 	batch.Release()
 	in.held = append(in.held, parts...)
 	in.rows += int64(n)
-	in.buckets = in.buckets[:0]
 }
 
 // Close ends the intake: the rows it holds are the merger's.

@@ -45,6 +45,10 @@ type Merger struct {
 	runs  atomic.Int64
 	sieve sieve // ids that old rows must have to be looked at
 	order *order
+	early bool // the ids of sources are not known yet
+	// taking is held by who adds to oldLog, asked and units what was stored.
+	taking sync.Mutex
+	aim    *aim // nil: at all units
 
 	mu       sync.Mutex
 	sections []*section
@@ -55,13 +59,13 @@ type Merger struct {
 	units    map[schemas.Unit]*change
 	old      map[schemas.Unit]*section
 	oldLog   [2]callLog // calls and places of the table
-	beaten   map[Pair]int64
+	beaten   map[loss]int64
 }
 
 // NewMerger makes a merger without rows.
 func NewMerger(opt MergerOptions) *Merger {
 	m := &Merger{
-		opt: opt, units: map[schemas.Unit]*change{}, old: map[schemas.Unit]*section{}, beaten: map[Pair]int64{},
+		opt: opt, units: map[schemas.Unit]*change{}, old: map[schemas.Unit]*section{}, beaten: map[loss]int64{},
 		asked: asked{near: map[schemas.Unit][]string{}, anyDay: map[schemas.Unit]int64{}},
 	}
 	if !opt.Empty {
@@ -137,12 +141,13 @@ func (m *Merger) unit(u schemas.Unit) *change {
 	return c
 }
 
-// bucket is the bucket of the open row.
-func (m *Merger) bucket(row *schemas.Builder) uint16 {
-	id := row.Identity()
+// bucket is the bucket of row i.
+func (m *Merger) bucket(rows *schemas.Builder, i int) uint16 {
+	id := rows.Identity(i)
 	key, scope := id.Key(m.opt.Rule(id.Dialect))
 	if scope == schemas.NoCopies {
-		return schemas.PlaceBucket(m.opt.Sources.At(row.Source()).File, row.Int(schemas.SourceLine), row.Int(schemas.SourceRow), m.opt.Buckets)
+		source, line, row := rows.Places()
+		return schemas.PlaceBucket(m.opt.Sources.At(source[i]).File, line[i], row[i], m.opt.Buckets)
 	}
 	return key.Bucket(m.opt.Buckets)
 }
@@ -334,8 +339,17 @@ func (m *Merger) scan(f File, cols []schemas.Col, each func(base int64, b *schem
 // Decide finds the copies and their winners. All intakes must be closed.
 func (m *Merger) Decide(ctx context.Context, jobs int) error { return m.decide(ctx, jobs) }
 
-// Beaten counts the rows that gave way to a row of another source.
-func (m *Merger) Beaten() map[Pair]int64 { return m.beaten }
+// Beaten counts the rows of units, or of all, that gave way to a row of another
+// source.
+func (m *Merger) Beaten(of ...schemas.Unit) map[Pair]int64 {
+	out := map[Pair]int64{}
+	for l, n := range m.beaten {
+		if len(of) == 0 || slices.Contains(of, l.unit) {
+			out[l.Pair] += n
+		}
+	}
+	return out
+}
 
 // Change is what becomes of a unit.
 type Change struct {
@@ -359,7 +373,7 @@ func (m *Merger) Units() []Change {
 	var out []Change
 	for _, u := range slices.SortedFunc(maps.Keys(m.units), schemas.Unit.Compare) {
 		c := m.units[u]
-		if c.fresh > 0 || c.gone > 0 {
+		if m.aim.has(u) && (c.fresh > 0 || c.gone > 0) {
 			need := min(memory[u], m.opt.Reading+groupRows*encodedBytes) + fileBytes + chunkBytes*min(rows[u], ChunkRows)/ChunkRows
 			out = append(out, Change{u, c.fresh > c.freshly || c.gone > 0, c.fresh, c.gone, c.anyDay, need})
 		}

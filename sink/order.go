@@ -127,23 +127,45 @@ func byTime(times []int64, places func(i, j int) int) []int32 {
 	if i == n {
 		return nil
 	}
-	whole := func(i, j int) int { return cmp.Or(cmp.Compare(times[i], times[j]), places(i, j)) }
 	if most-least >= 1<<(63-rowBits) {
-		return sorted(n, whole)
+		return sorted(n, func(i, j int) int { return cmp.Or(cmp.Compare(times[i], times[j]), places(i, j)) })
 	}
 	heads := make([]int64, n) // sorting plain numbers is much faster
 	for i, t := range times {
 		heads[i] = (t-least)<<rowBits | int64(i)
 	}
-	slices.Sort(heads)
+	if !settle(heads) {
+		slices.Sort(heads)
+	}
 	by := make([]int32, n)
+	from := 0 // the first row of the time at hand
 	for i, h := range heads {
 		by[i] = int32(h & (1<<rowBits - 1))
-		if i > 0 && whole(int(by[i-1]), int(by[i])) > 0 {
-			return sorted(n, whole)
+		if i+1 < n && heads[i+1]>>rowBits == h>>rowBits {
+			continue
 		}
+		if i > from {
+			slices.SortStableFunc(by[from:i+1], func(i, j int32) int { return places(int(i), int(j)) })
+		}
+		from = i + 1
 	}
 	return by
+}
+
+// settle sorts numbers that stand nearly in order. It reports whether they did.
+func settle(list []int64) bool {
+	left := 16 * len(list) // moves
+	for i, v := range list {
+		k := i
+		for ; k > 0 && list[k-1] > v; k-- {
+			list[k] = list[k-1]
+		}
+		list[k] = v
+		if left -= i - k; left < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // rowBits is enough for the rows of a batch.

@@ -50,11 +50,15 @@ func NewOutcome() *Outcome {
 	return &Outcome{map[int32]*Tally{}, map[int32]*Tally{}, map[int32]*Tally{}, map[string]int64{}, map[Model]*Tally{}}
 }
 
-// Add adds another outcome.
+// Add adds another outcome, which is of no use any more.
 func (o *Outcome) Add(p *Outcome) {
 	for _, m := range []struct{ to, from map[int32]*Tally }{{o.Kept, p.Kept}, {o.Lost, p.Lost}, {o.Removed, p.Removed}} {
 		for src, t := range m.from {
-			tally(m.to, src).Add(t)
+			if sum := m.to[src]; sum != nil {
+				sum.Add(t)
+			} else {
+				m.to[src] = t
+			}
 		}
 	}
 	for name, n := range p.Flags {
@@ -112,7 +116,7 @@ func (t *Tally) take(b *schemas.Batch, lo, hi int) {
 	t.Rows += int64(hi - lo)
 	for _, c := range schemas.Meters() {
 		if b.Cols[c] != nil {
-			t.Sums[c] = t.Sums[c].Add(b.Sum(c, lo, hi))
+			t.Sums.Plus(c, b.Sum(c, lo, hi))
 		}
 	}
 }

@@ -100,6 +100,7 @@ type Spool struct {
 	file    disk.Writer
 	w       *bufio.Writer
 	size    int64
+	lines   int64 // to be added to those of the records
 	entries []spooled
 }
 
@@ -107,6 +108,51 @@ type spooled struct {
 	source     int32
 	offset     int64 // of the record in its source
 	start, end int64 // in the spool
+}
+
+// StoredSpool is a closed spool in a file, for other processes that have the same
+// Sources, by index.
+type StoredSpool struct {
+	File    string     `json:"file"`
+	Records [][4]int64 `json:"records"` // source, offset, and where it stands in the file
+}
+
+// Store copies a closed spool into a file of the directory to, durably.
+func (s *Spool) Store(to Scratch, name string) (_ *StoredSpool, err error) {
+	in, err := s.scratch.Open(s.name)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	f, err := to.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	out := &StoredSpool{File: name}
+	for _, e := range s.entries {
+		out.Records = append(out.Records, [4]int64{int64(e.source), e.offset, e.start, e.end})
+	}
+	if n, err := io.Copy(f, in); err != nil {
+		return nil, err
+	} else if n != s.size {
+		return nil, io.ErrShortWrite
+	}
+	return out, f.Sync()
+}
+
+// OpenSpool is a spool as Store left it in the directory from. lines is added to
+// those of the records.
+func OpenSpool(from Scratch, s *StoredSpool, lines int64) *Spool {
+	out := &Spool{scratch: from, name: s.File, lines: lines}
+	for _, r := range s.Records {
+		out.entries = append(out.entries, spooled{int32(r[0]), r[1], r[2], r[3]})
+	}
+	return out
 }
 
 // NewSpool makes a spool with its file.
@@ -183,6 +229,7 @@ func WriteQuarantine(w io.Writer, spools []*Spool, sources *Sources) error {
 		}
 		src := sources.At(e.source)
 		q.File, q.ID = src.File, src.ID
+		q.Line += spools[e.file].lines
 		if err := enc.Encode(&q); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ type rewriter struct {
 }
 
 func newRewriter(m *Merger, o *order) *rewriter {
-	return &rewriter{m: m, order: o, cut: schemas.BuilderRows, copier: schemas.NewBuilder(m.opt.Mem)}
+	return &rewriter{m: m, order: o, cut: schemas.BuilderRows, copier: schemas.NewBuilder(m.opt.Mem), early: m.early}
 }
 
 // begin begins a run.
@@ -57,8 +57,7 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 	)
 	done := func() {
 		if p != nil {
-			all := *out
-			p.open = func() (Batches, error) { s := all; return &s, nil }
+			p.run = out
 		}
 	}
 	var all int64
@@ -86,7 +85,7 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 			p.mark(p.rows+int64(m.at), m.mark)
 		}
 		out.pieces = append(out.pieces, at)
-		p.size = max(p.size, 2*at.len+keyBytes*int64(b.Len()))
+		p.size = max(p.size, 2*at.Len+keyBytes*int64(b.Len()))
 		p.last = k.spot(b.Len() - 1)
 		if wrote != nil {
 			wrote(p, p.rows, b)

@@ -2,23 +2,31 @@ package sink
 
 import (
 	"path/filepath"
+	"strings"
 
 	"usagelake/sink/disk"
 )
 
 // Scratch is a directory for files that do not outlive a run. Whoever made it
-// removes them.
+// removes them. Dir is a path of FS, be it the URL of objects.
 type Scratch struct {
 	FS  disk.FS
 	Dir string
 }
 
+func (s Scratch) path(name string) string {
+	if strings.Contains(s.Dir, "://") {
+		return s.Dir + "/" + name
+	}
+	return filepath.Join(s.Dir, name)
+}
+
 // Create makes a file for writing.
 func (s Scratch) Create(name string) (disk.Writer, error) {
-	return s.FS.Create(filepath.Join(s.Dir, name), 0o600)
+	return s.FS.Create(s.path(name), 0o600)
 }
 
 // Open opens a file for reading.
 func (s Scratch) Open(name string) (disk.Reader, error) {
-	return s.FS.Open(filepath.Join(s.Dir, name))
+	return s.FS.Open(s.path(name))
 }

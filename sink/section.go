@@ -30,6 +30,7 @@ type section struct {
 
 	batch *schemas.Batch // in memory: its rows from low on, or
 	low   int
+	run   *stretch // where it stands in a run, or
 	open  func() (Batches, error)
 	calls func() (Batches, error) // open with no more than CallColumns; may be nil
 }
@@ -67,8 +68,12 @@ func (p *section) mark(row int64, v mark) {
 
 // read begins to hand out the section's rows.
 func (p *section) read() (Batches, error) {
-	if p.batch != nil {
+	switch {
+	case p.batch != nil:
 		return &one{p.batch.Part(p.low, p.low+int(p.rows))}, nil
+	case p.run != nil:
+		all := *p.run
+		return &all, nil
 	}
 	return p.open()
 }
@@ -136,13 +141,17 @@ func (r *runFile) close() error {
 }
 
 // piece is where a batch stands in a file.
-type piece struct{ off, len int64 }
+type piece struct {
+	Off int64 `json:"off"`
+	Len int64 `json:"len"`
+}
 
 // stretch reads batches of a run.
 type stretch struct {
 	run    *runFile
 	mem    memory.Allocator
 	pieces []piece
+	lines  int64 // to be added to source_line
 }
 
 func (s *stretch) Next() (*schemas.Batch, error) {
@@ -155,7 +164,7 @@ func (s *stretch) Next() (*schemas.Batch, error) {
 	}
 	at := s.pieces[0]
 	s.pieces = s.pieces[1:]
-	ir, err := ipc.NewReader(bufio.NewReader(io.NewSectionReader(f, at.off, at.len)), ipc.WithAllocator(s.mem))
+	ir, err := ipc.NewReader(bufio.NewReader(io.NewSectionReader(f, at.Off, at.Len)), ipc.WithAllocator(s.mem))
 	if err != nil {
 		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
 	}
@@ -165,7 +174,11 @@ func (s *stretch) Next() (*schemas.Batch, error) {
 		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
 	}
 	rec.Retain()
-	return schemas.NewBatch(rec), nil
+	b := schemas.NewBatch(rec)
+	if s.lines != 0 {
+		b.ShiftLines(s.lines)
+	}
+	return b, nil
 }
 
 func (s *stretch) Close() error { return nil }
@@ -193,5 +206,5 @@ func (w *offsetWriter) batch(b *schemas.Batch, mem memory.Allocator) (piece, err
 	if e := out.Close(); err == nil {
 		err = e
 	}
-	return piece{off, w.n - off}, err
+	return piece{Off: off, Len: w.n - off}, err
 }

@@ -286,7 +286,7 @@ func (k *checker) wholeSum() (least, most, sum int64) {
 
 // add adds what is n times a unit of the column's sum.
 func (k *checker) add(n int64) {
-	k.facts.Sums[k.col] = k.facts.Sums[k.col].Add(schemas.AmountOf(n))
+	k.facts.Sums.Plus(k.col, schemas.AmountOf(n))
 }
 
 func (k *checker) checkDoubles() (least, most parquet.Value, err error) {

@@ -119,6 +119,15 @@ func (w *Writer) Close() (facts Facts, err error) {
 	return w.facts, w.file.Close(fileKeys(w.unit, w.facts.Rows))
 }
 
+// WriteEmpty writes the file of a unit that has no rows.
+func WriteEmpty(w io.Writer, unit schemas.Unit) error {
+	l := layoutOf(unit.Table)
+	if err := l.NewFile(w, codecs[""]).Close(fileKeys(unit, 0)); err != nil {
+		return fmt.Errorf("write %s: %w", unit.Path(), err)
+	}
+	return nil
+}
+
 // fileKeys is what the footer of a file says of it by name.
 func fileKeys(unit schemas.Unit, rows int64) []format.KeyValue {
 	return []format.KeyValue{

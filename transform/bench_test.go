@@ -2,6 +2,9 @@ package transform
 
 import (
 	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,12 +50,12 @@ func BenchmarkRecognise(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w, n := ingest.NewWalker(benchDialects.Layout()), NewNormalizer(Options{Dialects: benchDialects})
-			doc := ingest.MakeDoc([]byte(c.line), 0, 1, 0).Data
-			b.SetBytes(int64(len(doc)))
+			docs := others(c.line, max(1, min(2000, 1<<20/len(c.line))))
+			b.SetBytes(int64(len(c.line)))
 			b.ReportAllocs()
 			var p *plan
-			for b.Loop() {
-				rec, err := w.Scan(doc)
+			for i := 0; b.Loop(); i++ {
+				rec, err := w.Scan(docs[i%len(docs)])
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -90,6 +93,7 @@ func BenchmarkUnclaimed(b *testing.B) {
 
 // BenchmarkApply makes rows of a walked line, with or without a cost, and takes
 // them into a builder.
+// BenchmarkApply is for a document, its walk aside, by itself and in a sheaf.
 func BenchmarkApply(b *testing.B) {
 	book, err := price.Read(strings.NewReader("book: b\nentries: [{provider: openrouter, model: '*', prices: {input: 0.15, output: 0.6}}]"), "b")
 	if err != nil {
@@ -102,33 +106,79 @@ func BenchmarkApply(b *testing.B) {
 	for _, c := range []struct {
 		name, line string
 		prices     *price.Pricer
+		single     bool
 	}{
-		{"slim", slimLine, nil}, {"slim priced", slimLine, list.Pricer()}, {"chat", chatHead + chatText + chatTail, nil},
+		{"slim", slimLine, nil, false},
+		{"slim priced", slimLine, list.Pricer(), false},
+		{"chat", chatHead + chatText + chatTail, nil, false},
+		{"single", slimLine, nil, true},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			w, n := ingest.NewWalker(benchDialects.Layout()), NewNormalizer(Options{Dialects: benchDialects, Prices: c.prices})
 			row := schemas.NewBuilder(memory.DefaultAllocator)
-			doc := ingest.MakeDoc([]byte(c.line), 0, 1, 0).Data
-			_, err := w.Scan(doc)
-			if err != nil {
-				b.Fatal(err)
-			}
-			rec, err := w.Scan(doc) // of a known form
-			if err != nil {
-				b.Fatal(err)
+			docs := others(c.line, 2000)
+			var rec *schemas.Record
+			var values [][]schemas.Value // by document
+			for range 2 {                // what is learnt in the first round holds for the second
+				values = nil
+				for _, doc := range docs {
+					var err error
+					if rec, err = w.Scan(doc); err != nil {
+						b.Fatal(err)
+					}
+					values = append(values, slices.Clone(rec.Frames[len(rec.Frames)-1].Val))
+				}
 			}
 			var in schemas.Sums
 			src := &Source{}
-			b.SetBytes(int64(len(doc)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if n.Apply(rec, src, row, &in) != IsRow {
-					b.Fatal(n.Reason)
-				}
-				if row.Add(); row.Full() {
+			add := func() {
+				if row.Len() > schemas.BuilderRows-SheafMost {
 					row.Flush(nil).Release()
 				}
 			}
+			single := func(rec *schemas.Record, _ Place) {
+				if n.Apply(rec, src, row, &in) != IsRow {
+					b.Fatal(n.Reason)
+				}
+				row.Add()
+				add()
+			}
+			b.SetBytes(int64(len(c.line)))
+			b.ReportAllocs()
+			next := func(i int) {
+				rec.Doc = docs[i%len(docs)]
+				copy(rec.Frames[len(rec.Frames)-1].Val, values[i%len(docs)])
+				if !c.single {
+					if s := n.Gather(rec, src, row, Place{Line: int64(i)}); s != nil {
+						if s.Full() {
+							n.Rows(s, &in, single)
+							add()
+						}
+						return
+					}
+				}
+				single(rec, Place{})
+			}
+			for i := 0; b.Loop(); i++ {
+				next(i)
+			}
 		})
 	}
+}
+
+// others are documents like line, of another user and with other counts.
+func others(line string, count int) (docs [][]byte) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range count {
+		in, out := rng.IntN(9000), rng.IntN(900)
+		text := strings.NewReplacer(
+			`"prompt_tokens":116`, fmt.Sprintf(`"prompt_tokens":%d`, in),
+			`"completion_tokens":285`, fmt.Sprintf(`"completion_tokens":%d`, out),
+			`"total_tokens":401`, fmt.Sprintf(`"total_tokens":%d`, in+out),
+			`0.0001884`, fmt.Sprintf("0.%08d", 1+rng.IntN(99999)),
+			`user-1262`, fmt.Sprintf(`user-%d`, 1000+rng.IntN(1000)),
+		).Replace(line)
+		docs = append(docs, ingest.MakeDoc([]byte(text), 0, 1, 0).Data)
+	}
+	return docs
 }

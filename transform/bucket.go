@@ -233,21 +233,18 @@ func (n *Normalizer) report(p *plan, rec *schemas.Record) schemas.Reason {
 	return ""
 }
 
-// time reads a time that is not the event's.
-func (n *Normalizer) time(m *move, rec *schemas.Record) schemas.Reason {
+// moment reads a time that is not the event's.
+func (n *Normalizer) moment(m *move, rec *schemas.Record) (int64, schemas.Reason) {
 	text, ok := numberText(rec, m.from[0])
 	if !ok {
-		return schemas.BadTime
+		return 0, schemas.BadTime
 	}
 	loc := n.loc
 	if m.utc {
 		loc = time.UTC
 	}
 	us, reason := parseTime(text, loc)
-	if reason == "" {
-		n.row.SetInt(m.col, us+m.later)
-	}
-	return reason
+	return us + m.later, reason
 }
 
 // amount reads a quantity of any unit and sign.
@@ -377,7 +374,7 @@ func (n *Normalizer) spare(p *plan, members []leaf, used map[string]bool) {
 			continue
 		}
 		if n.unknown != nil && !r.texts[m.path] && !r.measures[m.path] && !r.kept[m.path] && !r.currency[m.path] {
-			n.unknown(p.entry.Name, m.name)
+			n.unknown(p.entry.Name, m.name, nil)
 		}
 		if !isWord(m.name) || utf8.RuneCountInString(m.text) > maxExtraText || len(out)+len(m.name)+2*len(m.text)+6 > maxExtra {
 			n.flags |= flagExtraCut

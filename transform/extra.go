@@ -31,28 +31,33 @@ type extraText struct {
 
 const maxExtraTexts = 1024
 
-// extras writes what no column takes into extra_json: one flat object, keys
-// sorted, without content.
-func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
-	found := rec.Frames[p.frame].Extra
-	if len(found) == 0 && len(p.keep) == 0 {
+// tell tells of members that no entry knows.
+func (n *Normalizer) tell(p *plan, rec *schemas.Record) {
+	if n.unknown == nil {
 		return
 	}
-	if n.unknown != nil {
-		for i := range found {
-			if !known[found[i].Key] {
-				n.unknown(p.entry.Name, found[i].Key)
-			}
+	found := rec.Frames[p.frame].Extra
+	for i := range found {
+		if !known[found[i].Key] {
+			n.unknown(p.entry.Name, found[i].Key, nil)
 		}
+	}
+}
+
+// extraText is extra_json, what no column takes: one flat object, keys sorted,
+// without content. It is "" where there is nothing.
+func (n *Normalizer) extraText(p *plan, rec *schemas.Record) string {
+	found := rec.Frames[p.frame].Extra
+	if len(found) == 0 && len(p.keep) == 0 {
+		return ""
 	}
 	x := &n.extra
 	one := len(found) == 0 && len(p.keep) == 1
 	if one {
 		v := rec.Frames[p.keep[0].from.frame].Val[p.keep[0].from.slot]
 		if one = v.Kind == schemas.Text; one {
-			if text, ok := p.texts[string(rec.Bytes(v))]; ok {
-				n.row.SetString(schemas.ExtraJSON, text)
-				return
+			if text, ok := p.textOf(rec.Bytes(v)); ok {
+				return text
 			}
 		}
 	}
@@ -88,14 +93,29 @@ func (n *Normalizer) extras(p *plan, rec *schemas.Record) {
 	n.flags |= e.flags
 	if one && e.flags == 0 && len(p.texts) < maxExtraTexts {
 		if p.texts == nil {
-			p.texts = map[string]string{}
+			p.texts = map[string]keptText{}
 		}
-		v := rec.Frames[p.keep[0].from.frame].Val[p.keep[0].from.slot]
-		p.texts[string(rec.Bytes(v))] = e.text
+		of := string(rec.Bytes(rec.Frames[p.keep[0].from.frame].Val[p.keep[0].from.slot]))
+		p.texts[of] = keptText{of, e.text}
 	}
-	if e.text != "" {
-		n.row.SetString(schemas.ExtraJSON, e.text)
+	return e.text
+}
+
+// textOf is extra_json of the one text that is kept, if it is known.
+func (p *plan) textOf(raw []byte) (string, bool) {
+	letters := len(raw)
+	if letters > 0 {
+		letters += int(raw[0])*3 + int(raw[len(raw)-1])*5
 	}
+	recent := &p.recent[letters%len(p.recent)]
+	if recent.text != "" && recent.of == string(raw) {
+		return recent.text, true
+	}
+	known, ok := p.texts[string(raw)]
+	if ok {
+		*recent = known
+	}
+	return known.text, ok
 }
 
 // worded reports whether a member that no entry names may be kept: numbers and

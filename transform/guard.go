@@ -30,9 +30,6 @@ var guarded = columnSet(
 // worded are the columns whose texts are words of an API: there are no others.
 var worded = columnSet(schemas.Operation, schemas.ServiceTier, schemas.ImageSize, schemas.ImageQuality)
 
-// everyColumn is the set of all columns.
-const everyColumn = 1<<schemas.NumColumns - 1
-
 func columnSet(list ...schemas.Col) (set uint64) {
 	for _, c := range list {
 		set |= 1 << c
@@ -42,9 +39,9 @@ func columnSet(list ...schemas.Col) (set uint64) {
 
 // guard sees to it that columns of the row at hand hold names and no content, and
 // no credentials.
-func (n *Normalizer) guard(of uint64) {
+func (n *Normalizer) guard() {
 	row := n.row
-	of &= row.Columns()
+	of := row.Columns()
 	for set := of & guarded; set != 0; set &= set - 1 {
 		c := schemas.Col(bits.TrailingZeros64(set))
 		if s := row.Str(c); len(s) > maxLabel {

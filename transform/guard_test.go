@@ -38,7 +38,7 @@ func TestGuard(t *testing.T) {
 	} {
 		n := &Normalizer{row: schemas.NewBuilder(memory.DefaultAllocator)}
 		n.row.SetString(c.col, c.text)
-		n.guard(everyColumn)
+		n.guard()
 		got := n.row.Str(c.col)
 		if c.want == "" && n.row.Has(c.col) || !strings.HasPrefix(got, c.want) || len(got) > maxLabel {
 			t.Errorf("%s %.20q became %q, want %q", c.col, c.text, got, c.want)
@@ -77,7 +77,7 @@ func TestGuardKeepsApart(t *testing.T) {
 			id := begin + id
 			n.row.Drop()
 			n.row.SetString(schemas.RequestID, id)
-			n.guard(everyColumn)
+			n.guard()
 			got := n.row.Str(schemas.RequestID)
 			if was, ok := seen[got]; ok && was != id {
 				t.Fatalf("%q and %q became %q", was, id, got)

@@ -106,6 +106,10 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 	return verdict
 }
 
+// Linked reports whether any record so far was one that recalls what others before it
+// said, or that those behind it recall.
+func (n *Normalizer) Linked() bool { return n.linked }
+
 func (n *Normalizer) prepare() {
 	if n.walker == nil {
 		n.walker, n.trial = n.make(), schemas.NewBuilder(memory.DefaultAllocator)
@@ -127,6 +131,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 		return NoCall
 	}
 	h := c.heir
+	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0
 	if len(p.entry.Recall) > 0 {
 		h.recalled = said[family(p.entry.Name)]
 	}
@@ -252,13 +257,12 @@ func (n *Normalizer) inheritance(p *plan, rec *schemas.Record, part *compiledPar
 		case traits[m.col].kind == schemas.String:
 			s = n.text(m, rec)
 		case traits[m.col].kind == schemas.Time:
-			if n.time(m, rec) == "" {
-				s = strconv.FormatInt(n.row.Int(m.col), 10)
+			if us, reason := n.moment(m, rec); reason == "" {
+				s = strconv.FormatInt(us, 10)
 			}
 		case traits[m.col].kind == schemas.Double && !traits[m.col].additive:
-			n.duration(m, rec)
-			if n.row.Has(m.col) {
-				s = strconv.FormatFloat(n.row.Double(m.col), 'f', -1, 64)
+			if v, ok := n.duration(m, rec); ok {
+				s = strconv.FormatFloat(v, 'f', -1, 64)
 			}
 		}
 		if s != "" {
@@ -270,6 +274,7 @@ func (n *Normalizer) inheritance(p *plan, rec *schemas.Record, part *compiledPar
 			h.texts = append(h.texts, f)
 		}
 	}
+	n.linked = n.linked || len(p.entry.Recall) > 0
 	for _, c := range p.entry.Recall {
 		if text, ok := said[family(p.entry.Name)][c.String()]; ok && traits[c].kind == schemas.String {
 			more(Fill{c, text})
@@ -339,7 +344,7 @@ func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder
 			row.Drop()
 			return
 		}
-		n.guard(everyColumn)
+		n.guard()
 		defer row.Drop()
 	}
 	of := family(p.entry.Name)

@@ -61,46 +61,41 @@ func (n *Normalizer) moveAll(moves []move, rec *schemas.Record) schemas.Reason {
 		}
 		switch t := &traits[m.col]; t.kind {
 		case schemas.Time:
-			if reason := n.time(m, rec); reason != "" {
+			us, reason := n.moment(m, rec)
+			if reason != "" {
 				return reason
 			}
+			n.row.SetInt(m.col, us)
 		case schemas.Double:
 			if m.col == schemas.Quantity {
 				if reason := n.amount(m, rec); reason != "" {
 					return reason
 				}
 			} else if !t.additive {
-				n.duration(m, rec)
+				if v, ok := n.duration(m, rec); ok {
+					n.row.SetDouble(m.col, v)
+				}
 			} else if reason := n.quantity(m.col, rec, m.from...); reason != "" {
 				return reason
 			}
 		case schemas.Int:
-			v, raw, reason := measure(rec, m.from[0])
-			if reason == "" && v != float64(int64(v)) {
-				reason = schemas.NotNumber
-			}
+			v, raw, reason := number(m, rec)
 			if reason != "" {
 				return reason
 			}
-			n.row.SetInt(m.col, int64(v))
+			n.row.SetInt(m.col, v)
 			n.read = append(n.read, quantity{m.col, raw})
 		case schemas.Money:
-			text, ok := numberText(rec, m.from[0])
-			if !ok {
-				return schemas.NotNumber
-			}
-			if m.shift != 0 {
-				n.scratch = shifted(n.scratch[:0], text, m.shift)
-				text = n.scratch
-			}
-			v, reason := nanos(text)
+			v, reason := n.money(m, rec)
 			if reason != "" {
 				return reason
 			}
 			n.row.SetInt(m.col, v)
 			n.read = append(n.read, quantity{m.col, v})
 		case schemas.Bool:
-			n.boolean(m, rec)
+			if v, ok := n.boolean(m, rec); ok {
+				n.row.SetInt(m.col, v)
+			}
 		case schemas.String:
 			s := n.text(m, rec)
 			if m.col == schemas.Operation {
@@ -114,6 +109,38 @@ func (n *Normalizer) moveAll(moves []move, rec *schemas.Record) schemas.Reason {
 	return ""
 }
 
+// word is a number that is no count, as a Builder has it. It reports false where
+// there is none, or a row that has it may not be a usual one.
+func (n *Normalizer) word(m *move, rec *schemas.Record) (uint64, bool) {
+	if len(m.from) == 0 {
+		v, _ := digits([]byte(m.word))
+		return uint64(v), true
+	}
+	switch traits[m.col].kind {
+	case schemas.Time:
+		us, reason := n.moment(m, rec)
+		return uint64(us), reason == ""
+	case schemas.Int:
+		v, _, reason := number(m, rec)
+		return uint64(v), reason == "" && v < most
+	case schemas.Money:
+		v, reason := n.money(m, rec)
+		return uint64(v), reason == "" && v >= 0 && v < most
+	case schemas.Bool:
+		v, ok := n.boolean(m, rec)
+		return uint64(v), ok
+	case schemas.Double:
+		if m.col != schemas.Quantity {
+			v, ok := n.duration(m, rec)
+			return schemas.Word(v), ok
+		}
+	}
+	return 0, false
+}
+
+// most is what a usual quantity is below, so that the sum of a sheaf's is a word.
+const most = 1 << 56
+
 func (n *Normalizer) constant(m *move) {
 	if schemas.Columns[m.col].Kind == schemas.String {
 		n.row.SetString(m.col, m.word)
@@ -126,19 +153,42 @@ func (n *Normalizer) constant(m *move) {
 	}
 }
 
+// money reads an amount of money.
+func (n *Normalizer) money(m *move, rec *schemas.Record) (int64, schemas.Reason) {
+	text, ok := numberText(rec, m.from[0])
+	if !ok {
+		return 0, schemas.NotNumber
+	}
+	return nanos(n.shift(m, text))
+}
+
+// shift is a number's text times the move's power of ten, until the next call.
+func (n *Normalizer) shift(m *move, text []byte) []byte {
+	if m.shift == 0 {
+		return text
+	}
+	n.scratch = shifted(n.scratch[:0], text, m.shift)
+	return n.scratch
+}
+
+// number reads a whole number, and the same in 10^-6.
+func number(m *move, rec *schemas.Record) (v, raw int64, reason schemas.Reason) {
+	x, raw, reason := measure(rec, m.from[0])
+	if reason == "" && x != float64(int64(x)) {
+		reason = schemas.NotNumber
+	}
+	return int64(x), raw, reason
+}
+
 // duration reads what is not worth losing a record for.
-func (n *Normalizer) duration(m *move, rec *schemas.Record) {
+func (n *Normalizer) duration(m *move, rec *schemas.Record) (float64, bool) {
 	if text, ok := numberText(rec, m.from[0]); ok {
-		if m.shift != 0 {
-			n.scratch = shifted(n.scratch[:0], text, m.shift)
-			text = n.scratch
-		}
-		if v, reason := measured(text); reason == "" {
-			n.row.SetDouble(m.col, v)
-			return
+		if v, reason := measured(n.shift(m, text)); reason == "" {
+			return v, true
 		}
 	}
 	n.flags |= flagUnreadable
+	return 0, false
 }
 
 // quantity reads a quantity, or the sum of several.
@@ -194,29 +244,30 @@ func numberText(rec *schemas.Record, r slot) ([]byte, bool) {
 	return rec.Bytes(v), true
 }
 
-// boolean reads a boolean column. Python's None and an empty text say nothing.
-func (n *Normalizer) boolean(m *move, rec *schemas.Record) {
-	v := int64(0)
+// boolean reads a boolean column, 0 or 1. Python's None and an empty text say
+// nothing.
+func (n *Normalizer) boolean(m *move, rec *schemas.Record) (v int64, ok bool) {
 	switch kind := rec.Frames[m.from[0].frame].Val[m.from[0].slot].Kind; {
 	case m.except != nil:
 		if n.text(m, rec) != "" {
-			v = 1
+			return 1, true
 		}
+		return 0, true
 	case kind == schemas.True:
-		v = 1
-	case kind != schemas.False:
-		switch strings.ToLower(n.text(m, rec)) {
-		case "true", "1":
-			v = 1
-		case "false", "0":
-		case "none", "":
-			return
-		default:
-			n.flags |= flagUnreadable
-			return
-		}
+		return 1, true
+	case kind == schemas.False:
+		return 0, true
 	}
-	n.row.SetInt(m.col, v)
+	switch strings.ToLower(n.text(m, rec)) {
+	case "true", "1":
+		return 1, true
+	case "false", "0":
+		return 0, true
+	case "none", "":
+	default:
+		n.flags |= flagUnreadable
+	}
+	return 0, false
 }
 
 // text reads a string column; a number or boolean is taken as written. It goes on

@@ -39,11 +39,15 @@ type Options struct {
 	Location *time.Location // of times without a zone; nil is UTC
 	Walker   func() Walker  // makes one for documents within a record
 	// Unknown is told of every member of a usage object that its dialect does
-	// not know. It may be nil.
-	Unknown func(dialect, key string)
+	// not know, and where its record stands: nil is that which was given to Apply.
+	// It may be nil.
+	Unknown func(dialect, key string, at *Place)
 	// Prices quotes the rows, for a normalizer of its own. Without it they have no
 	// cost_usd.
 	Prices *price.Pricer
+	// Wanted tells which event times, in microseconds, rows have that are wanted: no
+	// other row is made in a sheaf. nil wants all.
+	Wanted func(us int64) bool
 }
 
 // Walker reads documents within a record. Its own record is not that which Apply
@@ -95,8 +99,9 @@ type Normalizer struct {
 	make     func() Walker // makes it
 	// unknown is Options.Unknown. A record of which all parts are only looked at
 	// is told of once.
-	unknown func(dialect, key string)
-	prices  *price.Pricer    // or nil
+	unknown func(dialect, key string, at *Place)
+	prices  *price.Pricer // or nil
+	wanted  func(us int64) bool
 	missing price.Missing    // of the last row
 	plans   map[string]*plan // by the shape of records: what is in Record.Filled
 	laid    map[*schemas.Form]*plan
@@ -104,7 +109,7 @@ type Normalizer struct {
 	form    *schemas.Form // of the record of last, nil where it has none
 
 	row     *schemas.Builder // the row at hand is open
-	short   bool             // it is a usual one
+	linked  bool             // a record recalled what others said, or may be recalled
 	flags   flags
 	read    []quantity // what the record at hand reports
 	names   map[flags]string
@@ -114,6 +119,8 @@ type Normalizer struct {
 	tags    string
 	trial   *schemas.Builder // of rows that are only looked at
 	sheet   sheet
+	sheaves []*Sheaf // that have records
+	staged  *staged
 }
 
 // quantity is a value of an additive column as its record has it, in the unit of
@@ -130,7 +137,7 @@ func NewNormalizer(opt Options) *Normalizer {
 		loc = time.UTC
 	}
 	return &Normalizer{
-		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, prices: opt.Prices, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
+		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, prices: opt.Prices, wanted: opt.Wanted, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
 		extra: extraTexts{known: map[string]extraText{}},
 	}
 }
@@ -148,17 +155,11 @@ func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builde
 	if p.more {
 		return IsMore
 	}
-	if rec.Form == nil {
-		return n.apply(p, rec, src, row, in, nil)
-	}
-	if n.short = p.usual.of(src, row) && n.usual(p, rec, src, row); n.short {
-		n.count(in)
-		return IsRow
-	}
-	row.Drop()
 	verdict := n.apply(p, rec, src, row, in, nil)
-	if verdict == IsRow && p.learns(src, row) {
-		p.usual = n.whatIsUsual(p, rec, src)
+	if rec.Form != nil && verdict == IsRow && p.learns(src, row) {
+		if u := n.whatIsUsual(p, rec, src); u != nil {
+			p.usual = u
+		}
 	}
 	return verdict
 }
@@ -166,7 +167,7 @@ func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builde
 // count adds what the record at hand reports.
 func (n *Normalizer) count(in *schemas.Sums) {
 	for _, q := range n.read {
-		in[q.col] = in[q.col].Add(schemas.AmountOf(q.v))
+		in.Plus(q.col, schemas.AmountOf(q.v))
 	}
 }
 
@@ -204,9 +205,12 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 	} else {
 		n.fill(src)
 		n.identify(p, rec)
-		n.extras(p, rec)
+		n.tell(p, rec)
+		if text := n.extraText(p, rec); text != "" {
+			n.row.SetString(schemas.ExtraJSON, text)
+		}
 	}
-	n.guard(everyColumn)
+	n.guard()
 	n.derive(p)
 	row.SetString(schemas.Dialect, p.entry.Name)
 	if n.prices != nil && !p.entry.Report {

@@ -32,7 +32,8 @@ type plan struct {
 	idOf     []slot
 	unless   []exclusionAt
 	keep     []keep
-	texts    map[string]string // extra_json by the one text that is kept
+	texts    map[string]keptText // by the one text that is kept
+	recent   [64]keptText        // some of texts, by a few letters
 	// more: the record can come to other rows than one, or is read with what
 	// records before it said.
 	more   bool
@@ -42,7 +43,11 @@ type plan struct {
 	// and how many had not.
 	usual   *usual
 	unusual int
+	sheaf   *Sheaf // nil before the first record
 }
+
+// keptText is extra_json where it holds one text.
+type keptText struct{ of, text string }
 
 // count is a quantity with one source, as most are.
 type count struct {
@@ -108,9 +113,11 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	}
 	values := len(rec.Frames) - 1 // the frame that holds them
 	p := *n.shapePlan(rec.Frames[:values], words(rec.Filled))
+	unread := slices.Repeat([]bool{true}, len(rec.Frames[values].Val))
 	lay := func(at *slot) {
 		if *at != noSlot {
 			*at = slot{values, rec.Form.At[schemas.Slot{Frame: at.frame, Number: at.slot}]}
+			unread[at.slot] = false
 		}
 	}
 	layAll := func(list []slot) []slot {
@@ -145,6 +152,10 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	if p.timeFrom != "" {
 		lay(&p.time)
 	}
+	for _, e := range rec.Form.Extra {
+		unread[e.At] = false
+	}
+	rec.Form.Unread = unread
 	n.laid[rec.Form] = &p
 	return &p
 }

@@ -53,9 +53,9 @@ func (n *Normalizer) tagList(rec *schemas.Record, v schemas.Value) string {
 		}
 	}
 	slices.Sort(list)
-	n.tags = strings.Join(list, ",")
+	n.tags, n.tagsRaw = strings.Join(list, ","), n.tagsRaw[:0]
 	if n.flags&flagUnreadable == 0 {
-		n.tagsRaw = append(n.tagsRaw[:0], raw...)
+		n.tagsRaw = append(n.tagsRaw, raw...)
 	}
 	return n.tags
 }

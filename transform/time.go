@@ -19,11 +19,14 @@ func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
 	if v, ok := digits(text); ok && len(text) == 10 && v >= schemas.MinTime/1e6 && v < schemas.MaxTime/1e6 {
 		return v * 1e6, ""
 	}
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
-		return 0, schemas.BadTime
+	us, ok := plainCalendar(text)
+	if !ok {
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 {
+			return 0, schemas.BadTime
+		}
+		us, ok = epoch(text)
 	}
-	us, ok := epoch(text)
 	if !ok {
 		if us, ok = calendar(text, loc); !ok {
 			return 0, schemas.BadTime
@@ -33,6 +36,18 @@ func parseTime(text []byte, loc *time.Location) (int64, schemas.Reason) {
 		return 0, schemas.TimeOutOfRange
 	}
 	return us, ""
+}
+
+// secondsAt reads doc[off:end] as parseTime does, where it is in seconds of 10
+// digits.
+func secondsAt(doc []byte, off, end uint32) (int64, bool) {
+	if end-off != 10 {
+		return 0, false
+	}
+	high, ok := wholeAt(doc, off, off+8)
+	low, more := wholeAt(doc, off+8, end)
+	v := high*100 + low
+	return v, ok && more && v >= schemas.MinTime/1e6 && v < schemas.MaxTime/1e6
 }
 
 // ticksEpoch is 1970 in .NET's ticks, which are 100 nanoseconds since the year 1.
@@ -124,6 +139,40 @@ func calendar(s []byte, loc *time.Location) (int64, bool) {
 		return 0, false
 	}
 	return t.UnixMicro(), true
+}
+
+// plainCalendar is calendar for YYYY-MM-DDTHH:MM:SS, perhaps a fraction after a dot,
+// and Z, as most logs have it.
+func plainCalendar(s []byte) (int64, bool) {
+	last := len(s) - 1
+	if last < 19 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[last] != 'Z' {
+		return 0, false
+	}
+	bad := false
+	two := func(at int) int {
+		high, low := s[at]-'0', s[at+1]-'0'
+		bad = bad || high > 9 || low > 9
+		return int(high)*10 + int(low)
+	}
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, minute, second := two(11), two(14), two(17)
+	micro, scale := 0, 100_000
+	if last > 19 {
+		bad = bad || last == 20 || s[19] != '.'
+		for _, c := range s[20:last] {
+			bad = bad || c-'0' > 9
+			micro += int(c-'0') * scale
+			scale /= 10
+		}
+	}
+	if bad || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC)
+	if _, m, d := t.Date(); int(m) != month || d != day {
+		return 0, false
+	}
+	return t.UnixMicro() + int64(micro), true
 }
 
 // fields takes fixed-width parts off the front of a text.

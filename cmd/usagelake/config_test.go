@@ -45,6 +45,8 @@ func examples(f *pflag.Flag) (one, other string) {
 		return "5MiB", "6MiB"
 	case "duration":
 		return "3s", "4s"
+	case "shard":
+		return "1/2", "0/3"
 	}
 	if c, ok := f.Value.(*choice); ok {
 		return c.words[len(c.words)-1], c.words[0]
@@ -111,7 +113,7 @@ func TestKinds(t *testing.T) {
 		"book", "column=value", "date", "directory", "file", "keyfile", "limit", "path", "pattern", "share", "time", "zone",
 	}
 	plain := []string{ // what the flag's type says all of, or nobody can check beforehand
-		"", "URL", "budget", "bytes", "duration", "format", "id", "kind", "name", "name=column", "number",
+		"", "URL", "budget", "bytes", "duration", "format", "id", "kind", "name", "name=column", "number", "part",
 	}
 	eachFlag(t, func(t *testing.T, root, cmd *cobra.Command, flag *pflag.Flag) {
 		kind, _ := pflag.UnquoteUsage(flag)

@@ -29,7 +29,10 @@ func loadCommand() *cobra.Command {
 		Long: `Load usage logs into a lake.
 
 INPUT is a file, a directory (read recursively), a glob in quotes, or - for
-standard input: JSON lines, plain, .gz or .zst, recognised by content. What was
+standard input: JSON lines, plain, .gz or .zst, recognised by content. It and DIR
+may be in S3: s3://bucket/key is an object, or all below it; the server and the
+credentials are those of the environment (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …).
+Of runs that publish into one bucket at once all but one end with 75. What was
 loaded before is known by its bytes and skipped, so loading twice is harmless.
 The table of calls is in DIR/usage, that of sums which providers report in
 DIR/reports; records that could not be read are in DIR/quarantine.
@@ -39,6 +42,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 ` + exitCodes,
 		Example: `  usagelake load logs/ --lake ./lake
   usagelake load 'exports/**/*.jsonl.gz' --lake ./lake --set provider=openai
+  usagelake load 's3://exports/2026/**/*.gz' --lake s3://finance/lake
   zcat big.jsonl.gz | usagelake load - --lake ./lake --event-time 2026-08-21
   openssl rand -hex 32 >ids.key && chmod 600 ids.key
   usagelake load logs/ --lake ./private --hash-ids ids.key`,
@@ -169,7 +173,7 @@ func inputArguments(cmd *cobra.Command, args []string) error {
 }
 
 func lakeFlag(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake; load makes it where it is missing")
+	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake, or s3://bucket/prefix; load makes it where it is missing")
 }
 
 // recordFlags say how records are read.
@@ -210,9 +214,7 @@ func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.IntVar(&cfg.MaxPartitions, "max-partitions", 400, "`number` of new partitions that may be opened; more stop the run before publishing")
 	f.Var(choose(&cfg.Codec, "zstd", "zstd", "snappy"), "codec", "`name` of the compression of Parquet files: zstd or snappy")
-	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
-	f.Var(&size{&cfg.Memory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
-	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
+	workFlags(f, cfg)
 }
 
 // output says what is printed, and how.
@@ -304,11 +306,19 @@ func measureLake(cmd *cobra.Command, now *usagelake.Extent) {
 // tables, encoders.
 const besides = 48 << 20
 
-// limitMemory lets the garbage collector keep the process near its budget. A
-// limit from outside (GOMEMLIMIT) stays.
+// growth is how much the heap may grow from one collection to the next, in percent,
+// where the memory limit allows it: what a load begins with is small, and most of
+// what it makes stays until its end.
+const growth = 400
+
+// limitMemory lets the garbage collector keep the process near its budget. What is
+// said outside (GOMEMLIMIT, GOGC) stays.
 func limitMemory(budget int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(cmp.Or(budget, usagelake.DefaultMemory) + besides)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(growth)
 	}
 }
 

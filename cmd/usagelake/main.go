@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	_ "time/tzdata" // --tz works where the system has no zone files
 
@@ -38,7 +39,8 @@ const exitCodes = `Exit codes:
             could be written
   4         a check failed (verify, prices lint, reconcile, status
             --fail-on-missing, or load --fail-on-drift)
-  75        another run has the lake; try again later
+  75        another run has the lake or came first, a step before this one is not
+            complete, or the store of objects cannot be reached; try again later
   130, 143  interrupted (SIGINT, SIGTERM)
 `
 
@@ -50,6 +52,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings as arguments. It returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // libraries that log: net/http does
 	ctx, stop := context.WithCancelCause(context.Background())
 	defer stop(nil)
 	signals := make(chan os.Signal, 1)
@@ -91,6 +94,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
+// passing are faults that may be gone when the same is tried again.
+var passing = []error{
+	usagelake.ErrLocked, usagelake.ErrOvertaken, usagelake.ErrUnavailable, usagelake.ErrIncomplete, usagelake.ErrMoved,
+}
+
 type interrupted struct{ signal syscall.Signal }
 
 func (i interrupted) Error() string { return "interrupted; nothing was published" }
@@ -107,7 +115,7 @@ func exitCode(err error) int {
 		return exitCheck
 	case errors.Is(err, usagelake.ErrUsage), errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, usagelake.ErrLocked):
+	case slices.ContainsFunc(passing, func(e error) bool { return errors.Is(err, e) }):
 		return exitTryAgain
 	case errors.As(err, &stopped):
 		return exitInterrupted + int(stopped.signal)
@@ -145,7 +153,7 @@ into a partitioned Parquet table whose numbers balance.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
-	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand(), reportCommand())
+	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand(), reportCommand(), stepCommand())
 	configured(root)
 	root.AddCommand(configCommand())
 	return root

@@ -89,8 +89,10 @@ func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 	}
 	lake := ""
 	if f := cmd.Flags().Lookup("lake"); f != nil && f.Value.String() != "" {
-		if lake, err = filepath.Abs(f.Value.String()); err != nil {
-			return err
+		if lake = f.Value.String(); !usagelake.IsURL(lake) {
+			if lake, err = filepath.Abs(lake); err != nil {
+				return err
+			}
 		}
 	}
 	now := time.Now()

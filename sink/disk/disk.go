@@ -38,6 +38,19 @@ type FS interface {
 	Free(path string) (bytes uint64, err error)
 }
 
+// Shared is a file system on which no lock keeps others out: an object store.
+// Lock and RLock do nothing there; directories are only parts of names, so that
+// one without files is as good as none, and an absent file can be removed. Every
+// operation takes place whole or not at all, and whoever looks later sees it;
+// but Rename may leave from beside to. A file is there once Sync returned.
+type Shared interface {
+	FS
+	// PutNew makes a whole file, durably, unless there is one: that is
+	// fs.ErrExist. One that holds these very bytes may be taken for ours. After
+	// any other error it may be there or come to be.
+	PutNew(path string, data []byte) error
+}
+
 // Writer is a file being written. It is durable once Sync returned nil. Broken
 // file systems write less than they were given and return no error; whoever
 // writes takes that for io.ErrShortWrite.
@@ -55,6 +68,10 @@ type Reader interface {
 
 // ErrLocked means that another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
+
+// ErrUnavailable means that a store cannot be reached or will not serve now. The
+// same operation may go through later.
+var ErrUnavailable = errors.New("the store is not available now; try again later")
 
 // OS is the file system of the operating system.
 type OS struct{}

@@ -14,7 +14,7 @@ import (
 func BenchmarkTexts(b *testing.B) {
 	const rows = 8192
 	layout := newTestLayout()
-	layout.specs[nameCol] = Spec{Dict: 1 << 20, Texts: true}
+	layout.specs[nameCol] = Spec{Dict: 1 << 20}
 	rng := rand.New(rand.NewPCG(1, 2))
 	ones := make([]byte, rows)
 	for i := range ones {
@@ -31,19 +31,32 @@ func BenchmarkTexts(b *testing.B) {
 	} {
 		b.Run(tt.name, func(b *testing.B) {
 			texts := make([][]byte, rows)
-			size := 0
+			data := make([]byte, 0, 64*rows) // as a batch holds them
 			for i := range texts {
-				texts[i] = []byte(tt.text(i))
-				size += len(texts[i])
+				at := len(data)
+				data = append(data, tt.text(i)...)
+				texts[i] = data[at:]
 			}
+			size := len(data)
 			col := newColumn(testSchema.Fields()[tt.col], layout.specs[tt.col])
 			col.codec = &zstd.Codec{Level: zstd.SpeedFastest}
 			var buf Buffers
+			var index []int32
 			out := output{w: io.Discard}
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
 			for b.Loop() {
-				if err := col.Texts(&buf, ones, texts); err != nil {
+				var err error
+				if col.Dict() {
+					index = index[:0]
+					for _, s := range texts {
+						index = append(index, col.Index(s))
+					}
+					err = col.Indices(&buf, ones, index)
+				} else {
+					err = col.Texts(&buf, ones, texts)
+				}
+				if err != nil {
 					b.Fatal(err)
 				}
 				if col.rows >= 1<<18 {
@@ -55,34 +68,42 @@ func BenchmarkTexts(b *testing.B) {
 	}
 }
 
-// BenchmarkWords writes pages of a column with a dictionary, and a constant one.
+// BenchmarkWords writes pages of a column with a dictionary: a constant one, one
+// of small numbers, and one of amounts.
 func BenchmarkWords(b *testing.B) {
-	const rows = 32_768
+	const rows, pages = 32_768, 8
 	rng := rand.New(rand.NewPCG(1, 2))
 	ones := make([]byte, rows)
 	for i := range ones {
 		ones[i] = 1
 	}
-	for _, n := range []int{1, 20_000} {
-		b.Run(fmt.Sprint("of=", n), func(b *testing.B) {
-			words := make([]uint64, rows)
+	for _, tt := range []struct {
+		name string
+		word func() int
+	}{
+		{"constant", func() int { return 0 }},
+		{"small", func() int { return rng.IntN(20_000) }},
+		{"amounts", func() int { return 1250*rng.IntN(32<<rng.IntN(10)) + 10_000*rng.IntN(16<<rng.IntN(8)) }},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			words := make([]uint64, rows*pages)
 			for i := range words {
-				words[i] = uint64(rng.IntN(n))
+				words[i] = uint64(tt.word())
 			}
 			col := newColumn(testSchema.Fields()[costCol], Spec{Dict: 1 << 20})
 			col.codec = &zstd.Codec{Level: zstd.SpeedFastest}
 			var buf Buffers
 			out := output{w: io.Discard}
 			b.ReportAllocs()
-			b.SetBytes(8 * rows)
+			b.SetBytes(8 * rows * pages)
 			for b.Loop() {
-				if err := col.Words(&buf, ones, words); err != nil {
-					b.Fatal(err)
+				for page := range pages {
+					if err := col.Words(&buf, ones, words[page*rows:][:rows]); err != nil {
+						b.Fatal(err)
+					}
 				}
-				if col.rows >= 1<<20 {
-					col.pages.drain(&out)
-					col.reset()
-				}
+				col.pages.drain(&out)
+				col.reset()
 			}
 		})
 	}

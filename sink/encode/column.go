@@ -46,8 +46,8 @@ type nullPage struct {
 	bytes []byte
 }
 
-// Column writes one column. Every call of Nulls, Words, Indices or Texts adds a
-// page. levels has a byte for each row of the page, 0 if it is NULL and 1 if
+// Column writes one column. Every call of Nulls, Words, Same, Indices, SameIndex
+// or Texts adds a page. levels has a byte for each row of the page, 0 if it is NULL and 1 if
 // not; the values are those of the rows that are not NULL. Nothing that is
 // handed over is kept.
 type Column struct {
@@ -102,11 +102,9 @@ func newColumn(leaf parquet.Field, spec Spec) *Column {
 	return c
 }
 
-// Dict reports whether texts come by Indices, and not by Texts.
-func (c *Column) Dict() bool { return c.coding() && !c.spec.Texts }
-
-// coding reports whether pages still refer to the dictionary.
-func (c *Column) coding() bool { return c.spec.Dict > 0 && !c.full }
+// Dict reports whether the next page refers to the dictionary: texts then come
+// by Indices, and not by Texts.
+func (c *Column) Dict() bool { return c.spec.Dict > 0 && !c.full }
 
 // Nulls adds a page of NULLs.
 func (c *Column) Nulls(b *Buffers, rows int) error {
@@ -123,12 +121,12 @@ func (c *Column) Nulls(b *Buffers, rows int) error {
 
 func (c *Column) null(b *Buffers, rows int) error {
 	n := &b.null
-	if n.rows != rows || n.coded != c.coding() || n.codec != c.codec {
+	if n.rows != rows || n.coded != c.Dict() || n.codec != c.codec {
 		p := page{rows: rows, nulls: rows}
 		if err := c.open(b, p); err != nil {
 			return err
 		}
-		if c.coding() {
+		if c.Dict() {
 			p.enc = format.RLEDictionary
 			b.raw = append(b.raw, 0)
 		}
@@ -136,7 +134,7 @@ func (c *Column) null(b *Buffers, rows int) error {
 		if err := c.pack(b, &head, p.even); err != nil {
 			return err
 		}
-		*n = nullPage{rows, c.coding(), c.codec, head, len(b.header), append(append(n.bytes[:0], b.header...), b.packed...)}
+		*n = nullPage{rows, c.Dict(), c.codec, head, len(b.header), append(append(n.bytes[:0], b.header...), b.packed...)}
 	}
 	c.pages.write(n.bytes)
 	c.record(&n.head, n.size, parquet.Value{}, parquet.Value{})
@@ -154,35 +152,62 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	}
 	p := page{rows: len(levels), levels: levels}
 	p.nulls = p.rows - len(values)
-	same := allSame(values)
-	if same {
-		p.lo = c.value(values[0])
-		p.hi = p.lo
-	} else {
-		p.lo, p.hi = c.bounds(values)
+	if allSame(values) {
+		return c.same(b, p, values[0])
 	}
+	p.lo, p.hi = c.bounds(values)
 	if err := c.open(b, p); err != nil {
 		return err
 	}
 	switch {
 	case c.kind == parquet.Boolean:
 		b.raw = appendBits(b.raw, values)
-	case c.coding():
-		few := values
-		if same {
-			few = values[:1]
-		}
+	case c.Dict():
 		var or int32
-		b.index, or = c.words.index(b.index[:0], few)
-		if same {
-			b.repeat(b.index[0], len(values))
-		} else if err := b.indices(b.index, or); err != nil {
+		b.index, or = c.words.index(b.index[:0], values)
+		if err := b.indices(b.index, or); err != nil {
 			return err
 		}
 		p.enc = format.RLEDictionary
 		c.full = c.words.size() > c.spec.Dict
 	default:
 		b.raw = c.appendWords(b.raw, values)
+	}
+	return c.add(b, p)
+}
+
+// Same adds the page that Words adds of the same value for every row.
+func (c *Column) Same(b *Buffers, rows int, value uint64) error {
+	if err := c.begin(b); err != nil {
+		return err
+	}
+	return c.same(b, page{rows: rows}, value)
+}
+
+func (c *Column) same(b *Buffers, p page, value uint64) error {
+	p.lo = c.value(value)
+	p.hi = p.lo
+	if err := c.open(b, p); err != nil {
+		return err
+	}
+	n := p.rows - p.nulls
+	switch {
+	case c.kind == parquet.Boolean:
+		for ; n > 0; n -= 8 {
+			b.raw = append(b.raw, byte(-value)>>(8-min(n, 8)))
+		}
+	case c.Dict():
+		b.index, _ = c.words.index(b.index[:0], []uint64{value})
+		b.repeat(b.index[0], n)
+		p.enc = format.RLEDictionary
+		c.full = c.words.size() > c.spec.Dict
+	default:
+		at := len(b.raw)
+		b.raw = c.appendWords(slices.Grow(b.raw, 8*n), []uint64{value})
+		b.raw = b.raw[:at+8*n]
+		for k, all := 8, b.raw[at:]; k < len(all); k *= 2 {
+			copy(all[k:], all[:k])
+		}
 	}
 	return c.add(b, p)
 }
@@ -210,20 +235,36 @@ func (c *Column) Indices(b *Buffers, levels []byte, index []int32) error {
 	}
 	p := page{rows: len(levels), levels: levels, enc: format.RLEDictionary}
 	p.nulls = p.rows - len(index)
+	if allSame(index) {
+		return c.sameIndex(b, p, index[0])
+	}
 	if err := c.open(b, p); err != nil {
 		return err
 	}
-	if allSame(index) {
-		p.lo = parquet.ByteArrayValue([]byte(c.texts.texts[index[0]]))
-		p.hi = p.lo
-		b.repeat(index[0], len(index))
-	} else {
-		lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
-		p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
-		if err := b.indices(index, or); err != nil {
-			return err
-		}
+	lo, hi, or := c.texts.bounds(int32(len(c.offsets)), index)
+	p.lo, p.hi = parquet.ByteArrayValue([]byte(lo)), parquet.ByteArrayValue([]byte(hi))
+	if err := b.indices(index, or); err != nil {
+		return err
 	}
+	c.full = c.texts.bytes > c.spec.Dict
+	return c.add(b, p)
+}
+
+// SameIndex adds the page that Indices adds of the same number for every row.
+func (c *Column) SameIndex(b *Buffers, rows int, index int32) error {
+	if err := c.begin(b); err != nil {
+		return err
+	}
+	return c.sameIndex(b, page{rows: rows, enc: format.RLEDictionary}, index)
+}
+
+func (c *Column) sameIndex(b *Buffers, p page, index int32) error {
+	if err := c.open(b, p); err != nil {
+		return err
+	}
+	p.lo = parquet.ByteArrayValue([]byte(c.texts.texts[index]))
+	p.hi = p.lo
+	b.repeat(index, p.rows-p.nulls)
 	c.full = c.texts.bytes > c.spec.Dict
 	return c.add(b, p)
 }
@@ -233,13 +274,6 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	if len(texts) == 0 {
 		return c.Nulls(b, len(levels))
 	}
-	if c.coding() {
-		b.index = b.index[:0]
-		for _, s := range texts {
-			b.index = append(b.index, c.Index(s))
-		}
-		return c.Indices(b, levels, b.index)
-	}
 	if err := c.begin(b); err != nil {
 		return err
 	}
@@ -248,6 +282,11 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	if err := c.open(b, p); err != nil {
 		return err
 	}
+	size := 0
+	for _, s := range texts {
+		size += lengthBytes + len(s)
+	}
+	b.raw = slices.Grow(b.raw, size)
 	lo, hi := texts[0], texts[0]
 	from, to := Lead(lo), Lead(hi)
 	length, differ := len(lo), 0

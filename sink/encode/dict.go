@@ -46,6 +46,22 @@ func (d *wordDict) index(dst []int32, values []uint64) (_ []int32, or int32) {
 	at := len(dst)
 	dst = slices.Grow(dst, len(values))[:at+len(values)]
 	out := dst[at:]
+	for len(out) > 0 {
+		n := min(len(out), indexBlock)
+		if len(d.slots) > minSlots {
+			or |= d.far(out[:n], values[:n])
+		} else {
+			or |= d.near(out[:n], values[:n])
+		}
+		out, values = out[n:], values[n:]
+	}
+	return dst, or
+}
+
+// indexBlock is how many values are numbered at a time.
+const indexBlock = 512
+
+func (d *wordDict) near(out []int32, values []uint64) (or int32) {
 	for i, v := range values[:len(out)] {
 		var k int32
 		if v < uint64(len(d.small)) {
@@ -57,7 +73,30 @@ func (d *wordDict) index(dst []int32, values []uint64) (_ []int32, or int32) {
 		or |= k - 1
 		out[i] = k - 1
 	}
-	return dst, or
+	return or
+}
+
+// far does what near does. It reads the first slot of each value before any of
+// them is needed: in a large dictionary each is far away.
+func (d *wordDict) far(out []int32, values []uint64) (or int32) {
+	mask := uint64(len(d.slots) - 1)
+	for i, v := range values[:len(out)] {
+		out[i] = d.slots[hash(v)&mask]
+	}
+	for i, v := range values[:len(out)] {
+		k := out[i]
+		if v < uint64(len(d.small)) {
+			k = d.small[v]
+		} else if k > 0 && d.words[k-1] != v {
+			k = 0
+		}
+		if k == 0 {
+			k = d.number(v)
+		}
+		or |= k - 1
+		out[i] = k - 1
+	}
+	return or
 }
 
 // number is 1 + the index of v, which joins if it is not there.

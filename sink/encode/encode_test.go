@@ -535,3 +535,21 @@ func normal(v float64) float64 {
 	}
 	return v + 0
 }
+
+// A page of one flag has the bits that its flags have one by one.
+func TestSameFlags(t *testing.T) {
+	for rows := range 20 {
+		for flag := range uint64(2) {
+			var b Buffers
+			col := newColumn(testSchema.Fields()[okCol], Spec{})
+			col.codec = &snappy.Codec{}
+			if err := col.Same(&b, rows+1, flag); err != nil {
+				t.Fatal(err)
+			}
+			want := appendBits(nil, slices.Repeat([]uint64{flag}, rows+1))
+			if !bytes.HasSuffix(b.raw, want) {
+				t.Errorf("%d times %d: %x, want %x", rows+1, flag, b.raw, want)
+			}
+		}
+	}
+}

@@ -36,9 +36,6 @@ type Spec struct {
 	// Dict is the most bytes of a dictionary. It is given up at the end of
 	// the page in which it outgrows them. 0: there is none.
 	Dict int
-	// Texts says that the texts come by Column.Texts while there is a
-	// dictionary, too.
-	Texts bool
 	// Bloom is the bits of a bloom filter for each row. 0: there is none.
 	Bloom uint
 }
@@ -169,6 +166,9 @@ func (f *File) Close(metadata []format.KeyValue) error {
 		if err := f.EndGroup(); err != nil {
 			return err
 		}
+	}
+	if f.out.n == 0 { // a file without rows
+		f.out.write([]byte(magic))
 	}
 	w := &f.meta
 	for i, indexes := range f.indexes {

@@ -22,7 +22,7 @@ const (
 	// foldVersion counts the ways in which records were folded. A checkpoint of
 	// another version is not used: raise it with every change of State.apply
 	// or snapshot.
-	foldVersion = 4
+	foldVersion = 5
 )
 
 // checkpoint is the first line of a file that keeps the state after a record,
@@ -42,6 +42,7 @@ type snapshot struct {
 	IDKey      string                  `json:"id_key,omitempty"`
 	Sources    []*Source               `json:"sources"`
 	Files      []File                  `json:"files"`
+	Empty      []File                  `json:"empty,omitempty"`
 	Seen       []Seen                  `json:"seen"`
 	Beaten     []Beaten                `json:"beaten"`
 	Quarantine []Quarantine            `json:"quarantine"`
@@ -54,6 +55,7 @@ func (s *State) snapshot() *snapshot {
 		IDKey:      s.IDKey,
 		Sources:    ordered(s.Sources),
 		Files:      ordered(s.Files),
+		Empty:      ordered(s.Empty),
 		Seen:       ordered(s.Seen),
 		Quarantine: ordered(s.Quarantine),
 		Runs:       s.Runs,
@@ -76,6 +78,9 @@ func (n *snapshot) state(settings Settings) State {
 	}
 	for _, f := range n.Files {
 		s.Files[f.Path] = f
+	}
+	for _, f := range n.Empty {
+		s.Empty[f.Path] = f
 	}
 	for _, f := range n.Seen {
 		s.Seen[f.Path] = f
@@ -133,7 +138,8 @@ func (l *Lake) checkpoint() {
 		return
 	}
 	for _, name := range l.checkpoints() {
-		if name != checkpointName(s.Seq) {
+		// where others may be at work a later one is theirs
+		if name < checkpointName(s.Seq) || name != checkpointName(s.Seq) && l.shared == nil {
 			_ = l.fs.Remove(filepath.Join(l.state(), name))
 		}
 	}

@@ -2,22 +2,24 @@ package ledger
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"usagelake/schemas"
 )
 
-// encode is the record as JSON. Sources and files come last and by hand: a load
+// appendTo adds the record as JSON. Sources and files come last and by hand: a load
 // of many small files has a great many of both, and json.Marshal takes longer
 // for them than the files take to be read.
-func (r *Record) encode() ([]byte, error) {
+func (r *Record) appendTo(out []byte) ([]byte, error) {
 	few := *r
 	few.Sources, few.Seen = nil, nil
-	out, err := json.Marshal(&few)
+	data, err := json.Marshal(&few)
 	if err != nil {
 		return nil, err
 	}
-	out = append(make([]byte, 0, len(out)+1024*len(r.Sources)+256*len(r.Seen)), out[:len(out)-1]...)
+	out = slices.Grow(out, len(data)+1024*len(r.Sources)+256*len(r.Seen))
+	out = append(out, data[:len(data)-1]...)
 	out = appendList(out, "sources", r.Sources, (*Source).append)
 	out = appendList(out, "seen", r.Seen, (*Seen).append)
 	return append(out, '}'), nil

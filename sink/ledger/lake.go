@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -20,9 +22,12 @@ import (
 type Lake struct {
 	State State
 	fs    disk.FS
-	dir   string
-	opt   Options
-	lock  io.Closer // nil: closed, or only read and never locked
+	// shared is fs where locks keep nobody out, or nil.
+	shared disk.Shared
+	dir    string
+	opt    Options
+	lock   io.Closer // nil: closed, or only read and never locked
+	id     string    // no other Lake has it
 	// unfinished: a publication was begun and could not be brought to its end.
 	// Its files must outlive this process.
 	unfinished bool
@@ -59,27 +64,46 @@ var ErrBroken = errors.New("the ledger is broken")
 // to its end before anything else.
 var ErrInterrupted = errors.New("an interrupted publication must be finished first")
 
-// Directories of a lake.
-func (l *Lake) Table(t schemas.Table) string { return filepath.Join(l.dir, t.String()) }
-func (l *Lake) Quarantine() string           { return filepath.Join(l.dir, "quarantine") }
-func (l *Lake) state() string                { return filepath.Join(l.dir, "state") }
-func (l *Lake) records() string              { return filepath.Join(l.dir, "state", "ledger") }
-func (l *Lake) staging() string              { return filepath.Join(l.dir, "state", "staging") }
-func (l *Lake) intent() string               { return filepath.Join(l.dir, "state", "intent.json") }
-func (l *Lake) lockFile() string             { return filepath.Join(l.dir, "state", "lock") }
-func recordName(seq int64) string            { return fmt.Sprintf("%09d.json", seq) }
+// ErrOvertaken means that another run has published, or is publishing, since
+// the lake was opened: what was made of its former state is of no use. Only on a
+// file system that is Shared.
+var ErrOvertaken = errors.New("another run has published meanwhile, or is about to; nothing was published here: run again")
 
-// Path is where a path below the lake, slash-separated, is on the disk.
-func (l *Lake) Path(p string) string { return filepath.Join(l.dir, filepath.FromSlash(p)) }
+// Directories of a lake.
+func (l *Lake) Table(t schemas.Table) string { return l.Path(t.String()) }
+func (l *Lake) Quarantine() string           { return l.Path("quarantine") }
+func (l *Lake) state() string                { return l.Path("state") }
+func (l *Lake) records() string              { return l.Path("state/ledger") }
+func (l *Lake) staging() string              { return l.Path("state/staging") }
+func (l *Lake) intent(seq int64) string      { return l.Path("state/" + intentName(seq)) }
+func (l *Lake) record(seq int64) string      { return l.Path("state/ledger/" + recordName(seq)) }
+func (l *Lake) lockFile() string             { return l.Path("state/lock") }
+func recordName(seq int64) string            { return fmt.Sprintf("%09d.json", seq) }
+func intentName(seq int64) string            { return fmt.Sprintf("intent-%09d.json", seq) }
+
+// Path is where a path below the lake, slash-separated, is on the disk, or in a
+// store.
+func (l *Lake) Path(p string) string {
+	if scheme, dir, ok := strings.Cut(l.dir, "://"); ok {
+		return scheme + "://" + path.Join(dir, p)
+	}
+	return filepath.Join(l.dir, filepath.FromSlash(p))
+}
+
+// Shared reports whether the lake is in a store that others may change at the
+// same time: no lock keeps them out.
+func (l *Lake) Shared() bool { return l.shared != nil }
 
 // Open locks a lake, makes it where there is none, and brings a publication
 // that was interrupted to its end. It fails with disk.ErrLocked while another
-// process has the lake.
+// process has the lake. On a Shared file system nobody has it alone, and
+// Publish finds out whether others came first.
 func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	opt.CheckpointEvery = cmp.Or(opt.CheckpointEvery, checkpointEvery)
-	l := &Lake{fs: fsys, dir: dir, opt: opt}
+	l := &Lake{fs: fsys, dir: dir, opt: opt, id: rand.Text()}
+	l.shared, _ = fsys.(disk.Shared)
 	if opt.MustExist {
-		f, err := fsys.Open(filepath.Join(l.state(), "lake.json"))
+		f, err := fsys.Open(l.Path("state/lake.json"))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%s: %w", dir, ErrNoLake)
 		}
@@ -103,7 +127,11 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.load(); err != nil {
+	l.State = l.restore()
+	if err := l.fold(); err != nil {
+		return nil, err
+	}
+	if err := l.recover(); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -136,7 +164,7 @@ func (l *Lake) take() (err error) {
 			return err
 		}
 	}
-	return l.recover()
+	return nil
 }
 
 // look locks a lake, where there is one, to read it.
@@ -148,17 +176,7 @@ func (l *Lake) look() (err error) {
 			return fmt.Errorf("lake %s: %w", l.dir, err)
 		}
 	}
-	if err := l.settings(); err != nil {
-		return err
-	}
-	switch f, err := l.fs.Open(l.intent()); {
-	case err == nil:
-		_ = f.Close()
-		return fmt.Errorf("lake %s: %w: `usagelake status --lake %s` does it", l.dir, ErrInterrupted, l.dir)
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	return nil
+	return l.settings()
 }
 
 // Close removes what was staged and not published, as far as it can, and frees
@@ -180,7 +198,7 @@ func (l *Lake) Close() error {
 // one.
 func (l *Lake) settings() error {
 	opt := l.opt
-	path := filepath.Join(l.state(), "lake.json")
+	path := l.Path("state/lake.json")
 	data, err := disk.ReadFile(l.fs, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		l.State.Settings = Settings{Format: Format, Buckets: max(opt.Buckets, 1)}
@@ -188,11 +206,20 @@ func (l *Lake) settings() error {
 			return nil
 		}
 		data, _ = json.Marshal(l.State.Settings)
-		if err := l.replace(path, append(data, '\n')); err != nil {
-			_ = l.fs.Remove(path + ".tmp") // no Close follows that would sweep it
-			return err
+		data = append(data, '\n')
+		if l.shared == nil {
+			if err := l.replace(path, data); err != nil {
+				_ = l.fs.Remove(path + ".tmp") // no Close follows that would sweep it
+				return err
+			}
+			return nil
 		}
-		return nil
+		if err = l.shared.PutNew(path, data); err == nil {
+			return l.excludes(path, data)
+		}
+		if errors.Is(err, fs.ErrExist) { // another run made the lake just now
+			data, err = disk.ReadFile(l.fs, path)
+		}
 	}
 	if err != nil {
 		return err
@@ -210,19 +237,32 @@ func (l *Lake) settings() error {
 	return nil
 }
 
-// load folds the records into the state, from a checkpoint where there is a
-// good one, and checks their chain.
-func (l *Lake) load() error {
+// excludes fails if a store makes a file that is there: two runs could not keep each
+// other out of a lake in it.
+func (l *Lake) excludes(path string, data []byte) error {
+	err := l.shared.PutNew(path, append(data, '\n'))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err == nil:
+		err = l.fs.Remove(path)
+		return errors.Join(fmt.Errorf("lake %s: the store makes an object anew that is there (it does not heed If-None-Match: *), so it cannot hold a lake", l.dir), err)
+	}
+	return err
+}
+
+// fold brings the records behind the last that is in the state into it, and
+// checks their chain.
+func (l *Lake) fold() error {
 	entries, err := l.fs.ReadDir(l.records())
 	if err != nil && !(l.opt.ReadOnly && errors.Is(err, fs.ErrNotExist)) {
 		return err
 	}
-	l.State = l.restore()
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), ".json") || e.Name() <= recordName(l.State.Seq) {
 			continue
 		}
-		path := filepath.Join(l.records(), e.Name())
+		path := l.Path("state/ledger/" + e.Name())
 		data, err := disk.ReadFile(l.fs, path)
 		if err != nil {
 			return err
@@ -247,6 +287,9 @@ func Hash(data []byte) string {
 
 // replace writes a small file whole or not at all, and durably.
 func (l *Lake) replace(path string, data []byte) error {
+	if l.shared != nil {
+		return disk.WriteFile(l.fs, path, data, 0o600)
+	}
 	if err := l.prepare(path, data); err != nil {
 		return err
 	}

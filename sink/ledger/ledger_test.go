@@ -220,7 +220,7 @@ func whole(t *testing.T, fsys disk.FS, dir string, l *ledger.Lake, empty bool) (
 	if p := l.Audit(); len(p) > 0 {
 		t.Fatal(p)
 	}
-	for _, path := range []string{"state/intent.json", "state/intent.json.tmp", "state/ledger/000000002.json.tmp", "state/checkpoint-000000002.json.tmp"} {
+	for _, path := range []string{"state/intent-000000002.json", "state/intent-000000002.json.tmp", "state/ledger/000000002.json.tmp", "state/checkpoint-000000002.json.tmp"} {
 		if read(path) != "-" {
 			t.Fatalf("%s is there", path)
 		}
@@ -404,7 +404,7 @@ func TestForeignChange(t *testing.T) {
 		t.Fatal("published")
 	}
 	l.Close()
-	if content(t, dir, "state/intent.json") == "-" {
+	if content(t, dir, "state/intent-000000001.json") == "-" {
 		t.Fatal("stopped before the intent")
 	}
 	if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, fileB)), 0o755); err != nil {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -23,7 +24,7 @@ import (
 
 // Move puts one staged file into its place.
 type Move struct {
-	Staged string `json:"staged,omitempty"` // name in staging
+	Staged string `json:"staged,omitempty"` // below staging, slash-separated
 	Target string `json:"target"`           // below the lake, slash-separated
 	Old    string `json:"old,omitempty"`    // SHA-256 of what is there; "" for nothing
 	New    string `json:"new,omitempty"`    // SHA-256 of the staged file; "" removes the target
@@ -33,6 +34,7 @@ type Move struct {
 // staged, verified and durable before it is written.
 type intent struct {
 	Format int             `json:"format"`
+	By     string          `json:"by"` // the Lake that wrote it, so that no two intents are the same bytes
 	Moves  []Move          `json:"moves"`
 	Record json.RawMessage `json:"record"`
 }
@@ -43,8 +45,31 @@ type Publication struct {
 	Moves  []Move
 }
 
-// StagedPath is the path of a staged file.
-func (l *Lake) StagedPath(name string) string { return filepath.Join(l.staging(), name) }
+// Stage is the name below staging for a file of this run. On a Shared file
+// system it is in a directory of the run's own.
+func (l *Lake) Stage(name string) string {
+	if l.shared == nil {
+		return name
+	}
+	return runName(l.NextSeq(), l.id) + "/" + name
+}
+
+// runName is the name in staging of a directory for what may become record seq.
+// It is swept once there is one.
+func runName(seq int64, id string) string { return fmt.Sprintf("%09d-%s", seq, id) }
+
+// runOf is the seq in a runName.
+func runOf(name string) (seq int64, ok bool) {
+	digits, _, ok := strings.Cut(name, "-")
+	if !ok || len(digits) < 9 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	return int64(n), err == nil
+}
+
+// StagedPath is the path of a staged file, by its name below staging.
+func (l *Lake) StagedPath(name string) string { return l.Path(path.Join("state/staging", name)) }
 
 // FS is the file system the lake lives on.
 func (l *Lake) FS() disk.FS { return l.fs }
@@ -56,6 +81,11 @@ func (l *Lake) NextSeq() int64 { return l.State.Seq + 1 }
 // All staged files must be durable. After an error before the intent was
 // written nothing has changed; after one behind it the next Open finishes, and
 // this Lake publishes nothing more.
+//
+// On a Shared file system the intent is what others are kept out by, who would
+// bring the record of the same number: whoever comes second gets ErrOvertaken,
+// and has to do his work again on what is there then. Files of a table cannot be
+// removed there, only replaced.
 func (l *Lake) Publish(p *Publication) error {
 	if l.opt.ReadOnly {
 		return fmt.Errorf("lake %s was opened to be read; nothing can be published", l.dir)
@@ -72,37 +102,125 @@ func (l *Lake) Publish(p *Publication) error {
 	for i := range p.Record.Seen {
 		p.Record.Seen[i].Path = text(p.Record.Seen[i].Path)
 	}
-	record, err := p.Record.encode()
-	if err != nil {
-		return err
-	}
 	slices.SortFunc(p.Moves, func(a, b Move) int { return strings.Compare(a.Target, b.Target) })
-	data, err := json.Marshal(intent{Format: Format, Moves: p.Moves, Record: json.RawMessage("{}")})
+	data, err := json.Marshal(intent{Format: Format, By: l.id, Moves: p.Moves, Record: json.RawMessage("{}")})
 	if err != nil {
 		return err
 	}
+	data = bytes.TrimSuffix(data, []byte("{}}"))
+	at := len(data)
 	// the record as it stands: to marshal it once more would look at every byte
-	data = append(append(bytes.TrimSuffix(data, []byte("{}}")), record...), '}')
-	if err := l.fs.SyncDir(l.staging()); err != nil {
+	if data, err = p.Record.appendTo(data); err != nil {
 		return err
 	}
-	if err := l.prepare(l.intent(), data); err != nil {
-		return err
-	}
-	err = l.place(l.intent())
-	if err != nil && !l.begun() {
-		return err
-	}
-	if err == nil {
-		err = l.finish(p.Moves, p.Record.Seq, record)
+	data = append(data, '}')
+	record := data[at : len(data)-1]
+	sum := make(chan string, 1)
+	go func() { sum <- Hash(record) }() // while the disk is waited for
+	done := false
+	if l.shared != nil {
+		done, err = l.beginShared(p, data, record)
+	} else {
+		err = l.begin(p, data)
 	}
 	if err != nil {
-		l.unfinished = true
-		return fmt.Errorf("publishing was begun and will be finished by the next run: %w", err)
+		return err
 	}
-	l.State.apply(&p.Record, Hash(record))
+	if !done {
+		if err := l.finish(p.Moves, p.Record.Seq, record); err != nil {
+			l.unfinished = true
+			return fmt.Errorf("%w: %w", errBegun, err)
+		}
+	}
+	l.State.apply(&p.Record, <-sum)
 	l.checkpoint()
 	return nil
+}
+
+var (
+	errBegun   = errors.New("publishing was begun and will be finished by the next run")
+	errUnclear = errors.New("whether publishing was begun is not known; if so, it will be finished by the next run")
+)
+
+// begin writes the intent of a publication.
+func (l *Lake) begin(p *Publication, data []byte) error {
+	if err := l.syncDirs(l.stages(p.Moves)); err != nil {
+		return err
+	}
+	path := l.intent(p.Record.Seq)
+	if err := l.prepare(path, data); err != nil {
+		return err
+	}
+	err := l.place(path)
+	if err != nil && l.begun(path) {
+		l.unfinished = true
+		return fmt.Errorf("%w: %w", errBegun, err)
+	}
+	return err
+}
+
+// beginShared writes the intent where others may do so too, and reports whether
+// one of them has carried it out already. It fails with ErrOvertaken if they were
+// first.
+func (l *Lake) beginShared(p *Publication, data, record []byte) (done bool, err error) {
+	for _, m := range p.Moves {
+		if table, _, _ := strings.Cut(m.Target, "/"); m.New == "" && isTable(table) {
+			// a request that comes late would remove what others put there since
+			return false, fmt.Errorf("lake %s: %s cannot be removed from a store, only replaced", l.dir, m.Target)
+		}
+	}
+	path := l.intent(p.Record.Seq)
+	err = l.shared.PutNew(path, data)
+	if errors.Is(err, fs.ErrExist) {
+		return false, fmt.Errorf("lake %s: %w", l.dir, ErrOvertaken)
+	}
+	if err != nil {
+		if now, e := disk.ReadFile(l.fs, path); e != nil || !bytes.Equal(now, data) {
+			l.unfinished = true // the request may still be under way
+			return false, fmt.Errorf("%w: %w", errUnclear, err)
+		}
+	}
+	// There may be a record: of another run, whose intent is gone, so that ours
+	// came too late and moves nothing; or ours, by another run.
+	now, err := disk.ReadFile(l.fs, l.record(p.Record.Seq))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		l.unfinished = true
+		return false, fmt.Errorf("%w: %w", errUnclear, err)
+	}
+	_ = l.fs.Remove(path) // or it is swept: whoever sees it sees the record too
+	if !bytes.Equal(now, record) {
+		return false, fmt.Errorf("lake %s: %w", l.dir, ErrOvertaken)
+	}
+	return true, nil
+}
+
+// Overtaken is ErrOvertaken if another run has published since the lake was
+// opened, or is about to: then the files of its tables may not be those of the
+// State any more. Where a lock keeps others out it is always nil.
+func (l *Lake) Overtaken() error {
+	if l.shared == nil || l.unfinished {
+		return nil
+	}
+	for _, path := range []string{l.record(l.NextSeq()), l.intent(l.NextSeq())} {
+		if there, err := l.exists(path); err == nil && there {
+			return fmt.Errorf("lake %s: %w", l.dir, ErrOvertaken)
+		}
+	}
+	return nil
+}
+
+func (l *Lake) exists(path string) (bool, error) {
+	f, err := l.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, f.Close()
 }
 
 // text is s with U+FFFD for every byte that is no UTF-8, as JSON has it.
@@ -115,17 +233,31 @@ func text(s string) string {
 
 // begun reports whether an intent is in place. Where that cannot be told it is
 // taken to be: what is staged must outlive it.
-func (l *Lake) begun() bool {
-	f, err := l.fs.Open(l.intent())
-	if err == nil {
-		err = f.Close()
+func (l *Lake) begun(path string) bool {
+	there, err := l.exists(path)
+	return there || err != nil
+}
+
+// stages are the directories that files are staged in.
+func (l *Lake) stages(moves []Move) []string {
+	dirs := map[string]bool{l.staging(): true}
+	for _, m := range moves {
+		if m.New != "" {
+			dirs[filepath.Dir(l.StagedPath(m.Staged))] = true
+		}
 	}
-	return !errors.Is(err, fs.ErrNotExist)
+	return sortedKeys(dirs)
 }
 
 // finish carries an intent out. Every step may have been done before.
 func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
-	dirs := map[string]bool{l.staging(): true}
+	if l.shared != nil {
+		return l.finishShared(moves, seq, record)
+	}
+	dirs := map[string]bool{}
+	for _, d := range l.stages(moves) {
+		dirs[d] = true
+	}
 	tables := map[string]bool{}
 	for _, m := range moves {
 		if table, _, _ := strings.Cut(m.Target, "/"); isTable(table) {
@@ -180,13 +312,53 @@ func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
 	if err := l.syncDirs(sortedKeys(dirs)); err != nil {
 		return err
 	}
-	if err := l.replace(filepath.Join(l.records(), recordName(seq)), record); err != nil {
+	if err := l.replace(l.record(seq), record); err != nil {
 		return err
 	}
-	if err := l.fs.Remove(l.intent()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := l.fs.Remove(l.intent(seq)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return l.fs.SyncDir(l.state())
+}
+
+// movesAtOnce is how many requests to a store are under way at a time.
+const movesAtOnce = 16
+
+// finishShared carries an intent out that others may be carrying out too, or
+// have carried out, be it long ago: a staged file that is gone is in its place,
+// or was, until a later publication put another there. What a quarantine file is
+// called is used once, so that one can be removed at any time.
+func (l *Lake) finishShared(moves []Move, seq int64, record []byte) error {
+	var g errgroup.Group
+	g.SetLimit(movesAtOnce)
+	for _, m := range moves {
+		g.Go(func() error {
+			var err error
+			if m.New == "" {
+				err = l.fs.Remove(l.Path(m.Target))
+			} else {
+				err = l.fs.Rename(l.StagedPath(m.Staged), l.Path(m.Target))
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	err := l.shared.PutNew(l.record(seq), record)
+	if errors.Is(err, fs.ErrExist) {
+		var now []byte
+		if now, err = disk.ReadFile(l.fs, l.record(seq)); err == nil && !bytes.Equal(now, record) {
+			err = fmt.Errorf("ledger %s: %w: it is not the record that its intent brings", l.record(seq), ErrBroken)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return l.fs.Remove(l.intent(seq))
 }
 
 // syncsAtOnce is how many directories are synced at a time: a disk makes many
@@ -208,58 +380,106 @@ func (l *Lake) syncDirs(dirs []string) error {
 	return g.Wait()
 }
 
-// recover rolls an interrupted publication forward and sweeps staging.
+// recover rolls an interrupted publication forward, or one that another run is
+// at, and sweeps what cannot be published any more.
 func (l *Lake) recover() error {
-	data, err := disk.ReadFile(l.fs, l.intent())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return l.sweep()
-	case err != nil:
-		return err
-	}
-	var in intent
-	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("%s: %w", l.intent(), err)
-	}
-	if in.Format != Format {
-		return fmt.Errorf("%s has format %d, this program knows %d", l.intent(), in.Format, Format)
-	}
-	var r Record
-	if err := json.Unmarshal(in.Record, &r); err != nil {
-		return fmt.Errorf("%s: %w", l.intent(), err)
-	}
-	for _, m := range in.Moves {
-		if err := l.resumable(m); err != nil {
+	for {
+		seq := l.NextSeq()
+		data, err := disk.ReadFile(l.fs, l.intent(seq))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
 			return err
 		}
+		// An intent counts as long as there is no record: one whose record was
+		// there before it came too late.
+		done, err := l.doneByOthers(seq)
+		switch {
+		case err != nil:
+			return err
+		case done:
+		case l.opt.ReadOnly && l.shared != nil:
+			return fmt.Errorf("lake %s: another run is publishing (%w), or was interrupted (%w): try again; `usagelake status --lake %s` finishes it",
+				l.dir, disk.ErrLocked, ErrInterrupted, l.dir)
+		case l.opt.ReadOnly:
+			return fmt.Errorf("lake %s: %w: `usagelake status --lake %s` does it", l.dir, ErrInterrupted, l.dir)
+		default:
+			if err := l.resume(data, seq); err != nil {
+				if done, e := l.doneByOthers(seq); e != nil || !done {
+					return err
+				}
+			}
+		}
+		if err := l.fold(); err != nil {
+			return err
+		}
+		if l.State.Seq < seq {
+			return fmt.Errorf("ledger %s: %w: it was there and is gone", l.record(seq), ErrBroken)
+		}
 	}
-	if err := l.finish(in.Moves, r.Seq, in.Record); err != nil {
-		return err
+	if l.opt.ReadOnly {
+		return nil
 	}
 	return l.sweep()
 }
 
+// doneByOthers reports whether there is a record by now.
+func (l *Lake) doneByOthers(seq int64) (bool, error) {
+	if l.shared == nil {
+		return false, nil
+	}
+	return l.exists(l.record(seq))
+}
+
+// resume carries out an intent that another run wrote.
+func (l *Lake) resume(data []byte, seq int64) error {
+	path := l.intent(seq)
+	var in intent
+	if err := json.Unmarshal(data, &in); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if in.Format != Format {
+		return fmt.Errorf("%s has format %d, this program knows %d", path, in.Format, Format)
+	}
+	var r Record
+	if err := json.Unmarshal(in.Record, &r); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Seq != seq || r.Prev != l.State.Sum {
+		return fmt.Errorf("%s: %w: it does not follow record %d", path, ErrBroken, l.State.Seq)
+	}
+	var g errgroup.Group
+	g.SetLimit(1)
+	if l.shared != nil {
+		g.SetLimit(movesAtOnce)
+	}
+	for _, m := range in.Moves {
+		g.Go(func() error { return l.resumable(m) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return l.finish(in.Moves, seq, in.Record)
+}
+
 // resumable checks that a move was done or can be: anything else means that
-// someone else changed the lake, and nothing more is touched.
+// someone else changed the lake, and nothing more is touched. The staged file is
+// looked at first, since another run may be moving it.
 func (l *Lake) resumable(m Move) error {
+	staged := ""
+	if m.New != "" {
+		var err error
+		if staged, err = l.FileSum(l.StagedPath(m.Staged)); err != nil {
+			return err
+		}
+	}
 	now, err := l.FileSum(l.Path(m.Target))
 	if err != nil {
 		return err
 	}
-	if now == m.New {
+	if now == m.New || now == m.Old && staged == m.New {
 		return nil
-	}
-	if now == m.Old {
-		if m.New == "" {
-			return nil
-		}
-		staged, err := l.FileSum(l.StagedPath(m.Staged))
-		if err != nil {
-			return err
-		}
-		if staged == m.New {
-			return nil
-		}
 	}
 	return fmt.Errorf("%s was changed by someone else while a publication was interrupted; restore it, then run again", m.Target)
 }
@@ -281,23 +501,74 @@ func (l *Lake) FileSum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// sweep removes what a run left that was interrupted or failed: staged files,
-// and small files half written; of records none is left, since they are written
-// again. It removes all it can and returns the first error.
+// sweep removes what runs left that were interrupted or failed: files that were
+// staged, by this Lake or for a record that there is by now, intents that came
+// too late, and small files half written; of records none is left, since they are
+// written again. It removes all it can and returns the first error.
 func (l *Lake) sweep() (err error) {
-	for _, d := range []struct{ dir, suffix string }{{l.staging(), ""}, {l.state(), ".tmp"}} {
-		entries, e := l.fs.ReadDir(d.dir)
+	note := func(e error) {
 		if err == nil {
 			err = e
 		}
-		for _, f := range entries {
-			if !strings.HasSuffix(f.Name(), d.suffix) {
-				continue
-			}
-			if e := l.fs.Remove(filepath.Join(d.dir, f.Name())); err == nil {
-				err = e
-			}
+	}
+	entries, err := l.fs.ReadDir(l.state())
+	var old []string
+	for _, f := range entries {
+		var seq int64
+		name := f.Name()
+		switch n, e := fmt.Sscanf(name, "intent-%d.json", &seq); {
+		case l.shared == nil && strings.HasSuffix(name, ".tmp"):
+			note(l.fs.Remove(l.Path("state/" + name)))
+		case name == "intent.json":
+			return fmt.Errorf("lake %s: an older version of the program was interrupted: run `usagelake status` of that version first", l.dir)
+		case n != 1 || e != nil || name != intentName(seq):
+		case seq <= l.State.Seq:
+			old = append(old, l.Path("state/"+name))
+		case l.shared == nil:
+			return fmt.Errorf("lake %s: %w: state/%s does not follow record %d", l.dir, ErrBroken, name, l.State.Seq)
 		}
+	}
+	if len(old) > 0 {
+		// until its record is durable an intent is all there is
+		if e := l.fs.SyncDir(l.records()); e != nil {
+			return e
+		}
+	}
+	for _, path := range old {
+		note(l.fs.Remove(path))
+	}
+	entries, e := l.fs.ReadDir(l.staging())
+	note(e)
+	for _, f := range entries {
+		seq, ok := runOf(f.Name())
+		switch path := l.StagedPath(f.Name()); {
+		case ok && f.IsDir():
+			if seq <= l.State.Seq || f.Name() == runName(seq, l.id) {
+				note(l.removeAll(path))
+			}
+		case l.shared == nil:
+			note(l.fs.Remove(path))
+		}
+	}
+	return err
+}
+
+// removeAll removes a directory and all below it.
+func (l *Lake) removeAll(dir string) (err error) {
+	entries, err := l.fs.ReadDir(dir)
+	for _, f := range entries {
+		path, e := filepath.Join(dir, f.Name()), error(nil)
+		if f.IsDir() {
+			e = l.removeAll(path)
+		} else {
+			e = l.fs.Remove(path)
+		}
+		if err == nil {
+			err = e
+		}
+	}
+	if err == nil && l.shared == nil {
+		err = l.fs.Remove(dir)
 	}
 	return err
 }

@@ -68,7 +68,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	want := l.State
 	l.Close()
-	for _, path := range []string{"state/staging/left", "state/intent.json.tmp", "state/ledger/000000011.json.tmp"} {
+	for _, path := range []string{"state/staging/left", "state/intent-000000011.json.tmp", "state/ledger/000000011.json.tmp"} {
 		if err := disk.WriteFile(mem, filepath.Join(lakeDir, path), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -32,6 +32,8 @@ type Record struct {
 
 	Time time.Time `json:"time"` // when the change was made; for people
 	Tool string    `json:"tool"`
+	// Run is the id of the steps that made the change, where it was made in steps.
+	Run string `json:"run,omitempty"`
 	// IDKey is the fingerprint of the key that ids are hashed with from this
 	// change on, where it is not that of before.
 	IDKey string `json:"id_key,omitempty"`
@@ -93,7 +95,7 @@ type Seen struct {
 // File is one file of a table.
 type File struct {
 	Path   string           `json:"path"` // below the lake
-	Rows   int64            `json:"rows"` // 0: the file was removed
+	Rows   int64            `json:"rows"` // 0: the file was removed or, with a SHA256, has none
 	Bytes  int64            `json:"bytes,omitempty"`
 	SHA256 string           `json:"sha256,omitempty"`
 	Before string           `json:"before,omitempty"` // SHA-256 of the file it replaced

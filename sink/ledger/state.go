@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"usagelake/schemas"
@@ -17,8 +18,11 @@ type State struct {
 
 	Sources map[string]*Source // by id; without Books, which are of one change
 	Files   map[string]File    // by path below the lake
-	Seen    map[string]Seen    // by path of the file
-	Beaten  map[Pair]int64     // rows that lost, by who lost to whom
+	// Empty are files without rows, in the place of those that were removed:
+	// in a store, from which no file of a table is taken away.
+	Empty  map[string]File
+	Seen   map[string]Seen // by path of the file
+	Beaten map[Pair]int64  // rows that lost, by who lost to whom
 
 	Runs       []Run                 // what each record did, in order
 	Quarantine map[string]Quarantine // files of records set aside, by path
@@ -27,8 +31,8 @@ type State struct {
 	// was removed.
 	Held [schemas.NumTables]Held
 
-	heads map[head]map[string]bool // ids by head
-	lens  map[int64]int            // sources by head length
+	heads map[head][]string // ids by head, in order
+	lens  map[int64]int     // sources by head length
 }
 
 // Held counts rows and their quantities.
@@ -50,6 +54,7 @@ type Run struct {
 	Seq        int64         `json:"seq"`
 	Kind       string        `json:"kind"`
 	Time       time.Time     `json:"time"`
+	Run        string        `json:"run,omitempty"` // id, of a load in steps
 	Sources    int           `json:"sources"`
 	Forgotten  int           `json:"forgotten,omitempty"` // sources
 	Removed    int64         `json:"removed,omitempty"`   // rows
@@ -69,10 +74,11 @@ func newState(settings Settings) State {
 		Settings:   settings,
 		Sources:    map[string]*Source{},
 		Files:      map[string]File{},
+		Empty:      map[string]File{},
 		Seen:       map[string]Seen{},
 		Beaten:     map[Pair]int64{},
 		Quarantine: map[string]Quarantine{},
-		heads:      map[head]map[string]bool{},
+		heads:      map[head][]string{},
 		lens:       map[int64]int{},
 	}
 }
@@ -82,7 +88,7 @@ func (s *State) apply(r *Record, sum string) {
 	s.Seq, s.Sum = r.Seq, sum
 	s.IDKey = cmp.Or(r.IDKey, s.IDKey)
 	run := Run{
-		Seq: r.Seq, Kind: r.Kind, Time: r.Time,
+		Seq: r.Seq, Kind: r.Kind, Time: r.Time, Run: r.Run,
 		Sources: len(r.Sources), Forgotten: len(r.Forgotten), Files: len(r.Files),
 	}
 	s.forget(r.Forgotten)
@@ -98,6 +104,12 @@ func (s *State) apply(r *Record, sum string) {
 		h.Rows -= gone.Rows
 		h.Sums.Sub(&gone.Sums.Sums)
 		run.Removed += gone.Rows
+	}
+	if len(s.Sources) == 0 { // it may be the first that brings many
+		s.Sources, s.heads = make(map[string]*Source, len(r.Sources)), make(map[head][]string, len(r.Sources))
+	}
+	if len(s.Seen) == 0 {
+		s.Seen = make(map[string]Seen, len(r.Seen))
 	}
 	for i := range r.Sources {
 		src := r.Sources[i]
@@ -124,10 +136,13 @@ func (s *State) apply(r *Record, sum string) {
 		s.reprice(r.Files)
 	}
 	for _, f := range r.Files {
-		if f.Rows == 0 {
-			delete(s.Files, f.Path)
-		} else {
+		delete(s.Files, f.Path)
+		delete(s.Empty, f.Path)
+		switch {
+		case f.Rows > 0:
 			s.Files[f.Path] = f
+		case f.SHA256 != "":
+			s.Empty[f.Path] = f
 		}
 	}
 }
@@ -135,22 +150,20 @@ func (s *State) apply(r *Record, sum string) {
 // reprice brings the cost of files that were repriced into what their table
 // must hold.
 func (s *State) reprice(files []File) {
-	cost := &s.Held[schemas.Usage].Sums.Sums[schemas.CostUSD]
+	held := &s.Held[schemas.Usage].Sums
 	for _, f := range files {
 		was := s.Files[f.Path]
-		*cost = cost.Add(f.Sums.Sums[schemas.CostUSD]).Sub(was.Sums.Sums[schemas.CostUSD])
+		held.Plus(schemas.CostUSD, f.Sums.At(schemas.CostUSD).Sub(was.Sums.At(schemas.CostUSD)))
 	}
 }
 
 // put adds a source, or what became of it.
 func (s *State) put(src *Source) {
+	h := head{src.HeadLen, src.Head}
 	s.drop(src.ID)
 	s.Sources[src.ID] = src
-	h := head{src.HeadLen, src.Head}
-	if s.heads[h] == nil {
-		s.heads[h] = map[string]bool{}
-	}
-	s.heads[h][src.ID] = true
+	at, _ := slices.BinarySearch(s.heads[h], src.ID)
+	s.heads[h] = slices.Insert(s.heads[h], at, src.ID)
 	s.lens[h.n]++
 }
 
@@ -162,7 +175,8 @@ func (s *State) drop(id string) {
 	}
 	delete(s.Sources, id)
 	h := head{src.HeadLen, src.Head}
-	if delete(s.heads[h], id); len(s.heads[h]) == 0 {
+	at, _ := slices.BinarySearch(s.heads[h], id)
+	if s.heads[h] = slices.Delete(s.heads[h], at, at+1); len(s.heads[h]) == 0 {
 		delete(s.heads, h)
 	}
 	if s.lens[h.n]--; s.lens[h.n] == 0 {
@@ -207,7 +221,7 @@ func (s *State) HeadLengths() []int64 {
 // ByHead lists the sources whose first n bytes have this sum.
 func (s *State) ByHead(n int64, sum string) []*Source {
 	var out []*Source
-	for id := range s.heads[head{n, sum}] {
+	for _, id := range s.heads[head{n, sum}] {
 		out = append(out, s.Sources[id])
 	}
 	return out

@@ -61,11 +61,14 @@ type tier struct {
 	big   bool              // the coefficients do not fit
 	// Where no price has conditions, and none is for a request: they are plain.
 	plain bool
-	flat  [NumMeters]flat
+	flat  []flat
+	free  []Meter // those that have no price
+	of    [NumMeters]flat
 }
 
 // flat is the plain price of a meter.
 type flat struct {
+	meter Meter
 	coef  uint64
 	entry uint64 // its bit; 0: there is no price
 }
@@ -240,11 +243,13 @@ func (t *tier) fix() {
 	t.plain = !t.big && len(t.lines[Request]) == 0
 	for m, lines := range t.lines {
 		if len(lines) == 0 {
+			t.free = append(t.free, Meter(m))
 			continue
 		}
 		l := &lines[0]
 		t.plain = t.plain && l.when() == ""
-		t.flat[m] = flat{l.coef, 1 << l.entry}
+		t.of[m] = flat{Meter(m), l.coef, 1 << l.entry}
+		t.flat = append(t.flat, t.of[m])
 	}
 }
 

@@ -116,13 +116,18 @@ func (p *Pricer) price(r Row, lines *[]Line) Quote {
 	if s == nil {
 		return Quote{Missing: NoTime}
 	}
-	t := s.tier(p.tierOf(r))
+	t := s.tier(p.Tier(r))
 	if t == nil {
 		return Quote{Missing: NoTier}
 	}
 	u, of := &p.usage, &p.quantities
 	of.set = r.Quantities(measured, &of.v)
 	u.measure(r, of, likely)
+	if t.plain && lines == nil && !u.doubt {
+		if q, ok := s.plainQuote(t, u); ok {
+			return q
+		}
+	}
 	at := placeOf(r, of)
 	q := s.quote(t, u, &at, lines)
 	if u.doubt {
@@ -133,6 +138,71 @@ func (p *Pricer) price(r Row, lines *[]Line) Quote {
 	}
 	return q
 }
+
+// Tokens are the quantities of a call that has no others, in whole tokens. None is
+// more than 2^40.
+type Tokens struct{ Input, CacheRead, CacheWrite, Output, Reasoning uint64 }
+
+// Text is what Price says of a row that names its provider and its model, has input
+// and output, and in which all columns Beside them are 0 or NULL. tier is its Tier,
+// us its time in microseconds. It reports false where that takes a closer look.
+func (p *Pricer) Text(provider, name, tier string, us int64, n *Tokens) (q Quote, ok bool) {
+	m := p.model(provider, name)
+	s := m.at(us)
+	if s == nil {
+		return Quote{}, false
+	}
+	t := s.tier(tier)
+	if t == nil || !t.plain || n.CacheRead+n.CacheWrite > n.Input || n.Reasoning > n.Output {
+		return Quote{}, false
+	}
+	fresh, out, reasoning := n.Input-n.CacheRead-n.CacheWrite, n.Output-n.Reasoning, n.Reasoning
+	if t.of[Reasoning].entry == 0 {
+		out, reasoning = n.Output, 0
+	}
+	var sum wide
+	set := uint64(0)
+	for _, c := range [...]struct {
+		meter Meter
+		n     uint64
+	}{{Input, fresh}, {CacheRead, n.CacheRead}, {CacheWrite, n.CacheWrite}, {Output, out}, {Reasoning, reasoning}} {
+		if c.n == 0 {
+			continue
+		}
+		f := &t.of[c.meter]
+		if f.entry == 0 {
+			return Quote{}, false
+		}
+		set |= f.entry
+		sum.add(c.n*1e6, f.coef)
+	}
+	if set == 0 {
+		return Quote{}, false
+	}
+	if q.Nanos = t.nanos(sum); q.Nanos >= 1e18 || q.Nanos < 0 {
+		return Quote{}, false
+	}
+	q.ID = s.id(set)
+	return q, true
+}
+
+// Beside are those columns of a set of numbers that a price can depend on, and that
+// Text does not look at.
+func Beside(set uint64) uint64 { return set & beside }
+
+var beside = func() uint64 {
+	set := measured
+	for _, c := range []schemas.Col{schemas.CacheHit, schemas.IsBatch, schemas.ImageCount, schemas.WebSearchRequests} {
+		set |= 1 << c
+	}
+	for _, c := range []schemas.Col{
+		schemas.InputTokens, schemas.CacheReadTokens, schemas.CacheWriteTokens, schemas.OutputTokens, schemas.ReasoningTokens,
+		schemas.InputTextTokens, schemas.OutputTextTokens, // the wholes are there
+	} {
+		set &^= 1 << c
+	}
+	return set
+}()
 
 // Key is the provider and the model whose prices a row has. A row that names no
 // provider is taken for one of the vendor whose dialect it speaks.
@@ -189,8 +259,8 @@ func (s *span) tier(name string) *tier {
 	return nil
 }
 
-// tierOf is the service tier whose prices a row has.
-func (p *Pricer) tierOf(r Row) string {
+// Tier is the service tier whose prices a row has.
+func (p *Pricer) Tier(r Row) string {
 	if r.Int(schemas.IsBatch) != 0 {
 		return "batch"
 	}
@@ -224,11 +294,6 @@ type charge struct {
 
 // quote adds up a row's meters. lines, where it is not nil, gets what is added.
 func (s *span) quote(t *tier, u *usage, at *place, lines *[]Line) (q Quote) {
-	if t.plain && lines == nil {
-		if q, ok := s.plainQuote(t, u); ok {
-			return q
-		}
-	}
 	if u.q[Reasoning] != 0 && t.pick(Reasoning, u.input, at) == nil { // it costs what the output costs that it is a part of
 		u.q[Output] += u.q[Reasoning]
 		u.q[Reasoning] = 0
@@ -271,28 +336,30 @@ func (s *span) quote(t *tier, u *usage, at *place, lines *[]Line) (q Quote) {
 	return q
 }
 
-// plainQuote is quote for most rows, without a branch for each meter. It reports
-// false where a quantity has no price, or there is none.
+// plainQuote is quote for most rows. It reports false where a quantity has no
+// price, or there is none.
 func (s *span) plainQuote(t *tier, u *usage) (q Quote, ok bool) {
 	if len(t.lines[Reasoning]) == 0 {
 		u.q[Output] += u.q[Reasoning]
 		u.q[Reasoning] = 0
 	}
-	var hi, lo, set, gone uint64
-	for m := range u.q {
-		n, f := uint64(u.q[m]), &t.flat[m]
-		counted := -((n | -n) >> 63) // all ones where n is not 0
-		set |= f.entry & counted
-		gone |= counted &^ -((f.entry | -f.entry) >> 63)
-		h, w := bits.Mul64(n, f.coef)
-		var carry uint64
-		lo, carry = bits.Add64(lo, w, 0)
-		hi += h + carry
+	for _, m := range t.free {
+		if u.q[m] != 0 {
+			return Quote{}, false
+		}
 	}
-	if gone != 0 || set == 0 {
+	var sum wide
+	set := uint64(0)
+	for i := range t.flat {
+		f := &t.flat[i]
+		n := uint64(u.q[f.meter])
+		set |= f.entry & -((n | -n) >> 63) // where n is not 0
+		sum.add(n, f.coef)
+	}
+	if set == 0 {
 		return Quote{}, false
 	}
-	if q.Nanos = t.nanos(hi, lo); q.Nanos >= 1e18 || q.Nanos < 0 {
+	if q.Nanos = t.nanos(sum); q.Nanos >= 1e18 || q.Nanos < 0 {
 		return Quote{Missing: TooMuch}, true
 	}
 	q.ID = s.id(set)
@@ -305,29 +372,35 @@ func (t *tier) sum(charges []charge) int64 {
 	if t.big {
 		return exactSum(charges)
 	}
-	var hi, lo uint64
+	var sum wide
 	for i := range charges {
-		h, w := bits.Mul64(uint64(charges[i].n), charges[i].line.coef)
-		var carry uint64
-		lo, carry = bits.Add64(lo, w, 0)
-		if hi, carry = bits.Add64(hi, h, carry); carry != 0 {
+		if !sum.add(uint64(charges[i].n), charges[i].line.coef) {
 			return exactSum(charges)
 		}
 	}
-	return t.nanos(hi, lo)
+	return t.nanos(sum)
+}
+
+// wide is a sum of products, 128 bits of it.
+type wide struct{ hi, lo uint64 }
+
+// add adds a product. It reports false where the sum does not fit any more.
+func (s *wide) add(a, b uint64) bool {
+	hi, lo := bits.Mul64(a, b)
+	var carry uint64
+	s.lo, carry = bits.Add64(s.lo, lo, 0)
+	s.hi, carry = bits.Add64(s.hi, hi, carry)
+	return carry == 0
 }
 
 // nanos is a sum of products in nano-dollars, rounded half to even; less than 0
 // where it is too large to tell.
-func (t *tier) nanos(hi, lo uint64) int64 {
+func (t *tier) nanos(sum wide) int64 {
 	unit := powers[t.scale-3]
-	if hi >= unit {
+	if sum.hi >= unit {
 		return -1
 	}
-	nanos, rest := lo/unit, lo%unit
-	if hi > 0 {
-		nanos, rest = bits.Div64(hi, lo, unit)
-	}
+	nanos, rest := bits.Div64(sum.hi, sum.lo, unit)
 	if half := unit - rest; rest > half || rest == half && nanos&1 == 1 {
 		nanos++
 	}

@@ -28,6 +28,11 @@ type FS struct {
 	// An error is the operation's, with the path around it as the operating
 	// system has it; of a write that fails, half may arrive.
 	Fail func(n int, op string) error
+	// Answer, unless it is nil, is called behind operations that went well which
+	// change names or make data durable, with what Fail was called with. An error
+	// is the operation's all the same, as of a request to which the answer is
+	// lost.
+	Answer func(n int, op string) error
 
 	asking sync.Mutex // held while Fail is called
 
@@ -57,16 +62,35 @@ func (f *FS) Count() int {
 }
 
 func (f *FS) fail(op, path string) error {
+	_, err := f.ask(op, path)
+	return err
+}
+
+func (f *FS) ask(op, path string) (n int, err error) {
 	f.asking.Lock()
 	defer f.asking.Unlock()
 	f.mu.Lock()
-	n := f.n
+	n = f.n
 	f.n++
 	f.mu.Unlock()
 	if err := f.Fail(n, op); err != nil {
-		return &fs.PathError{Op: op, Path: path, Err: err}
+		return n, &fs.PathError{Op: op, Path: path, Err: err}
 	}
-	return nil
+	return n, nil
+}
+
+// do is an operation whose answer may be lost.
+func (f *FS) do(op, path string, do func() error) error {
+	n, err := f.ask(op, path)
+	if err == nil {
+		err = do()
+	}
+	if err == nil && f.Answer != nil {
+		if e := f.Answer(n, op); e != nil {
+			err = &fs.PathError{Op: op, Path: path, Err: e}
+		}
+	}
+	return err
 }
 
 func (f *FS) MkdirAll(path string, perm fs.FileMode) error {
@@ -108,17 +132,11 @@ func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {
 }
 
 func (f *FS) Rename(from, to string) error {
-	if err := f.fail("rename", from); err != nil {
-		return err
-	}
-	return f.FS.Rename(from, to)
+	return f.do("rename", from, func() error { return f.FS.Rename(from, to) })
 }
 
 func (f *FS) Remove(path string) error {
-	if err := f.fail("remove", path); err != nil {
-		return err
-	}
-	return f.FS.Remove(path)
+	return f.do("remove", path, func() error { return f.FS.Remove(path) })
 }
 
 func (f *FS) SyncDir(path string) error {
@@ -175,10 +193,7 @@ func (w *writer) Write(b []byte) (int, error) {
 }
 
 func (w *writer) Sync() error {
-	if err := w.fs.fail("sync", w.path); err != nil {
-		return err
-	}
-	return w.Writer.Sync()
+	return w.fs.do("sync", w.path, w.Writer.Sync)
 }
 
 func (w *writer) Close() error {

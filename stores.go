@@ -1,0 +1,68 @@
+package usagelake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"usagelake/bucket"
+	"usagelake/ingest"
+	"usagelake/sink/disk"
+	"usagelake/sink/ledger"
+)
+
+// IsURL reports whether the path of an input or a lake is one in a store of
+// objects, such as s3://bucket/lake.
+func IsURL(path string) bool { return ingest.IsObject(path) }
+
+// objects is where the inputs are that URLs name, or nil where none does.
+func (s *settings) objects(paths []string) (ingest.Store, error) {
+	if s.Objects == nil && slices.ContainsFunc(paths, IsURL) {
+		store, err := openBucket()
+		if err != nil {
+			return nil, err
+		}
+		s.Objects = store
+	}
+	return s.Objects, nil
+}
+
+// lakeFS is the file system that a lake is on, unless one is given.
+func lakeFS(dir string, given disk.FS) (disk.FS, error) {
+	if given != nil {
+		return given, nil
+	}
+	if !IsURL(dir) {
+		return disk.OS{}, nil
+	}
+	if name, _, _ := strings.Cut(strings.TrimPrefix(dir, ingest.ObjectScheme), "/"); name == "" {
+		return nil, fmt.Errorf("%w: lake %s: want s3://bucket/prefix", ErrUsage, dir)
+	}
+	store, err := openBucket()
+	if err != nil {
+		return nil, err
+	}
+	return store.FS(), nil
+}
+
+func openBucket() (*bucket.Store, error) {
+	store, err := bucket.Open()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return store, nil
+}
+
+// meanwhile is err, or what lies behind it: where no lock keeps others out, the
+// files of a lake may be others by now than its ledger said.
+func meanwhile(ctx context.Context, lake *ledger.Lake, err error) error {
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrUsage) {
+		return err
+	}
+	if e := lake.Overtaken(); e != nil {
+		return e
+	}
+	return err
+}
