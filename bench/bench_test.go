@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,8 +198,12 @@ func TestRun(t *testing.T) {
 		t.Errorf("unknown peer: %v", err)
 	}
 
-	// Logs are kept while neither their spec nor the generator changes.
 	e := &engines{root: "..", work: work, generator: "another"}
+	for kind, lines := range map[string]int{"slim": 20_000, "chat": 5_000, "image": 10, "mixed": 40_000} {
+		addsUp(t, e, kind, lines)
+	}
+
+	// Logs are kept while neither their spec nor the generator changes.
 	spec := workloads(1)[len(workloads(1))-1].trials[1].data
 	mark := filepath.Join(work, "data", "slim-10-lines-1-files-1-days-none-seed-1", "stamp.json")
 	before, err := os.Stat(mark)
@@ -216,6 +223,40 @@ func TestRun(t *testing.T) {
 			t.Errorf("time %d: made anew %v", i, made)
 		}
 		before = now
+	}
+}
+
+// addsUp loads a log: rows and sums are those that its generator counted.
+func addsUp(t *testing.T, e *engines, kind string, lines int) {
+	in, want, err := e.data(logs.Spec{Workload: kind, Lines: lines, Files: 3, Days: 8, Seed: 7, Compress: "none", Start: time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lake := filepath.Join(t.TempDir(), "lake")
+	if _, _, err := measure(exec.Command(e.bin("usagelake"), "load", in, "--lake", lake)); err != nil {
+		t.Fatal(err)
+	}
+	_, out, err := measure(exec.Command(e.bin("usagelake"), "status", "--lake", lake, "--json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Rows, Quarantined int64
+		Sums              map[string]json.Number
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	number := func(name string, unit int64) int64 {
+		v, ok := new(big.Rat).SetString(cmp.Or(got.Sums[name].String(), "0"))
+		if v.Mul(v, big.NewRat(unit, 1)); !ok || !v.IsInt() {
+			t.Fatalf("%s: %s is %q", kind, name, got.Sums[name])
+		}
+		return v.Num().Int64()
+	}
+	sums := logs.Sums{Input: number("input_tokens", 1), Output: number("output_tokens", 1), Total: number("total_tokens", 1), Cost: number("reported_cost_usd", 1e9)}
+	if got.Rows != want.Calls || got.Quarantined != 0 || sums != want.Table {
+		t.Errorf("%s: %d rows, %d quarantined, %+v; want %d rows, %+v", kind, got.Rows, got.Quarantined, sums, want.Calls, want.Table)
 	}
 }
 

@@ -54,8 +54,10 @@ func prepare(root, work string, peers []string) (*engines, error) {
 		return nil, err
 	}
 	// Nothing of the commit is in the program, so that data outlives commits.
-	if err := e.build(".", "gen", "./gen"); err != nil {
-		return nil, err
+	for _, name := range []string{"gen", "steps"} {
+		if err := e.build(".", name, "./"+name); err != nil {
+			return nil, err
+		}
 	}
 	program, err := os.ReadFile(e.bin("gen"))
 	if err != nil {
@@ -140,6 +142,9 @@ func (e *engines) query(peer, statement string) (string, error) {
 
 // command is the process that a trial measures.
 func (e *engines) command(t *trial, in, out string) (*exec.Cmd, error) {
+	if t.workers > 0 {
+		return exec.Command(e.bin("steps"), e.bin("usagelake"), strconv.Itoa(t.workers), in, out), nil
+	}
 	if t.engine == "usagelake" {
 		args := []string{"load", in, "--lake", out, "--jobs", strconv.Itoa(threads)}
 		if t.data.Lines == 0 {

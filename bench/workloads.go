@@ -24,6 +24,8 @@ type trial struct {
 	data   logs.Spec // without lines: the engine only says its version
 	// onto: into what the trial before it left, instead of an empty directory.
 	onto bool
+	// workers, unless 0: in steps, by so many processes at a time.
+	workers int
 }
 
 // A floor is a bound on what was measured.
@@ -173,6 +175,10 @@ func workloads(scale float64) []workload {
 	late.Seed = 2
 	manyDays := spec("slim", scaled(100_000), 1, 400)
 
+	inSteps := func(workers int) trial {
+		return trial{name: fmt.Sprintf("workers: %d", workers), engine: "usagelake", data: slim, workers: workers}
+	}
+
 	return []workload{
 		race("slim", "usage with every detail, no content, 8 days", slim, 1.5, 512),
 		race("chat", "chat completions with their content", spec("chat", scaled(500_000), 1, 8), 2.5, 384),
@@ -221,6 +227,11 @@ func workloads(scale float64) []workload {
 			name: "reload", doc: "400 days that are known",
 			trials: []trial{own("400 days", manyDays), onto("again", manyDays)},
 			floors: []floor{below("again", 1000)},
+		},
+		{
+			name: "steps", doc: "slim by 1, 2 and 4 processes of one core",
+			trials: []trial{own("one load", slim), inSteps(1), inSteps(2), inSteps(4)},
+			floors: []floor{within("workers: 2", "workers: 1", 0.75), memory("workers: 4", budget+128)},
 		},
 		{
 			name: "start", doc: "what a run costs at least", times: 5,
