@@ -107,8 +107,8 @@ func stopped(ts *testscript.TestScript, neg bool, args []string) {
 		if got != want {
 			ts.Fatalf("exit code %d, want %d", got, want)
 		}
-	case <-time.After(2 * time.Second):
-		ts.Fatalf("still there two seconds after the signal")
+	case <-time.After(10 * time.Second):
+		ts.Fatalf("still there ten seconds after the signal")
 	}
 }
 
