@@ -11,8 +11,7 @@ import (
 
 var logs = flag.String("logs", "", "`glob` of folders of logs for BenchmarkLoad, such as bench/.work/data/*/logs")
 
-// BenchmarkLoad loads whole logs into empty lakes. Its profile is what a release is
-// built with (bench/README.md).
+// BenchmarkLoad loads whole logs into empty lakes, to be profiled (bench/README.md).
 func BenchmarkLoad(b *testing.B) {
 	dirs, err := filepath.Glob(*logs)
 	if err != nil || len(dirs) == 0 {

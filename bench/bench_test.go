@@ -144,7 +144,7 @@ func TestWorkloads(t *testing.T) {
 					t.Errorf("%s, %s: %v", w.name, trial.name, err)
 				}
 				e := &engines{work: t.TempDir()}
-				cmd, err := e.command(&trial, "/in's", filepath.Join(e.work, "out"))
+				cmd, err := e.command(&trial, "/in's", "", filepath.Join(e.work, "out"))
 				if err != nil {
 					t.Fatalf("%s, %s: %v", w.name, trial.name, err)
 				}
@@ -180,15 +180,15 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
-		"| image    | usagelake  |", "| image    | duckdb     | missing |", "clickhouse is missing: not asked for",
+		"| image    | usagelake  |", "| image    | bare       |", "| image    | duckdb     | missing |", "clickhouse is missing: not asked for",
 		"| late     | late file  |", "| start    | --version  |", "| not measured |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
-	if strings.Contains(out.String(), "usagelake: ") {
-		t.Errorf("a trial of usagelake failed:\n%s", out.String())
+	if strings.Contains(out.String(), "usagelake: ") || strings.Contains(out.String(), "bare: ") {
+		t.Errorf("a trial failed:\n%s", out.String())
 	}
 
 	if err := run([]string{"-workloads", "slimm"}, &out); err == nil || !strings.Contains(err.Error(), "slimm") {

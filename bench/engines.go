@@ -21,6 +21,9 @@ import (
 // peerNames are what usagelake is measured against.
 var peerNames = []string{"duckdb", "clickhouse"}
 
+// bare is the program that does what no engine can leave out.
+const bare = "bare"
+
 // threads is what every engine may use.
 const threads = 2
 
@@ -54,7 +57,7 @@ func prepare(root, work string, peers []string) (*engines, error) {
 		return nil, err
 	}
 	// Nothing of the commit is in the program, so that data outlives commits.
-	for _, name := range []string{"gen", "steps"} {
+	for _, name := range []string{"gen", "steps", bare} {
 		if err := e.build(".", name, "./"+name); err != nil {
 			return nil, err
 		}
@@ -140,8 +143,14 @@ func (e *engines) query(peer, statement string) (string, error) {
 	return out, err
 }
 
-// command is the process that a trial measures.
-func (e *engines) command(t *trial, in, out string) (*exec.Cmd, error) {
+// command is the process that a trial measures. like is the table that was written
+// before.
+func (e *engines) command(t *trial, in, like, out string) (*exec.Cmd, error) {
+	if t.engine == bare {
+		cmd := exec.Command(e.bin(bare), in, like, out)
+		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(threads))
+		return cmd, nil
+	}
 	if t.workers > 0 {
 		return exec.Command(e.bin("steps"), e.bin("usagelake"), strconv.Itoa(t.workers), in, out), nil
 	}

@@ -107,7 +107,7 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 	}
 	for round := range rounds * max(1, w.times) {
 		var held []logs.Written // by the table that trials write to
-		var table string
+		var table, like string
 		for i := range w.trials {
 			t := &w.trials[i]
 			o := r[t.name]
@@ -134,7 +134,7 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 				}
 				table, held = filepath.Join(out, t.engine), nil
 			}
-			cmd, err := e.command(t, in, table)
+			cmd, err := e.command(t, in, like, table)
 			if err != nil {
 				return nil, err
 			}
@@ -144,6 +144,10 @@ func (e *engines) measure(w *workload, rounds int) (results, error) {
 			}
 			runs[t.name] = append(runs[t.name], u)
 			o.read = written.Bytes
+			if t.engine == bare {
+				continue
+			}
+			like = table
 			if t.engine != "usagelake" {
 				if u, _, o.err = measure(e.sql(t.engine, "SELECT 1")); o.err != nil {
 					continue

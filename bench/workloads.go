@@ -20,7 +20,7 @@ type workload struct {
 // A trial is one process: an engine reads logs and writes a table.
 type trial struct {
 	name   string
-	engine string    // usagelake, duckdb or clickhouse
+	engine string    // usagelake, duckdb, clickhouse or bare
 	data   logs.Spec // without lines: the engine only says its version
 	// onto: into what the trial before it left, instead of an empty directory.
 	onto bool
@@ -161,12 +161,13 @@ func workloads(scale float64) []workload {
 	}
 	race := func(name, doc string, data logs.Spec, ratio, rss float64) workload {
 		w := workload{name: name, doc: doc, floors: []floor{faster(ratio), memory("usagelake", rss)}}
-		for _, engine := range append([]string{"usagelake"}, peerNames...) {
+		for _, engine := range append([]string{"usagelake", bare}, peerNames...) {
 			w.trials = append(w.trials, trial{name: engine, engine: engine, data: data})
 		}
 		return w
 	}
 	own := func(name string, data logs.Spec) trial { return trial{name: name, engine: "usagelake", data: data} }
+	nothing := func(name string, data logs.Spec) trial { return trial{name: name, engine: bare, data: data} }
 	onto := func(name string, data logs.Spec) trial {
 		return trial{name: name, engine: "usagelake", data: data, onto: true}
 	}
@@ -207,6 +208,7 @@ func workloads(scale float64) []workload {
 			trials: []trial{
 				own("one file", spec("slim", scaled(100_000), 1, 8)),
 				own("many files", spec("slim", scaled(100_000), scaled(10_000), 8)),
+				nothing("bare, many files", spec("slim", scaled(100_000), scaled(10_000), 8)),
 			},
 			floors: []floor{within("many files", "one file", 2), memory("many files", budget+128)},
 		},
@@ -215,6 +217,7 @@ func workloads(scale float64) []workload {
 			trials: []trial{
 				own("8 days", spec("slim", manyDays.Lines, 1, 8)),
 				own("400 days", manyDays),
+				nothing("bare, 400 days", manyDays),
 			},
 			floors: []floor{within("400 days", "8 days", 2), memory("400 days", budget+128)},
 		},
