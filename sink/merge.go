@@ -409,7 +409,7 @@ func (m *Merger) Merge(ctx context.Context, unit schemas.Unit, emit func(Rows) e
 	if emit == nil {
 		return out, g.drain()
 	}
-	return out, g.run(ChunkRows, false, func(g *merging) error { return emit(g.rows(m.opt.Sources)) })
+	return out, g.ahead(ChunkRows, func(c *portion) error { return emit(c.rows(m.opt.Sources)) })
 }
 
 // sectionsOf lists the sections of a unit, its file first. Where nothing is to be

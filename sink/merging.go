@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sort"
+	"sync"
 
 	"usagelake/schemas"
 )
@@ -19,7 +20,7 @@ type cursor struct {
 	order []int32 // nil where the rows stand in it
 	pos   int     // in that order
 	base  int64   // number of the batch's first row in the section
-	ref   int32   // of the batch in the chunk at hand, -1 if it is not there
+	ref   int32   // of the batch in the chunk that is put together, -1 if it is not there
 }
 
 // row is the number in its batch of the row at a position.
@@ -117,21 +118,11 @@ type merging struct {
 	ctx   context.Context
 	heap  cursors
 	books *Outcome // nil: the rows are not counted, and those that are lost are kept
-
-	batches []*schemas.Batch // of the chunk at hand
-	refs    []Ref
-	marks   []marked
-	spent   []*schemas.Batch // left behind by their cursors, but in the chunk
-}
-
-// marked is a row of a chunk that has a mark.
-type marked struct {
-	at int // in refs
-	mark
+	chunk *portion // that is put together
 }
 
 func newMerging(ctx context.Context, o *order, books *Outcome, list []*section) *merging {
-	g := &merging{ctx: ctx, heap: cursors{order: o}, books: books}
+	g := &merging{ctx: ctx, heap: cursors{order: o}, books: books, chunk: portions.Get().(*portion)}
 	for _, p := range list {
 		c := &cursor{section: p, ref: -1}
 		if o.twins { // which of its rows is the first is not sure
@@ -159,11 +150,7 @@ func (g *merging) next(c *cursor) (bool, error) {
 	}
 	if c.batch != nil {
 		c.base += int64(c.batch.Len())
-		if c.ref >= 0 {
-			g.spent = append(g.spent, c.batch)
-		} else {
-			c.batch.Release()
-		}
+		c.batch.Release()
 		c.batch = nil
 	}
 	b, err := c.in.Next()
@@ -184,9 +171,10 @@ func (g *merging) next(c *cursor) (bool, error) {
 	return true, nil
 }
 
-// run hands out the rows in order, in chunks of n. With alone a batch of half as
-// many or more that no other row comes between is a chunk of its own.
-func (g *merging) run(n int, alone bool, emit func(*merging) error) error {
+// run hands out the rows in order, in chunks of n that emit releases. With alone
+// a batch of half as many or more that no other row comes between is a chunk of
+// its own.
+func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 	for len(g.heap.list) > 0 {
 		c := g.heap.list[0]
 		if c.in == nil {
@@ -217,10 +205,10 @@ func (g *merging) run(n int, alone bool, emit func(*merging) error) error {
 		for c.pos < end {
 			k := end
 			if !whole {
-				k = min(end, c.pos+n-len(g.refs))
+				k = min(end, c.pos+n-len(g.chunk.refs))
 			}
 			g.take(c, k)
-			if whole || len(g.refs) == n {
+			if whole || len(g.chunk.refs) == n {
 				if err := g.flush(emit); err != nil {
 					return err
 				}
@@ -246,8 +234,43 @@ func (g *merging) run(n int, alone bool, emit func(*merging) error) error {
 	return g.flush(emit)
 }
 
+// ahead is run for an emit that takes its time: while it has a chunk, the next one
+// is put together.
+func (g *merging) ahead(n int, emit func(*portion) error) (err error) {
+	ctx, stop := context.WithCancel(g.ctx)
+	defer stop()
+	g.ctx = ctx
+	next := make(chan *portion)
+	go func() {
+		defer close(next)
+		err = g.run(n, false, func(c *portion) error {
+			select {
+			case next <- c:
+				return nil
+			case <-ctx.Done():
+				c.release()
+				return ctx.Err()
+			}
+		})
+	}()
+	var failed error
+	for c := range next {
+		if failed == nil {
+			if failed = emit(c); failed != nil {
+				stop()
+			}
+		}
+		c.release()
+	}
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
 // take puts the rows of a cursor up to a position into the chunk.
 func (g *merging) take(c *cursor, end int) {
+	to := g.chunk
 	some := c.section.marked.Load()
 	for ; c.pos < end; c.pos++ {
 		row := c.row(c.pos)
@@ -256,14 +279,15 @@ func (g *merging) take(c *cursor, end int) {
 				if m == lost && g.books != nil {
 					continue
 				}
-				g.marks = append(g.marks, marked{len(g.refs), m})
+				to.marks = append(to.marks, marked{len(to.refs), m})
 			}
 		}
 		if c.ref < 0 {
-			c.ref = int32(len(g.batches))
-			g.batches = append(g.batches, c.batch)
+			c.ref = int32(len(to.batches))
+			c.batch.Rec.Retain()
+			to.batches = append(to.batches, c.batch)
 		}
-		g.refs = append(g.refs, Ref{Batch: c.ref, Row: int32(row)})
+		to.refs = append(to.refs, Ref{Batch: c.ref, Row: int32(row)})
 	}
 }
 
@@ -281,31 +305,55 @@ func (g *merging) drain() error {
 	return nil
 }
 
-func (g *merging) flush(emit func(*merging) error) error {
-	if len(g.refs) == 0 {
+func (g *merging) flush(emit func(*portion) error) error {
+	if len(g.chunk.refs) == 0 {
 		return nil
 	}
-	err := emit(g)
-	g.batches, g.refs, g.marks = g.batches[:0], g.refs[:0], g.marks[:0]
-	for _, b := range g.spent {
-		b.Release()
-	}
-	g.spent = g.spent[:0]
+	full := g.chunk
+	g.chunk = portions.Get().(*portion)
 	for _, c := range g.heap.list {
 		c.ref = -1
 	}
-	if err == nil {
-		err = g.ctx.Err()
+	if err := emit(full); err != nil {
+		return err
 	}
-	return err
+	return g.ctx.Err()
 }
 
-// rows is the chunk at hand, to be written.
-func (g *merging) rows(sources *Sources) Rows {
-	r := Rows{Batches: g.batches, Order: g.refs, Sources: sources}
-	for _, m := range g.marks {
-		ref := g.refs[m.at]
-		was := g.batches[ref.Batch].Str(schemas.QualityFlags, int(ref.Row))
+// close lets go of what was not read to its end.
+func (g *merging) close() {
+	g.chunk.release()
+	for _, c := range g.heap.list {
+		if c.batch != nil {
+			c.batch.Release()
+		}
+		if c.in != nil {
+			_ = c.in.Close()
+		}
+	}
+}
+
+// portion is a chunk of rows in order, with the batches they are in.
+type portion struct {
+	batches []*schemas.Batch
+	refs    []Ref
+	marks   []marked
+}
+
+// marked is a row of a chunk that has a mark.
+type marked struct {
+	at int // in refs
+	mark
+}
+
+var portions = sync.Pool{New: func() any { return new(portion) }}
+
+// rows is the chunk, to be written.
+func (c *portion) rows(sources *Sources) Rows {
+	r := Rows{Batches: c.batches, Order: c.refs, Sources: sources}
+	for _, m := range c.marks {
+		ref := c.refs[m.at]
+		was := c.batches[ref.Batch].Str(schemas.QualityFlags, int(ref.Row))
 		if now := withReuse(was, m.mark == reused); now != was {
 			if r.Flags == nil {
 				r.Flags = map[int]string{}
@@ -316,17 +364,12 @@ func (g *merging) rows(sources *Sources) Rows {
 	return r
 }
 
-// close lets go of what was not read to its end.
-func (g *merging) close() {
-	for _, b := range g.spent {
+// release gives the chunk and its batches back.
+func (c *portion) release() {
+	for _, b := range c.batches {
 		b.Release()
 	}
-	for _, c := range g.heap.list {
-		if c.batch != nil {
-			c.batch.Release()
-		}
-		if c.in != nil {
-			_ = c.in.Close()
-		}
-	}
+	clear(c.batches)
+	c.batches, c.refs, c.marks = c.batches[:0], c.refs[:0], c.marks[:0]
+	portions.Put(c)
 }

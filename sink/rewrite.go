@@ -66,8 +66,9 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 	}
 	g := newMerging(ctx, r.order, nil, list)
 	defer g.close()
-	err = g.run(r.cut, true, func(g *merging) error {
-		b := r.batch(g)
+	err = g.run(r.cut, true, func(c *portion) error {
+		defer c.release()
+		b := r.batch(c)
 		defer b.Release()
 		k.read(b)
 		if p == nil || r.early && r.order.twins && r.order.tied(p.last, k.spot(0)) {
@@ -81,7 +82,7 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 		if err != nil {
 			return err
 		}
-		for _, m := range g.marks {
+		for _, m := range c.marks {
 			p.mark(p.rows+int64(m.at), m.mark)
 		}
 		out.pieces = append(out.pieces, at)
@@ -98,9 +99,9 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 }
 
 // batch is the rows of a chunk as a batch.
-func (r *rewriter) batch(g *merging) *schemas.Batch {
-	refs := g.refs
-	if b := g.batches[0]; len(g.batches) == 1 && b.Len() == len(refs) && rising(refs) {
+func (r *rewriter) batch(c *portion) *schemas.Batch {
+	refs := c.refs
+	if b := c.batches[0]; len(c.batches) == 1 && b.Len() == len(refs) && rising(refs) {
 		b.Rec.Retain()
 		return b
 	}
@@ -110,7 +111,7 @@ func (r *rewriter) batch(g *merging) *schemas.Batch {
 			n++
 		}
 		lo := int(refs[0].Row)
-		r.copier.Copy(g.batches[refs[0].Batch], lo, lo+n)
+		r.copier.Copy(c.batches[refs[0].Batch], lo, lo+n)
 		refs = refs[n:]
 	}
 	return r.copier.Flush(nil)
