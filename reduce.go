@@ -1,15 +1,10 @@
 package usagelake
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -81,7 +76,11 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(unitsAtOnce * s.Jobs)
 	for _, u := range units {
-		need := min(u.Memory, s.reducing())
+		need := u.Memory
+		if columns > 1 {
+			need += groupPieces * pieceBytes
+		}
+		need = min(need, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
 			g.Go(func() error { return err })
 			break
@@ -183,6 +182,10 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 	if empty, ok := t.lake.State.Empty[unit.Path()]; ok {
 		out.move.Old = empty.SHA256
 	}
+	behind := 0
+	if columns > 1 { // nobody else has work while a row group is written
+		behind = groupPieces
+	}
 	name := unitName(unit) + ".parquet"
 	if dir == "" {
 		name = t.lake.Stage(name)
@@ -190,7 +193,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		name = dir + "/" + unitName(unit) + "-" + attempt() + ".parquet"
 	}
 	var facts sink.Facts
-	size, sum, err := stageFile(t.lake, name, 0o644, func(w io.Writer) error {
+	size, sum, err := stageFile(t.lake, name, 0o644, behind, func(w io.Writer) error {
 		var pw *sink.Writer
 		var err error
 		out.rows, err = m.Merge(ctx, unit, func(rows sink.Rows) error {
@@ -243,47 +246,4 @@ func (u *unitResult) foresee(before ledger.File) {
 		u.file.Rows -= t.Rows
 		u.file.Sums.Sub(&t.Sums)
 	}
-}
-
-var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 256<<10) }}
-
-// stageFile writes a staged file, makes it durable, and returns its size and
-// SHA-256.
-func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, write func(io.Writer) error) (size int64, sum string, err error) {
-	f, err := lake.FS().Create(lake.StagedPath(name), perm)
-	if err != nil {
-		return 0, "", err
-	}
-	h := &hashed{w: f, sum: sha256.New()}
-	buf := writers.Get().(*bufio.Writer)
-	buf.Reset(h)
-	err = write(buf)
-	if err == nil {
-		err = buf.Flush()
-	}
-	writers.Put(buf) // others write while this one waits for the disk
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return h.n, hex.EncodeToString(h.sum.Sum(nil)), err
-}
-
-// hashed writes through a hash.
-type hashed struct {
-	w   io.Writer
-	sum hash.Hash
-	n   int64
-}
-
-func (h *hashed) Write(b []byte) (int, error) {
-	n, err := h.w.Write(b)
-	h.sum.Write(b[:n])
-	h.n += int64(n)
-	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
-	}
-	return n, err
 }
