@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,14 @@ func TestSettle(t *testing.T) {
 }
 
 func TestFloors(t *testing.T) {
-	took := func(ms int) *outcome { return &outcome{usage: usage{wall: time.Duration(ms) * time.Millisecond}} }
+	took := func(rounds ...int) *outcome {
+		o := &outcome{}
+		for _, ms := range rounds {
+			o.rounds = append(o.rounds, time.Duration(ms)*time.Millisecond)
+		}
+		o.wall = median(slices.Clone(o.rounds))
+		return o
+	}
 	failed := &outcome{usage: usage{wall: time.Millisecond}, err: errors.New("no")}
 	sized := func(o *outcome, rss, read int64) *outcome {
 		o.rss, o.read = rss, read
@@ -106,6 +114,7 @@ func TestFloors(t *testing.T) {
 		{"the faster peer counts", faster(1.5), results{"usagelake": took(100), "duckdb": took(300), "clickhouse": took(160)}, 1.6, true, true},
 		{"too slow", faster(1.5), results{"usagelake": took(100), "duckdb": took(140), "clickhouse": took(900)}, 1.4, true, false},
 		{"a peer failed", faster(1.5), results{"usagelake": took(100), "duckdb": failed, "clickhouse": took(150)}, 1.5, true, true},
+		{"a slow round for both", faster(1.5), results{"usagelake": took(100, 900, 110), "duckdb": took(160, 1440, 165), "clickhouse": took(400, 400, 400)}, 1.6, true, true},
 		{"no peer", faster(1.5), results{"usagelake": took(100), "duckdb": failed}, 0, false, false},
 		{"own failure", faster(1.5), results{"usagelake": failed, "duckdb": took(100)}, 0, false, false},
 		{"memory", memory("a", 10), results{"a": sized(took(1), 10*mib, 0)}, 10, true, true},

@@ -179,6 +179,9 @@ func (o *outcome) settle(runs, starts []usage) {
 	o.usage, o.start = middle(runs), middle(starts)
 	o.wall -= o.start.wall
 	o.cpu -= o.start.cpu
+	for _, u := range runs {
+		o.rounds = append(o.rounds, u.wall-o.start.wall)
+	}
 	if o.err == nil && o.wall <= 0 {
 		o.err = errors.New("took no longer than its bare start; a larger -scale would tell")
 	}

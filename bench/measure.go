@@ -51,25 +51,23 @@ func measure(cmd *exec.Cmd) (usage, string, error) {
 // middle is the median wall and CPU time and the largest memory.
 func middle(all []usage) usage {
 	var u usage
-	u.wall = median(all, func(u usage) time.Duration { return u.wall })
-	u.cpu = median(all, func(u usage) time.Duration { return u.cpu })
+	var walls, cpus []time.Duration
 	for _, one := range all {
+		walls, cpus = append(walls, one.wall), append(cpus, one.cpu)
 		u.rss = max(u.rss, one.rss)
 	}
+	u.wall, u.cpu = median(walls), median(cpus)
 	return u
 }
 
-func median(all []usage, of func(usage) time.Duration) time.Duration {
-	if len(all) == 0 {
+// median is that of the values, which it sorts, or 0 of none.
+func median[T time.Duration | float64](values []T) T {
+	n := len(values)
+	if n == 0 {
 		return 0
 	}
-	var times []time.Duration
-	for _, u := range all {
-		times = append(times, of(u))
-	}
-	slices.Sort(times)
-	n := len(times)
-	return (times[(n-1)/2] + times[n/2]) / 2
+	slices.Sort(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
 }
 
 // warm reads a directory's files into the page cache.

@@ -43,13 +43,14 @@ type results map[string]*outcome
 
 // outcome is what a trial came to.
 type outcome struct {
-	usage         // median; of peers without their start
-	start   usage // of peers: what was taken off
-	rows    int64 // that were counted where checked
-	bytes   int64 // of Parquet
-	read    int64 // bytes of the logs, not compressed
-	checked bool  // rows and sums are those of the logs
-	err     error // why there is nothing
+	usage                   // median; of peers without their start
+	rounds  []time.Duration // wall time of each, of peers without their start
+	start   usage           // of peers: what was taken off
+	rows    int64           // that were counted where checked
+	bytes   int64           // of Parquet
+	read    int64           // bytes of the logs, not compressed
+	checked bool            // rows and sums are those of the logs
+	err     error           // why there is nothing
 }
 
 const (
@@ -69,16 +70,16 @@ func faster(limit float64) floor {
 	return floor{
 		text: "time of the faster peer / usagelake's", limit: limit, atLeast: true, unit: "x",
 		value: func(r results) (float64, bool) {
-			own, best := r["usagelake"], time.Duration(0)
+			own, best := r["usagelake"], (*outcome)(nil)
 			for _, peer := range peerNames {
-				if p := r[peer]; p.good() && (best == 0 || p.wall < best) {
-					best = p.wall
+				if p := r[peer]; p.good() && (best == nil || p.wall < best.wall) {
+					best = p
 				}
 			}
-			if !own.good() || best == 0 {
+			if !own.good() || best == nil {
 				return 0, false
 			}
-			return float64(best) / float64(own.wall), true
+			return best.over(own), true
 		},
 	}
 }
@@ -106,7 +107,7 @@ func within(trial, other string, limit float64) floor {
 			if !a.good() || !b.good() {
 				return 0, false
 			}
-			return float64(a.wall) / float64(b.wall), true
+			return a.over(b), true
 		},
 	}
 }
@@ -142,6 +143,16 @@ func below(trial string, limit float64) floor {
 }
 
 func (o *outcome) good() bool { return o != nil && o.err == nil }
+
+// over is how many times as long o takes as p: the median of the rounds' ratios,
+// so that a machine that is slow for a while is so for both.
+func (o *outcome) over(p *outcome) float64 {
+	var ratios []float64
+	for i := range min(len(o.rounds), len(p.rounds)) {
+		ratios = append(ratios, float64(o.rounds[i])/float64(p.rounds[i]))
+	}
+	return median(ratios)
+}
 
 // workloads are all of them, in the order of the table. scale multiplies the
 // lines and files of the large ones, not the days.
