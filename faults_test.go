@@ -518,6 +518,44 @@ func TestFaults(t *testing.T) {
 	})
 }
 
+// TestFaultsOfALargeFile is TestFaults where the pieces of a file are written while
+// it goes on being made.
+func TestFaultsOfALargeFile(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var text strings.Builder
+	for i := range 60_000 {
+		text.WriteString(call(fmt.Sprintf("%016x%016x", rnd.Uint64(), rnd.Uint64()), day.Unix()+int64(i), rnd.IntN(1e6), rnd.IntN(1e6)))
+	}
+	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), text.String())
+	s := &scene{name: "large file", fresh: true, before: faults.NewMem(), change: func(cfg usagelake.Config) error {
+		cfg.Inputs, cfg.Jobs = []string{in}, 2
+		_, err := usagelake.Load(context.Background(), cfg)
+		return err
+	}}
+	s.refer(t)
+	writes := 0
+	p := &proof{scene: s, t: t, known: map[string]int{}}
+	for n, op := range s.ops {
+		if op != "write" {
+			continue
+		}
+		writes++
+		for m, mode := range faultModes {
+			if testing.Short() && (writes+m)%7 > 0 {
+				continue
+			}
+			if mode.on == nil || slices.Contains(mode.on, op) {
+				p.fail(n, mode.name, mode.err, mode.on, mode.last)
+			}
+		}
+	}
+	t.Logf("%d writes: %d states, %d different, %d published, %d violations", writes, p.states, len(p.known), p.published, p.violations)
+	if writes < 12 {
+		t.Error("the file is written in too few pieces")
+	}
+}
+
 func (p *proof) fail(n int, mode string, fault error, on []string, last bool) {
 	mem := p.before.Copy()
 	name := "" // of the operation that fails first
