@@ -1,10 +1,13 @@
 package transform
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Token-like members betray usage that no entry claims: a number but 0, or a
 // string of digits, whose key speaks of tokens or whose enclosing object speaks
-// of usage. Limits, prices and settings that speak of tokens are decoys, and so
+// of usage, or of tokens where the key is one of what went in or came out. Limits, prices and settings that speak of tokens are decoys, and so
 // is a piece of text that is called a token.
 
 var decoys = [][]byte{
@@ -15,7 +18,7 @@ var decoys = [][]byte{
 
 // tokenName reports whether a key names a token count.
 func tokenName(key []byte) bool {
-	var buf [64]byte
+	var buf [maxName]byte
 	if len(key) > len(buf) {
 		return false
 	}
@@ -44,7 +47,7 @@ func decoy(lowered []byte) bool {
 }
 
 func usageName(key []byte) bool {
-	var buf [64]byte
+	var buf [maxName]byte
 	if len(key) > len(buf) {
 		return false
 	}
@@ -71,12 +74,21 @@ func TokenLike(parent, key, value []byte) bool {
 	if tokenName(key) {
 		return true
 	}
-	if !usageName(parent) {
+	of := usageName(parent)
+	if !of && !tokenName(parent) || len(key) > maxName {
 		return false
 	}
-	var buf [64]byte
-	return len(key) <= len(buf) && !decoy(lower(buf[:0], key))
+	var buf [maxName]byte
+	k := lower(buf[:0], key)
+	return (of || slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(k, w) })) && !decoy(k)
 }
+
+// maxName is how many bytes a key has at most that is looked at.
+const maxName = 64
+
+// ways are parts of the names of what is counted in an object of tokens. Others are
+// ids and places of pieces of text.
+var ways = [][]byte{[]byte("input"), []byte("output"), []byte("prompt"), []byte("completion"), []byte("total"), []byte("cache"), []byte("reason")}
 
 // countText reports whether value is a number or a string of digits, and is not
 // 0.
