@@ -399,7 +399,7 @@ func (w *worker) again(ctx context.Context, t *task, books *schemas.Books, d *in
 // more brings the rows of a document into a batch that is no single row.
 func (w *worker) more(ctx context.Context, t *task, books *schemas.Books, d *ingest.Doc) transform.Verdict {
 	var memory transform.Memory
-	if w.said != nil {
+	if w.said != nil && t.only == nil { // of those before not all are read again
 		var err error
 		if memory, err = w.said.here(ctx); err != nil { // the run ends
 			w.err = cmp.Or(w.err, err)

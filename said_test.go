@@ -22,10 +22,11 @@ func TestLinesThatGoOn(t *testing.T) {
 			`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}`,
 			fmt.Sprintf(`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":%d}}`, 100+i),
 			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:00Z","type":"turn_context","payload":{"turn_id":"t","cwd":"/x","model":"gpt-%d"}}`, i, i),
-			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:05Z","type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":%d,"cached_input_tokens":3,"output_tokens":2,"reasoning_output_tokens":1,"total_tokens":%d},"total_token_usage":{"input_tokens":%[2]d}}}}`, i, 20+i, 22+i),
+			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:05Z","type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":%d,"cached_input_tokens":3,"output_tokens":2,"reasoning_output_tokens":1,"total_tokens":%d},"total_token_usage":{"input_tokens":%[3]d}}}}`, i, 20+i, 22+i),
+			fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:06Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":%d,"output_tokens":%d}}}}`, i, 29+2*i, 1+i),
 		)
 	}
-	const want = "claude-0 15/100 msg_0, claude-1 16/101 msg_1, claude-2 17/102 msg_2, gpt-0 20/2, gpt-1 21/2, gpt-2 22/2"
+	const want = "claude-0 15/100 msg_0, claude-1 16/101 msg_1, claude-2 17/102 msg_2, gpt-0 20/2, gpt-0 7/1, gpt-1 21/2, gpt-1 8/1, gpt-2 22/2, gpt-2 9/1"
 	dir := t.TempDir()
 	for cut := range len(lines) + 1 {
 		lake, file := filepath.Join(dir, fmt.Sprint("lake", cut)), filepath.Join(dir, fmt.Sprintf("%d.jsonl", cut))
@@ -51,6 +52,42 @@ func TestLinesThatGoOn(t *testing.T) {
 			t.Errorf("cut behind line %d: -want +got\n%s", cut, d)
 		}
 	}
+}
+
+// What a session has summed up by a record that was set aside is what the next one
+// adds. The record stays aside: nobody knows any more what was before it.
+func TestRunningSums(t *testing.T) {
+	var b strings.Builder
+	for i, in := range []int{100, 250, 400} {
+		text := fmt.Sprintf(`{"timestamp":"2026-08-03T10:0%d:00Z","payload":{"info":{"total_token_usage":{"input_tokens":%d}}}}`, i, in)
+		if i == 1 {
+			text = strings.Replace(text, "{", `{"text":"`+strings.Repeat("x", 5000)+`",`, 1)
+		}
+		b.WriteString(text + "\n")
+	}
+	dir := t.TempDir()
+	lake, file := filepath.Join(dir, "lake"), filepath.Join(dir, "rollout.jsonl")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	holds := func() {
+		t.Helper()
+		var got []string
+		for _, r := range rows(t, lake) {
+			got = append(got, r["input_tokens"])
+		}
+		if d := cmp.Diff([]string{"100", "300"}, got); d != "" {
+			t.Errorf("-want +got\n%s", d)
+		}
+	}
+	if r := load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, MaxLine: 160}); r.Books.Quarantined != 1 {
+		t.Errorf("%d are set aside", r.Books.Quarantined)
+	}
+	holds()
+	if _, err := usagelake.Replay(t.Context(), usagelake.Config{Lake: lake}); err != nil {
+		t.Fatal(err)
+	}
+	holds()
 }
 
 // Blocks of a file are worked on side by side; what was said is passed on in

@@ -108,6 +108,11 @@ type Entry struct {
 	// Remember lists columns that records of the same family which come later in
 	// the source can Recall where they do not say.
 	Remember, Recall []schemas.Col
+	// Running is where the source's sums so far stand, in members with the names of
+	// the counts that they are sums of. Differs: the columns come from there, and
+	// what they are more than in the record of the same family before is the row's.
+	Running string
+	Differs bool
 }
 
 // A Part is calls within a record: documents of their own.

@@ -42,7 +42,7 @@ func (n *Normalizer) Explain(doc []byte, src *Source, said Memory) []Explained {
 		}
 	}
 	for i := range calls {
-		c := &calls[i]
+		c, before := &calls[i], said.Clone()
 		verdict := n.one(c, src, n.trial, &ignored, said, true)
 		if verdict == IsRow && !c.counts() {
 			verdict = NoCall
@@ -70,7 +70,7 @@ func (n *Normalizer) Explain(doc []byte, src *Source, said Memory) []Explained {
 		}
 		if verdict == IsRow {
 			// the walk has let go of the texts that the row refers to
-			n.one(c, src, n.trial, &ignored, said, false)
+			n.one(c, src, n.trial, &ignored, before, false)
 			e.Values = n.values(p, c)
 		}
 		n.trial.Drop()

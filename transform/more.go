@@ -15,7 +15,8 @@ import (
 const maxNesting = 3
 
 // Memory is what the records of a source have said so far that later ones may
-// leave out: texts of columns, by family of dialects.
+// leave out or refer to: texts of columns, and running sums by the names of their
+// members, by family of dialects.
 type Memory map[string]map[string]string
 
 // Clone is a copy that later records do not change.
@@ -25,6 +26,15 @@ func (m Memory) Clone() Memory {
 		c[family] = maps.Clone(cols)
 	}
 	return c
+}
+
+// of is what the family of a dialect has said.
+func (m Memory) of(dialect string) map[string]string {
+	name := family(dialect)
+	if m[name] == nil {
+		m[name] = map[string]string{}
+	}
+	return m[name]
 }
 
 // call is a document that may be a call.
@@ -66,8 +76,8 @@ type heir struct {
 }
 
 // More makes the rows of a record of which Apply said that it IsMore: none, one,
-// or several. said is what records before it said; it is changed, and may be
-// nil. For each row, which is the open one of row, add is called. It is all rows
+// or several. said is what records before it said; it is changed, and is nil
+// where that is not known. For each row, which is the open one of row, add is called. It is all rows
 // or, where one of them is bad, none.
 func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *schemas.Sums, said Memory, add func()) Verdict {
 	n.prepare()
@@ -127,8 +137,12 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	if p.entry == nil {
 		return NotClaimed
 	}
-	if p.entry.Container {
+	switch {
+	case p.entry.Container:
 		return NoCall
+	case p.entry.Differs && said == nil: // from what?
+		n.Reason = schemas.UnknownUsage
+		return IsBad
 	}
 	h := c.heir
 	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0
@@ -136,8 +150,13 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 		h.recalled = said[family(p.entry.Name)]
 	}
 	v := n.apply(p, rec, src, row, in, &h)
-	if remember && said != nil && len(p.entry.Remember) > 0 {
-		n.remember(p, rec, row, said)
+	if remember && said != nil {
+		if len(p.entry.Remember) > 0 {
+			n.remember(p, rec, row, said)
+		}
+		if p.entry.Running != "" && v != IsBad {
+			n.sumUp(p, c.doc, said)
+		}
 	}
 	return v
 }
@@ -335,6 +354,51 @@ func (n *Normalizer) take(c schemas.Col, text string) {
 	}
 }
 
+// running stands before the names of sums in a Memory.
+const running = "running "
+
+// sumUp keeps the running sums of a record.
+func (n *Normalizer) sumUp(p *plan, doc []byte, said Memory) {
+	sums := said.of(p.entry.Name)
+	n.walker.Each(doc, append(splitPath(p.entry.Running), "*"), func(key, value []byte) {
+		if _, reason := measured(value); reason == "" && p.entry.counted(string(key)) != schemas.NumColumns {
+			sums[running+string(key)] = string(value)
+		}
+	})
+}
+
+// counted is the additive column that a member of the entry's counts is for,
+// NumColumns if there is none.
+func (e *Entry) counted(member string) schemas.Col {
+	for _, r := range e.Columns {
+		if traits[r.Col].additive && r.From[strings.LastIndexByte(r.From, '.')+1:] == member {
+			return r.Col
+		}
+	}
+	return schemas.NumColumns
+}
+
+// differ takes the sums of the record before from those of the record at hand. Where
+// any has fallen they began anew.
+func (n *Normalizer) differ(e *Entry, said map[string]string) {
+	var before [schemas.NumColumns]int64
+	for key, text := range said {
+		if member, ok := strings.CutPrefix(key, running); ok {
+			if c := e.counted(member); c != schemas.NumColumns {
+				before[c] = rawMicros([]byte(text))
+			}
+		}
+	}
+	if slices.ContainsFunc(n.read, func(q quantity) bool { return q.v < before[q.col] }) {
+		return
+	}
+	for i := range n.read {
+		q := &n.read[i]
+		q.v -= before[q.col]
+		n.row.SetDouble(q.col, float64(q.v)/1e6)
+	}
+}
+
 // remember keeps what the record at hand says for those after it.
 func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder, said Memory) {
 	if p.entry.Ignore { // it says something, but is no row
@@ -347,12 +411,7 @@ func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder
 		n.guard()
 		defer row.Drop()
 	}
-	of := family(p.entry.Name)
-	cols := said[of]
-	if cols == nil {
-		cols = map[string]string{}
-		said[of] = cols
-	}
+	cols := said.of(p.entry.Name)
 	for _, c := range p.entry.Remember {
 		switch {
 		case !row.Has(c):

@@ -183,6 +183,9 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 	if n.Reason = n.move(p, rec); n.Reason == "" {
 		if heir != nil {
 			n.inherit(heir)
+			if p.entry.Differs {
+				n.differ(p.entry.Entry, heir.recalled)
+			}
 		}
 		if n.Reason = n.bucket(p); n.Reason == "" {
 			n.Reason = n.eventTime(p, rec, src)
@@ -192,7 +195,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		row.Drop()
 		return IsBad
 	}
-	if heir != nil && heir.zeroIsNone && n.nothing() {
+	if heir != nil && (heir.zeroIsNone || p.entry.Differs) && n.nothing() {
 		row.Drop()
 		return NoCall
 	}
