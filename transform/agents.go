@@ -66,7 +66,8 @@ var agentEntries = []Entry{
 	{
 		Name: "codex.totals", Doc: "Codex CLI session that only sums up: what a request used is what the sums have grown by",
 		At: []string{""}, Usage: "payload.info.total_token_usage",
-		When: []string{"payload.info.total_token_usage.input_tokens", "!payload.info.last_token_usage.input_tokens", "timestamp"},
+		When:   []string{"payload.info.total_token_usage.input_tokens", "!payload.info.last_token_usage.input_tokens", "timestamp"},
+		Unless: []string{"payload.info.total_token_usage.input_tokens=0"},
 		Columns: []Rule{
 			{schemas.EventTime, "timestamp"},
 			{schemas.InputTokens, "payload.info.total_token_usage.input_tokens"},
