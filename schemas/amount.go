@@ -120,7 +120,24 @@ func ParseAmount(s string, decimals int) (Amount, error) {
 
 // Micros is a quantity in units of 10^-6, rounded half to even. Quantities in
 // the table are at most 10^12 in size, so the result always fits.
-func Micros(v float64) int64 { return int64(math.RoundToEven(v * 1e6)) }
+func Micros(v float64) int64 {
+	if math.Abs(v) < exactMicros/1e6 {
+		return int64(math.RoundToEven(v * 1e6))
+	}
+	whole := math.Trunc(v)
+	return int64(whole)*1e6 + int64(math.RoundToEven((v-whole)*1e6))
+}
+
+// OfMicros is the quantity of so many units of 10^-6, or the one next to it.
+func OfMicros(v int64) float64 {
+	if -exactMicros < v && v < exactMicros {
+		return float64(v) / 1e6
+	}
+	return float64(v/1e6) + float64(v%1e6)/1e6
+}
+
+// exactMicros bounds the numbers that a float64 has all of.
+const exactMicros = 1 << 53
 
 // Sums holds one Amount for each additive column, in order. There are many of
 // them: a load has some for every source, and for every source in every file.

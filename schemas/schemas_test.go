@@ -107,6 +107,27 @@ func TestAmount(t *testing.T) {
 	}
 }
 
+// Counts of any size that the table takes are exact, and so are their millionths
+// where a float64 has them.
+func TestMicrosOfLargeCounts(t *testing.T) {
+	for _, v := range []int64{1, 9_007_199_253, 9_007_199_255, 576_460_752_305, 700_000_000_001, 999_999_999_999, 1_000_000_000_000} {
+		for _, v := range []int64{v, -v} {
+			if got := schemas.Micros(float64(v)); got != v*1e6 {
+				t.Errorf("Micros(%d) = %d", v, got)
+			}
+			if got := schemas.OfMicros(v * 1e6); got != float64(v) {
+				t.Errorf("OfMicros(%d millions) = %v", v, got)
+			}
+		}
+	}
+	if got := schemas.Micros(700_000_000_001.25); got != 700_000_000_001_250_000 {
+		t.Errorf("Micros(700000000001.25) = %d", got)
+	}
+	if got := schemas.OfMicros(700_000_000_001_250_000); got != 700_000_000_001.25 {
+		t.Errorf("OfMicros(700000000001250000) = %v", got)
+	}
+}
+
 // Sums read back whatever their text looks like, and nothing else is read.
 func TestSumsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -140,7 +140,7 @@ func (n *Normalizer) setFixed(c schemas.Col, v int64) {
 	if n.flags&flagFractional == 0 {
 		n.row.SetInt(c, v)
 	} else {
-		n.row.SetDouble(c, float64(v)/1e6)
+		n.row.SetDouble(c, schemas.OfMicros(v))
 	}
 }
 

@@ -381,21 +381,22 @@ func (e *Entry) counted(member string) schemas.Col {
 // differ takes the sums of the record before from those of the record at hand. Where
 // any has fallen they began anew.
 func (n *Normalizer) differ(e *Entry, said map[string]string) {
-	var before [schemas.NumColumns]int64
+	var before [schemas.NumColumns]float64
 	for key, text := range said {
 		if member, ok := strings.CutPrefix(key, running); ok {
 			if c := e.counted(member); c != schemas.NumColumns {
-				before[c] = rawMicros([]byte(text))
+				before[c], _ = measured([]byte(text))
 			}
 		}
 	}
-	if slices.ContainsFunc(n.read, func(q quantity) bool { return q.v < before[q.col] }) {
+	if slices.ContainsFunc(n.read, func(q quantity) bool { return n.row.Double(q.col) < before[q.col] }) {
 		return
 	}
 	for i := range n.read {
 		q := &n.read[i]
-		q.v -= before[q.col]
-		n.row.SetDouble(q.col, float64(q.v)/1e6)
+		v := n.row.Double(q.col) - before[q.col]
+		n.row.SetDouble(q.col, v)
+		q.v = schemas.Micros(v)
 	}
 }
 

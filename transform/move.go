@@ -207,7 +207,7 @@ func (n *Normalizer) quantity(c schemas.Col, rec *schemas.Record, from ...slot) 
 			sum += schemas.Micros(w)
 			raw += more
 		}
-		v = float64(sum) / 1e6
+		v = schemas.OfMicros(sum)
 	}
 	if v != float64(int64(v)) && c.Tokens() {
 		n.flags |= flagFractional
