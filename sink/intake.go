@@ -164,7 +164,7 @@ func (in *Intake) spill() (err error) {
 			err = e
 		}
 	}()
-	w.cut = int(min(max(in.m.opt.Share>>6*in.rows/max(in.mem.held.Load(), 1), 64), schemas.BuilderRows))
+	w.cut = int(min(max(in.m.opt.Share>>6*in.rows/max(in.mem.held.Load(), 1), leastRows), schemas.BuilderRows))
 	units := map[schemas.Unit][]*section{}
 	for _, p := range in.held {
 		units[p.unit] = append(units[p.unit], p)

@@ -435,10 +435,11 @@ func (m *Merger) narrow(ctx context.Context, list []*section) ([]*section, error
 	for {
 		slices.SortStableFunc(list, func(a, b *section) int { return cmp.Compare(a.first.time, b.first.time) })
 		crowd := m.crowd(list)
-		if len(crowd) < 2 {
+		if crowd == nil {
 			return list, nil
 		}
 		w := newRewriter(m, m.order)
+		w.cut = rowsWithin(m.opt.Reading/abreast, crowd)
 		if err := w.begin(); err != nil {
 			return list, err
 		}
@@ -456,8 +457,14 @@ func (m *Merger) narrow(ctx context.Context, list []*section) ([]*section, error
 	}
 }
 
+// abreast is how many of the sections that narrow makes can be read side by side.
+// It merges about as many at once, so that few rows are written many times.
+const abreast = 16
+
 // crowd is some of the sections that overlap and cannot be read side by side,
-// nil if all can. They are in the order of their beginnings.
+// nil if all can. They are in the order of their beginnings. Of a crowd it names
+// the shortest: merging a long one with every short one would write it again each
+// time.
 func (m *Merger) crowd(list []*section) []*section {
 	var open []*section
 	var size int64
@@ -473,22 +480,17 @@ func (m *Merger) crowd(list []*section) []*section {
 		if size += p.size; size <= m.opt.Reading {
 			continue
 		}
-		var some []*section
-		size = 0
-		for _, q := range open {
-			if q.old || len(some) >= 2 && size+q.size > m.opt.Reading {
-				continue
-			}
-			some = append(some, q)
-			size += q.size
+		some := slices.DeleteFunc(slices.Clone(open), func(q *section) bool { return q.old })
+		if len(some) < 2 {
+			continue
 		}
-		if len(some) >= 2 {
-			return some
+		slices.SortStableFunc(some, func(a, b *section) int { return cmp.Compare(a.rows, b.rows) })
+		n, room := 2, m.opt.Reading-some[0].size-some[1].size
+		for n < len(some) && some[n].size <= room {
+			room -= some[n].size
+			n++
 		}
-		size = 0
-		for _, q := range open {
-			size += q.size
-		}
+		return some[:n]
 	}
 	return nil
 }

@@ -925,3 +925,47 @@ func TestMergerOfManyRows(t *testing.T) {
 		}
 	}
 }
+
+// Many runs that overlap, in memory for few of them: rows are written again a
+// few times, not once for each run.
+func TestMergerOfManyRuns(t *testing.T) {
+	const n = 100_000
+	fresh := make([]*modelRow, n)
+	for i := range fresh {
+		fresh[i] = &modelRow{
+			source: Source{"f", "a"}, line: int64(i + 1), time: worldDay.Start() + int64(i%1000), from: schemas.FromEnvelope,
+			id: fmt.Sprint("id-", i), dialect: "c.model", out: 1, in: -1, label: fmt.Sprint(i % 7),
+		}
+	}
+	written := func(reading int64) (bytes int64, files int) {
+		fs := faults.NewMem()
+		if err := fs.MkdirAll("scratch", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, err := newMergeTable().merge(t.Context(), way{share: 100 << 10, reading: reading, intakes: 1, jobs: 1, fs: fs}, fresh, nil, nil, 1, memory.DefaultAllocator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries, err := fs.ReadDir("scratch")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes += info.Size()
+		}
+		return bytes, len(entries)
+	}
+	once, runs := written(1 << 40)
+	bytes, files := written(200 << 10)
+	t.Logf("%d runs of %d bytes; with little memory %d of %d", runs, once, files, bytes)
+	if files == runs {
+		t.Fatal("all runs fitted: the test shows nothing")
+	}
+	if bytes > 2*once {
+		t.Errorf("%d bytes written for %d of rows", bytes, once)
+	}
+}

@@ -172,8 +172,7 @@ func (g *merging) next(c *cursor) (bool, error) {
 }
 
 // run hands out the rows in order, in chunks of n that emit releases. With alone
-// a batch of half as many or more that no other row comes between is a chunk of
-// its own.
+// a batch of about as many that no other row comes between is a chunk of its own.
 func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 	for len(g.heap.list) > 0 {
 		c := g.heap.list[0]
@@ -196,7 +195,7 @@ func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 		if next := g.heap.second(); next != nil {
 			end = c.until(g.heap.order, next.spot())
 		}
-		whole := alone && c.pos == 0 && end == c.batch.Len() && 2*end >= n
+		whole := alone && c.pos == 0 && end == c.batch.Len() && n/2 <= end && end/2 <= n
 		if whole {
 			if err := g.flush(emit); err != nil {
 				return err

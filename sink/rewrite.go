@@ -27,6 +27,19 @@ func newRewriter(m *Merger, o *order) *rewriter {
 	return &rewriter{m: m, order: o, cut: schemas.BuilderRows, copier: schemas.NewBuilder(m.opt.Mem), early: m.early}
 }
 
+// rowsWithin is how many rows like those of sections a batch may have for a section
+// to take no more than size bytes while it is read.
+func rowsWithin(size int64, of []*section) int {
+	row := int64(1)
+	for _, p := range of {
+		row = max(row, p.rowBytes())
+	}
+	return int(min(max(size/row, leastRows), schemas.BuilderRows))
+}
+
+// leastRows is the fewest rows that batches are cut into.
+const leastRows = 64
+
 // begin begins a run.
 func (r *rewriter) begin() (err error) {
 	if r.run, r.file, err = r.m.run(); err != nil {
@@ -86,7 +99,7 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 			p.mark(p.rows+int64(m.at), m.mark)
 		}
 		out.pieces = append(out.pieces, at)
-		p.size = max(p.size, 2*at.Len+keyBytes*int64(b.Len()))
+		p.size = max(p.size, readBytes(at, int64(b.Len())))
 		p.last = k.spot(b.Len() - 1)
 		if wrote != nil {
 			wrote(p, p.rows, b)

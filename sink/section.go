@@ -78,6 +78,21 @@ func (p *section) read() (Batches, error) {
 	return p.open()
 }
 
+// readBytes is the memory that reading a batch of a run takes, in bytes, about.
+func readBytes(at piece, rows int64) int64 { return 2*at.Len + keyBytes*rows }
+
+// rowBytes is what a row takes while the section is read, in bytes, about; 0 if
+// it stands in no run.
+func (p *section) rowBytes() (n int64) {
+	if p.run == nil {
+		return 0
+	}
+	for _, at := range p.run.pieces {
+		n += at.Len
+	}
+	return readBytes(piece{Len: n}, p.rows) / p.rows
+}
+
 // release gives back the memory that the section holds.
 func (p *section) release() {
 	if p.batch != nil {
