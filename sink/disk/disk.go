@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -79,7 +80,22 @@ type OS struct{}
 func (OS) MkdirAll(path string, perm fs.FileMode) error { return os.MkdirAll(path, perm) }
 
 func (OS) Create(path string, perm fs.FileMode) (Writer, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return nil, err
+	}
+	return file{f}, nil
+}
+
+// file is a file that others can work beside while the disk does: a goroutine
+// that waits in a system call keeps its processor until the runtime takes it
+// away, so the wait has to be short.
+type file struct{ *os.File }
+
+func (f file) Sync() error {
+	startWriting(f.File)
+	runtime.Gosched()
+	return f.File.Sync()
 }
 
 func (OS) Open(path string) (Reader, error) { return os.Open(path) }
