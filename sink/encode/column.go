@@ -546,6 +546,10 @@ func (c *Column) pack(b *Buffers, h *Header, even even) error {
 const trialPages = 32
 
 func (c *Column) compress(b *Buffers, even even) (err error) {
+	if len(b.raw) <= rawBytes && c.codec.CompressionCodec() == format.Zstd {
+		b.packed = rawFrame(b.packed, b.raw)
+		return nil
+	}
 	ok := even.count > 0 && c.codec.CompressionCodec() == format.Zstd
 	trial := ok && c.evenPages%trialPages == 0
 	if ok && (trial || c.wins) {

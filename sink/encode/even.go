@@ -87,7 +87,7 @@ func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
 	if step > 1<<16 || p.count < minCount || fresh < 1 || first >= maxLiterals || match >= maxMatch {
 		return dst, false
 	}
-	dst = binary.LittleEndian.AppendUint32(dst[:0], 0xfd2fb528)
+	dst = binary.LittleEndian.AppendUint32(dst[:0], frameMagic)
 	dst = append(dst, 0xa0) // one segment, whose size follows in four bytes
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(raw)))
 
