@@ -47,7 +47,7 @@ func report(out io.Writer, all []workload, of []results) error {
 		return err
 	}
 
-	table = newTable(out, "workload", "floor", "bound", "measured", "")
+	table = newTable(out, "workload", "floor", "bound", "measured", "", "by bare")
 	for i, w := range all {
 		for _, f := range w.floors {
 			bound := fmt.Sprintf("<= %g%s", f.limit, f.unit)
@@ -65,7 +65,13 @@ func report(out io.Writer, all []workload, of []results) error {
 			if verdict != "pass" {
 				missed++
 			}
-			table.row(w.name, f.text, bound, measured, verdict)
+			least := ""
+			if f.bare != nil {
+				if v, ok := f.bare(of[i]); ok {
+					least = digits(v) + f.unit
+				}
+			}
+			table.row(w.name, f.text, bound, measured, verdict, least)
 		}
 	}
 	if err := table.flush(); err != nil {
