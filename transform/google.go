@@ -91,6 +91,16 @@ var googleEntries = []Entry{
 		Basis:   "exclusive", Operation: "chat", Key: modelKey, Payload: "candidates",
 	},
 	{
+		Name: "google.gemini", Doc: "chunk, without an id, of a streamed answer that goes on: its last one counts all of it",
+		At:    []string{""},
+		Usage: "usage_metadata", NoBare: true,
+		When: []string{
+			"usage_metadata.prompt_token_count | usage_metadata.candidates_token_count | usage_metadata.total_token_count",
+			"candidates[].content", "!candidates[].finish_reason", "!response_id",
+		},
+		Ignore: true, Basis: "exclusive", Key: modelKey, Payload: "candidates",
+	},
+	{
 		Name: "google.gemini", Doc: "Gemini API and Vertex AI generateContent, streamed chunks, Live API",
 		Usage: "usage_metadata", NoBare: true,
 		When: []string{
