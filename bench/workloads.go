@@ -205,8 +205,10 @@ func workloads(scale float64) []workload {
 	// pair is two trials by usagelake, and what bare takes for the logs of each.
 	pair := func(a, b string, of, to logs.Spec) []trial {
 		return []trial{
-			own(a, of), {name: bare + ", " + a, engine: bare, data: of},
-			own(b, to), {name: bare + ", " + b, engine: bare, data: to},
+			own(a, of),
+			{name: bare + ", " + a, engine: bare, data: of},
+			own(b, to),
+			{name: bare + ", " + b, engine: bare, data: to},
 		}
 	}
 	onto := func(name string, data logs.Spec) trial {
