@@ -100,8 +100,7 @@ func (i *inspection) add(d *ingest.Doc) {
 		in.Outcome = string(reason)
 	} else {
 		in.Parts = i.norm.Explain(d.Data, &i.source, i.said)
-		in.Outcome = in.Parts[0].Outcome
-		if in.Outcome == "not claimed" {
+		if in.Outcome = outcome(in.Parts); in.Outcome == "not claimed" {
 			in.Outcome = "no usage"
 			if i.walker.AnyMember(d.Data, transform.TokenLike) {
 				in.Outcome = string(schemas.UnknownUsage)
@@ -121,6 +120,28 @@ func (i *inspection) add(d *ingest.Doc) {
 	}
 	i.list = append(i.list, in)
 	i.seen[shape] = &i.list[len(i.list)-1]
+}
+
+// outcome is that of a record with these parts: as many rows, or why one of them is
+// bad, or that of the first.
+func outcome(parts []transform.Explained) string {
+	rows := 0
+	for _, p := range parts {
+		switch p.Outcome {
+		case "row":
+			rows++
+		case "no usage", "not claimed":
+		default:
+			return p.Outcome
+		}
+	}
+	switch rows {
+	case 0:
+		return parts[0].Outcome
+	case 1:
+		return "row"
+	}
+	return fmt.Sprint(rows, " rows")
 }
 
 func (i *inspection) unread(d *ingest.Doc) schemas.Reason {

@@ -103,6 +103,9 @@ type Entry struct {
 	// of its own.
 	Parts     []Part
 	Container bool
+	// Wraps: a Container of records that can be anything. Where none of them is a
+	// call, it is taken as if nobody knew it.
+	Wraps bool
 	// Named: only a Part can be of this shape.
 	Named bool
 	// Remember lists columns that records of the same family which come later in
@@ -171,6 +174,7 @@ var Entries = slices.Concat(
 	anthropicEntries,
 	openaiEntries,
 	sdkRest,
+	shipperEntries,
 )
 
 // common are the usual names of a body and of an envelope around it. They

@@ -36,23 +36,31 @@ func (n *Normalizer) Explain(doc []byte, src *Source, said Memory) []Explained {
 	n.gather(&calls, call{doc: doc}, said, 0)
 	var out []Explained
 	var ignored schemas.Sums
+	some := false
 	for i := range calls {
-		if n.one(&calls[i], src, n.trial, &ignored, said, false) == IsRow {
+		switch n.one(&calls[i], src, n.trial, &ignored, said, false) {
+		case IsRow:
 			calls[i].isRow()
+			some = true
+		case NotClaimed:
+			calls[i].unclaimed = i > 0
 		}
 	}
 	for i := range calls {
 		c, before := &calls[i], said.Clone()
 		verdict := n.one(c, src, n.trial, &ignored, said, true)
-		if verdict == IsRow && !c.counts() {
+		switch {
+		case verdict == IsRow && !c.counts():
 			verdict = NoCall
+		case n.hides(c, some):
+			verdict, n.Reason = IsBad, schemas.UnknownUsage
 		}
+		e := Explained{Outcome: verdict.outcome(n.Reason)}
 		rec, err := n.walker.Walk(c.doc)
 		if err != nil {
 			continue
 		}
 		p, rec := n.planOf(rec, c.entry)
-		e := Explained{Outcome: verdict.outcome(n.Reason)}
 		if p.entry != nil {
 			e.Dialect, e.Shape, e.Envelope = p.entry.Name, p.entry.Doc, n.dialects.mounts[p.frame].Path
 			for _, k := range p.keep {

@@ -44,6 +44,9 @@ type call struct {
 	heir  heir
 	tree  *tree // nil where the call stands in none
 	id    string
+	wraps bool // its entry does
+	// unclaimed: it is a part that no entry fits.
+	unclaimed bool
 }
 
 // tree is how parts of a record stand below each other.
@@ -85,6 +88,7 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 	n.gather(&calls, call{doc: doc}, said, 0)
 	var ignored schemas.Sums
 	rows, verdict := 0, NotClaimed
+	some := false
 	unknown := n.unknown
 	n.unknown = nil
 	defer func() { n.unknown = unknown }()
@@ -94,13 +98,17 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 			return IsBad
 		case IsRow:
 			calls[i].isRow()
+			some = true
 		case NoCall:
 			verdict = NoCall
 		case NotClaimed:
-			if i > 0 && n.walker.AnyMember(calls[i].doc, TokenLike) { // a part
-				n.Reason = schemas.UnknownUsage
-				return IsBad
-			}
+			calls[i].unclaimed = i > 0
+		}
+	}
+	for i := range calls {
+		if n.hides(&calls[i], some) {
+			n.Reason = schemas.UnknownUsage
+			return IsBad
 		}
 	}
 	n.unknown = unknown
@@ -114,6 +122,12 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 		return IsRow
 	}
 	return verdict
+}
+
+// hides reports whether there is what looks like a count of tokens in a part that
+// nobody knows, or in what wraps no row.
+func (n *Normalizer) hides(c *call, rows bool) bool {
+	return (c.unclaimed || c.wraps && !rows) && n.walker.AnyMember(c.doc, TokenLike)
 }
 
 // Linked reports whether any record so far was one that recalls what others before it
@@ -202,6 +216,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			p, rec = n.planOf(rec, c.entry)
 		}
 	}
+	c.wraps = p.entry != nil && p.entry.Wraps
 	*calls = append(*calls, c)
 	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) {
 		return

@@ -1,0 +1,39 @@
+package transform
+
+import "usagelake/schemas"
+
+// shipperEntries are what collectors of logs put around lines of any kind. They are
+// tried last: what a line says itself comes before what stands in its text.
+var shipperEntries = []Entry{
+	{
+		Name: "log.line", Doc: "line of a log shipper around a record (CloudWatch, Vector, Logstash, Beats)",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"message"},
+		When:    []string{"message", `ingestionTime | eventId | logStreamName | source_type | kubernetes | "@timestamp" | "@version"`},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
+	},
+	{
+		Name: "log.line", Doc: "line of a container's log around a record (Docker, Fluent Bit)",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"log"},
+		When:    []string{"log", "stream | kubernetes | container_id"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "log"}, {Path: "log[]"}},
+	},
+	{
+		Name: "log.lines", Doc: "events of CloudWatch Logs as a subscription delivers them or the CLI lists them",
+		At: []string{""}, Own: true, Container: true, Wraps: true,
+		When:    []string{"events[].message | logEvents[].message", "logGroup | searchedLogStreams | nextForwardToken | nextToken"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "events[]", Entry: "log.event"}, {Path: "logEvents[]", Entry: "log.event"}},
+	},
+	{
+		Name: "log.event", Doc: "one of several events of CloudWatch Logs",
+		At: []string{""}, Named: true, Own: true, Container: true, Wraps: true, Folded: []string{"message"},
+		When:    []string{"message", "timestamp"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
+	},
+}
+
+// lineColumns are what a line says of the record in it.
+var lineColumns = []Rule{{schemas.EventTime, `timestamp | time | date | "@timestamp"`}}
