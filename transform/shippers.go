@@ -20,6 +20,13 @@ var shipperEntries = []Entry{
 		Parts: []Part{{Path: "log"}, {Path: "log[]"}},
 	},
 	{
+		Name: "log.line", Doc: "entry of Google Cloud Logging around a record",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"textPayload"},
+		When:    []string{"jsonPayload | textPayload", "insertId | logName"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "jsonPayload"}, {Path: "textPayload"}, {Path: "textPayload[]"}},
+	},
+	{
 		Name: "log.lines", Doc: "events of CloudWatch Logs as a subscription delivers them or the CLI lists them",
 		At: []string{""}, Own: true, Container: true, Wraps: true,
 		When:    []string{"events[].message | logEvents[].message", "logGroup | searchedLogStreams | nextForwardToken | nextToken"},
