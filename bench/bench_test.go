@@ -326,3 +326,31 @@ func TestReport(t *testing.T) {
 		}
 	}
 }
+
+// What a floor would come to by bare is of the same rounds as what was measured.
+func TestByBare(t *testing.T) {
+	at := func(rounds ...int) *outcome {
+		o := &outcome{}
+		for _, ms := range rounds {
+			o.rounds = append(o.rounds, time.Duration(ms)*time.Millisecond)
+		}
+		o.wall = o.rounds[0]
+		return o
+	}
+	f := within("many", "one", 2).aboveBare("many", "one")
+	r := results{"one": at(100, 200, 100), "many": at(300, 600, 310), "bare, one": at(30, 60, 30), "bare, many": at(80, 160, 90)}
+	if v, ok := f.value(r); !ok || v != 3 {
+		t.Errorf("measured %v %v", v, ok)
+	}
+	if v, ok := f.bare(r); !ok || v != 1.5 {
+		t.Errorf("by bare %v %v", v, ok)
+	}
+	delete(r, "bare, one")
+	if _, ok := f.bare(r); ok {
+		t.Error("by bare without bare")
+	}
+	r = results{"usagelake": at(100, 110), "bare": at(50, 50), "duckdb": at(150, 150), "clickhouse": at(300, 300)}
+	if v, ok := faster(2).bare(r); !ok || v != 3 {
+		t.Errorf("a race by bare %v %v", v, ok)
+	}
+}

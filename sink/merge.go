@@ -461,9 +461,9 @@ func (m *Merger) narrow(ctx context.Context, list []*section) ([]*section, error
 // It merges about as many at once, so that few rows are written many times.
 const abreast = 16
 
-// crowd is some of the sections that overlap and cannot be read side by side,
-// nil if all can. They are in the order of their beginnings. Of a crowd it names
-// the shortest: merging a long one with every short one would write it again each
+// crowd is some of the sections that overlap and cannot be read side by side, nil
+// if all can. list is in the order of their beginnings. Of those it names the
+// shortest: a long one that is merged with every short one is written again each
 // time.
 func (m *Merger) crowd(list []*section) []*section {
 	var open []*section
