@@ -29,6 +29,8 @@ import (
 
 const (
 	threads = 2
+	// filesAtOnce wait for the disk together.
+	filesAtOnce = 32
 	// blockBytes fit into a core's cache.
 	blockBytes = 256 << 10
 	// padding is what sonic may read behind a text, in bytes.
@@ -68,6 +70,7 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	g.SetLimit(filesAtOnce)
 	for i, f := range like {
 		if filepath.Ext(f.path) == ".parquet" {
 			g.Go(func() error { return publish(filepath.Join(args[2], fmt.Sprint(i)), f.size) })
