@@ -21,7 +21,7 @@ import (
 // peerNames are what usagelake is measured against.
 var peerNames = []string{"duckdb", "clickhouse"}
 
-// bare is the program that does what no engine can leave out.
+// bare is the program that reads, checks and writes as much, and makes no row.
 const bare = "bare"
 
 // threads is what every engine may use.
