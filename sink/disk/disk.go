@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"runtime"
 	"syscall"
 )
 
@@ -87,16 +86,10 @@ func (OS) Create(path string, perm fs.FileMode) (Writer, error) {
 	return file{f}, nil
 }
 
-// file is a file that others can work beside while the disk does: a goroutine
-// that waits in a system call keeps its processor until the runtime takes it
-// away, so the wait has to be short.
+// file is a file that others can work beside while the disk does.
 type file struct{ *os.File }
 
-func (f file) Sync() error {
-	startWriting(f.File)
-	runtime.Gosched()
-	return f.File.Sync()
-}
+func (f file) Sync() error { return fsync(f.File) }
 
 func (OS) Open(path string) (Reader, error) { return os.Open(path) }
 
@@ -111,7 +104,7 @@ func (OS) SyncDir(path string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	err = fsync(d)
 	if e := d.Close(); err == nil {
 		err = e
 	}
