@@ -277,7 +277,7 @@ func stageQuarantine(lake *ledger.Lake, p *planned, m *mapped) (_ ledger.Move, _
 		q.Records += int64(s.Len())
 	}
 	name := lake.Stage(q.Path)
-	_, q.SHA256, err = stageFile(lake, name, 0o600, 0, func(w io.Writer) error {
+	_, q.SHA256, err = lake.WriteStaged(name, 0o600, 0, func(w io.Writer) error {
 		return sink.WriteQuarantine(w, m.quarantine, p.sources)
 	})
 	return ledger.Move{Staged: name, Target: ledger.QuarantinePath(q.Path), New: q.SHA256}, q, err

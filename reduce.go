@@ -78,7 +78,7 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 	for _, u := range units {
 		need := u.Memory
 		if columns > 1 {
-			need += groupPieces * pieceBytes
+			need += groupPieces * ledger.PieceBytes
 		}
 		need = min(need, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
@@ -115,6 +115,10 @@ func (r *reduced) sort() {
 // unitsAtOnce is how many units are under way for each job: a small file waits
 // for the disk for longer than it takes to make and to read back.
 const unitsAtOnce = 12
+
+// groupPieces is how many pieces of a file may wait to be written where nobody else
+// has work meanwhile: they hold a row group, as a rule.
+const groupPieces = 128
 
 func (r *reduced) add(t schemas.Table, u *unitResult) {
 	r.rows[t].Add(u.rows)
@@ -183,7 +187,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		out.move.Old = empty.SHA256
 	}
 	behind := 0
-	if columns > 1 { // nobody else has work while a row group is written
+	if columns > 1 {
 		behind = groupPieces
 	}
 	name := unitName(unit) + ".parquet"
@@ -193,7 +197,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		name = dir + "/" + unitName(unit) + "-" + attempt() + ".parquet"
 	}
 	var facts sink.Facts
-	size, sum, err := stageFile(t.lake, name, 0o644, behind, func(w io.Writer) error {
+	size, sum, err := t.lake.WriteStaged(name, 0o644, behind, func(w io.Writer) error {
 		var pw *sink.Writer
 		var err error
 		out.rows, err = m.Merge(ctx, unit, func(rows sink.Rows) error {

@@ -195,7 +195,7 @@ func (r *repricing) unit(unit schemas.Unit) error {
 	if changed := len(u.models) > 0; changed && !r.s.dry {
 		name := r.table.lake.Stage(fmt.Sprintf("%s-%s-%04d.parquet", unit.Table, unit.Day, unit.Bucket))
 		var facts sink.Facts
-		size, sum, err := stageFile(r.table.lake, name, 0o644, 0, func(w io.Writer) error {
+		size, sum, err := r.table.lake.WriteStaged(name, 0o644, 0, func(w io.Writer) error {
 			out, err := sink.NewWriter(w, unit, r.table.sources, sink.WriteOptions{Codec: r.s.Codec})
 			if err != nil {
 				return err

@@ -2,43 +2,55 @@ package ledger
 
 import (
 	"encoding/json"
-	"slices"
+	"io"
 	"strconv"
 
 	"usagelake/schemas"
 )
 
-// appendTo adds the record as JSON. Sources and files come last and by hand: a load
+// encode writes the record as JSON. Sources and files come last and by hand: a load
 // of many small files has a great many of both, and json.Marshal takes longer
 // for them than the files take to be read.
-func (r *Record) appendTo(out []byte) ([]byte, error) {
+func (r *Record) encode(w io.Writer) error {
 	few := *r
 	few.Sources, few.Seen = nil, nil
 	data, err := json.Marshal(&few)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out = slices.Grow(out, len(data)+1024*len(r.Sources)+256*len(r.Seen))
-	out = append(out, data[:len(data)-1]...)
-	out = appendList(out, "sources", r.Sources, (*Source).append)
-	out = appendList(out, "seen", r.Seen, (*Seen).append)
-	return append(out, '}'), nil
+	if _, err := w.Write(data[:len(data)-1]); err != nil {
+		return err
+	}
+	if err := encodeList(w, "sources", r.Sources, (*Source).append); err != nil {
+		return err
+	}
+	if err := encodeList(w, "seen", r.Seen, (*Seen).append); err != nil {
+		return err
+	}
+	_, err = w.Write([]byte{'}'})
+	return err
 }
 
-func appendList[T any](out []byte, name string, list []T, item func(*T, []byte) []byte) []byte {
+func encodeList[T any](w io.Writer, name string, list []T, item func(*T, []byte) []byte) error {
 	if len(list) == 0 {
-		return out
+		return nil
 	}
-	out = append(append(append(out, `,"`...), name...), `":`...)
+	const enough = 16 << 10 // bytes to be written at a time
+	out := append(append([]byte(`,"`), name...), `":[`...)
 	for i := range list {
-		if i == 0 {
-			out = append(out, '[')
-		} else {
+		if i > 0 {
 			out = append(out, ',')
 		}
-		out = item(&list[i], out)
+		if out = item(&list[i], out); len(out) < enough {
+			continue
+		}
+		if _, err := w.Write(out); err != nil {
+			return err
+		}
+		out = out[:0]
 	}
-	return append(out, ']')
+	_, err := w.Write(append(out, ']'))
+	return err
 }
 
 // append is json.Marshal of s.

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -399,7 +401,7 @@ func TestForeignChange(t *testing.T) {
 	left := 1 << 30
 	l := open(t, killed(&left), dir)
 	moves := []ledger.Move{stage(t, l, "a", fileA, "A1", ""), stage(t, l, "b", fileB, "B1", "")}
-	left = 8 // into the renames
+	left = 12 // into the renames
 	if err := l.Publish(&ledger.Publication{Moves: moves}); err == nil {
 		t.Fatal("published")
 	}
@@ -418,5 +420,101 @@ func TestForeignChange(t *testing.T) {
 	}
 	if got := content(t, dir, fileB); got != "mine" {
 		t.Errorf("the file holds %q", got)
+	}
+}
+
+// An intent that holds the record, as older versions wrote it, is carried out like
+// one whose record is staged.
+func TestIntentWithRecord(t *testing.T) {
+	dir := t.TempDir()
+	left := 1 << 30
+	l, err := ledger.Open(killed(&left), dir, everyRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	firstScene(t, l)
+	p := secondScene(t, l, false)
+	left = 14 // into the moves
+	if err := l.Publish(p); err == nil {
+		t.Fatal("published")
+	}
+	l.Close()
+	const record = "state/staging/000000002.json"
+	path := filepath.Join(dir, "state/intent-000000002.json")
+	var intent map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(content(t, dir, "state/intent-000000002.json")), &intent); err != nil {
+		t.Fatal(err)
+	}
+	delete(intent, "last")
+	intent["record"] = json.RawMessage(content(t, dir, record))
+	data, err := json.Marshal(intent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(path, data, 0o600), os.Remove(filepath.Join(dir, record))); err != nil {
+		t.Fatal(err)
+	}
+	l, err = ledger.Open(disk.OS{}, dir, everyRecord)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if !whole(t, disk.OS{}, dir, l, false) {
+		t.Error("it was not carried out")
+	}
+}
+
+// The power fails while files of many partitions are published, side by side: all
+// of them are there afterwards, or none, and none is lost.
+func TestPowerLossAmongMany(t *testing.T) {
+	const partitions = 150
+	target := func(i int) string {
+		day := time.Date(2026, 1, 1+i, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+		return "usage/event_date=" + day + "/part-0000.parquet"
+	}
+	all := 0
+	for n, stopped := 0, true; stopped; n += 7 {
+		mem := faults.NewMem()
+		left := 1 << 30
+		l, err := ledger.Open(&faults.FS{FS: mem, Fail: func(int, string) error {
+			if left--; left < 0 {
+				return errKilled
+			}
+			return nil
+		}}, lakeDir, everyRecord)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &ledger.Publication{Record: ledger.Record{Kind: ledger.KindLoad}}
+		for i := range partitions {
+			p.Moves = append(p.Moves, stage(t, l, fmt.Sprint(i), target(i), fmt.Sprint("is ", i), ""))
+			p.Record.Files = append(p.Record.Files, ledger.File{Path: target(i), Rows: 1})
+		}
+		left = n
+		err = l.Publish(p)
+		stopped = left < 0
+		for seed := range uint64(4) {
+			crashed := mem.Crash(rand.New(rand.NewPCG(seed, uint64(n))))
+			l, oerr := ledger.Open(crashed, lakeDir, everyRecord)
+			if oerr != nil {
+				t.Fatalf("cut at operation %d, seed %d: %v", n, seed, oerr)
+			}
+			there := 0
+			for i := range partitions {
+				if data, err := disk.ReadFile(crashed, filepath.Join(lakeDir, target(i))); err == nil && string(data) == fmt.Sprint("is ", i) {
+					there++
+				}
+			}
+			if there != len(l.State.Files) || there != 0 && there != partitions || err == nil && there == 0 {
+				t.Fatalf("cut at operation %d, seed %d: %d of %d are there, and %d in the ledger; publishing said %v", n, seed, there, partitions, len(l.State.Files), err)
+			}
+			if there > 0 {
+				all++
+			}
+			l.Close()
+		}
+	}
+	if all == 0 {
+		t.Error("none was published")
 	}
 }

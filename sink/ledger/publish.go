@@ -36,7 +36,8 @@ type intent struct {
 	Format int             `json:"format"`
 	By     string          `json:"by"` // the Lake that wrote it, so that no two intents are the same bytes
 	Moves  []Move          `json:"moves"`
-	Record json.RawMessage `json:"record"`
+	Last   *Move           `json:"last,omitempty"`   // brings the record, when all others are durable
+	Record json.RawMessage `json:"record,omitempty"` // in place of Last, in a store
 }
 
 // Publication is a change to be made visible.
@@ -103,38 +104,52 @@ func (l *Lake) Publish(p *Publication) error {
 		p.Record.Seen[i].Path = text(p.Record.Seen[i].Path)
 	}
 	slices.SortFunc(p.Moves, func(a, b Move) int { return strings.Compare(a.Target, b.Target) })
-	data, err := json.Marshal(intent{Format: Format, By: l.id, Moves: p.Moves, Record: json.RawMessage("{}")})
+	in := intent{Format: Format, By: l.id, Moves: p.Moves}
+	done := false
+	sum, err := l.bring(&p.Record, &in)
 	if err != nil {
 		return err
 	}
-	data = bytes.TrimSuffix(data, []byte("{}}"))
-	at := len(data)
-	// the record as it stands: to marshal it once more would look at every byte
-	if data, err = p.Record.appendTo(data); err != nil {
-		return err
-	}
-	data = append(data, '}')
-	record := data[at : len(data)-1]
-	sum := make(chan string, 1)
-	go func() { sum <- Hash(record) }() // while the disk is waited for
-	done := false
 	if l.shared != nil {
-		done, err = l.beginShared(p, data, record)
+		done, err = l.beginShared(p.Record.Seq, &in)
 	} else {
-		err = l.begin(p, data)
+		err = l.begin(p.Record.Seq, &in)
 	}
 	if err != nil {
 		return err
 	}
 	if !done {
-		if err := l.finish(p.Moves, p.Record.Seq, record); err != nil {
+		if err := l.finish(p.Record.Seq, &in); err != nil {
 			l.unfinished = true
 			return fmt.Errorf("%w: %w", errBegun, err)
 		}
 	}
-	l.State.apply(&p.Record, <-sum)
+	l.State.apply(&p.Record, sum)
 	l.checkpoint()
 	return nil
+}
+
+// bring puts a record into an intent, and returns its SHA-256. On a disk it is
+// staged: one of many sources has many bytes, and they are written once.
+func (l *Lake) bring(r *Record, in *intent) (sum string, err error) {
+	if l.shared == nil {
+		err := l.stageRecord(r.Seq, in, r.encode)
+		return in.Last.New, err
+	}
+	var record bytes.Buffer
+	if err := r.encode(&record); err != nil {
+		return "", err
+	}
+	in.Record = record.Bytes()
+	return Hash(in.Record), nil
+}
+
+// stageRecord makes a staged file of a record the last move of an intent.
+func (l *Lake) stageRecord(seq int64, in *intent, encode func(io.Writer) error) (err error) {
+	const behind = 4 // pieces: to encode them takes about as long as to write them
+	in.Last = &Move{Staged: l.Stage(recordName(seq)), Target: "state/ledger/" + recordName(seq)}
+	_, in.Last.New, err = l.WriteStaged(in.Last.Staged, 0o600, behind, encode)
+	return err
 }
 
 var (
@@ -143,15 +158,19 @@ var (
 )
 
 // begin writes the intent of a publication.
-func (l *Lake) begin(p *Publication, data []byte) error {
-	if err := l.syncDirs(l.stages(p.Moves)); err != nil {
+func (l *Lake) begin(seq int64, in *intent) error {
+	data, err := json.Marshal(in)
+	if err != nil {
 		return err
 	}
-	path := l.intent(p.Record.Seq)
+	if err := l.syncDirs(l.stages(in.Moves)); err != nil {
+		return err
+	}
+	path := l.intent(seq)
 	if err := l.prepare(path, data); err != nil {
 		return err
 	}
-	err := l.place(path)
+	err = l.place(path)
 	if err != nil && l.begun(path) {
 		l.unfinished = true
 		return fmt.Errorf("%w: %w", errBegun, err)
@@ -162,14 +181,18 @@ func (l *Lake) begin(p *Publication, data []byte) error {
 // beginShared writes the intent where others may do so too, and reports whether
 // one of them has carried it out already. It fails with ErrOvertaken if they were
 // first.
-func (l *Lake) beginShared(p *Publication, data, record []byte) (done bool, err error) {
-	for _, m := range p.Moves {
+func (l *Lake) beginShared(seq int64, in *intent) (done bool, err error) {
+	data, err := json.Marshal(in)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range in.Moves {
 		if table, _, _ := strings.Cut(m.Target, "/"); m.New == "" && isTable(table) {
 			// a request that comes late would remove what others put there since
 			return false, fmt.Errorf("lake %s: %s cannot be removed from a store, only replaced", l.dir, m.Target)
 		}
 	}
-	path := l.intent(p.Record.Seq)
+	path := l.intent(seq)
 	err = l.shared.PutNew(path, data)
 	if errors.Is(err, fs.ErrExist) {
 		return false, fmt.Errorf("lake %s: %w", l.dir, ErrOvertaken)
@@ -182,7 +205,7 @@ func (l *Lake) beginShared(p *Publication, data, record []byte) (done bool, err 
 	}
 	// There may be a record: of another run, whose intent is gone, so that ours
 	// came too late and moves nothing; or ours, by another run.
-	now, err := disk.ReadFile(l.fs, l.record(p.Record.Seq))
+	now, err := disk.ReadFile(l.fs, l.record(seq))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
@@ -191,7 +214,7 @@ func (l *Lake) beginShared(p *Publication, data, record []byte) (done bool, err 
 		return false, fmt.Errorf("%w: %w", errUnclear, err)
 	}
 	_ = l.fs.Remove(path) // or it is swept: whoever sees it sees the record too
-	if !bytes.Equal(now, record) {
+	if !bytes.Equal(now, in.Record) {
 		return false, fmt.Errorf("lake %s: %w", l.dir, ErrOvertaken)
 	}
 	return true, nil
@@ -250,75 +273,105 @@ func (l *Lake) stages(moves []Move) []string {
 }
 
 // finish carries an intent out. Every step may have been done before.
-func (l *Lake) finish(moves []Move, seq int64, record []byte) error {
+func (l *Lake) finish(seq int64, in *intent) error {
 	if l.shared != nil {
-		return l.finishShared(moves, seq, record)
+		return l.finishShared(in.Moves, seq, in.Record)
 	}
-	dirs := map[string]bool{}
-	for _, d := range l.stages(moves) {
-		dirs[d] = true
-	}
-	tables := map[string]bool{}
-	for _, m := range moves {
-		if table, _, _ := strings.Cut(m.Target, "/"); isTable(table) {
-			tables[l.Path(table)] = true
-		}
+	var comes, goes []Move
+	for _, m := range in.Moves {
 		if m.New != "" {
-			if err := l.fs.MkdirAll(filepath.Dir(l.Path(m.Target)), 0o755); err != nil {
-				return err
-			}
+			comes = append(comes, m)
+		} else {
+			goes = append(goes, m)
 		}
 	}
-	// a file whose directory is lost is lost, and it has left staging
-	if err := l.syncDirs(sortedKeys(tables)); err != nil {
+	var g errgroup.Group // while some wait for the disk others make folders
+	g.SetLimit(putsAtOnce)
+	for some := range slices.Chunk(comes, putsTogether) {
+		g.Go(func() error { return l.put(some) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
-	}
-	for _, m := range moves {
-		target := l.Path(m.Target)
-		parent := filepath.Dir(target)
-		dirs[parent], dirs[filepath.Dir(parent)] = true, true
-		if m.New == "" {
-			continue
-		}
-		if err := l.fs.Rename(l.StagedPath(m.Staged), target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
 	}
 	// What goes goes after what comes: a directory that is empty now stays so.
-	for _, m := range moves {
-		if m.New != "" {
-			continue
-		}
-		target := l.Path(m.Target)
-		parent := filepath.Dir(target)
-		if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if !tables[filepath.Dir(parent)] {
-			continue
-		}
-		// a partition's directory goes with its last file
-		entries, err := l.fs.ReadDir(parent)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if len(entries) == 0 {
-			if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			delete(dirs, parent)
-		}
-	}
-	if err := l.syncDirs(sortedKeys(dirs)); err != nil {
+	dirs, err := l.takeOut(goes)
+	if err != nil {
 		return err
 	}
-	if err := l.replace(l.record(seq), record); err != nil {
+	if err := l.syncDirs(append(dirs, l.stages(comes)...)); err != nil {
+		return err
+	}
+	if err := l.fs.Rename(l.StagedPath(in.Last.Staged), l.record(seq)); err != nil {
+		return err
+	}
+	if err := l.fs.SyncDir(l.records()); err != nil {
 		return err
 	}
 	if err := l.fs.Remove(l.intent(seq)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return l.fs.SyncDir(l.state())
+}
+
+const (
+	putsTogether = 32 // files: a table's directory is synced for so many at a time
+	putsAtOnce   = 4
+)
+
+// put puts staged files into their places, durably.
+func (l *Lake) put(moves []Move) error {
+	parents, tables := map[string]bool{}, map[string]bool{}
+	for _, m := range moves {
+		parent := filepath.Dir(l.Path(m.Target))
+		if table, _, _ := strings.Cut(m.Target, "/"); isTable(table) {
+			tables[l.Path(table)] = true
+		}
+		if !parents[parent] {
+			if err := l.fs.MkdirAll(parent, 0o755); err != nil {
+				return err
+			}
+		}
+		parents[parent] = true
+	}
+	// a file whose directory is lost is lost, and it has left staging
+	if err := l.syncDirs(sortedKeys(tables)); err != nil {
+		return err
+	}
+	for _, m := range moves {
+		if err := l.fs.Rename(l.StagedPath(m.Staged), l.Path(m.Target)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return l.syncDirs(sortedKeys(parents))
+}
+
+// takeOut removes files, and the directory of a partition with its last one. It
+// returns the directories that are to be synced.
+func (l *Lake) takeOut(moves []Move) ([]string, error) {
+	dirs := map[string]bool{}
+	for _, m := range moves {
+		target := l.Path(m.Target)
+		parent := filepath.Dir(target)
+		dirs[parent] = true
+		if err := l.fs.Remove(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if table, _, _ := strings.Cut(m.Target, "/"); !isTable(table) || path.Dir(m.Target) == table {
+			continue
+		}
+		dirs[filepath.Dir(parent)] = true
+		entries, err := l.fs.ReadDir(parent)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			if err := l.fs.Remove(parent); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			delete(dirs, parent)
+		}
+	}
+	return sortedKeys(dirs), nil
 }
 
 // movesAtOnce is how many requests to a store are under way at a time.
@@ -442,25 +495,42 @@ func (l *Lake) resume(data []byte, seq int64) error {
 	if in.Format != Format {
 		return fmt.Errorf("%s has format %d, this program knows %d", path, in.Format, Format)
 	}
-	var r Record
-	if err := json.Unmarshal(in.Record, &r); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if in.Last == nil && l.shared == nil { // by a version that had the record in the intent
+		encode := func(w io.Writer) error { _, err := w.Write(in.Record); return err }
+		if err := l.stageRecord(seq, &in, encode); err != nil {
+			return err
+		}
 	}
-	if r.Seq != seq || r.Prev != l.State.Sum {
-		return fmt.Errorf("%s: %w: it does not follow record %d", path, ErrBroken, l.State.Seq)
+	moves := in.Moves
+	if in.Last != nil {
+		moves = append(slices.Clip(moves), *in.Last)
 	}
 	var g errgroup.Group
 	g.SetLimit(1)
 	if l.shared != nil {
 		g.SetLimit(movesAtOnce)
 	}
-	for _, m := range in.Moves {
+	for _, m := range moves {
 		g.Go(func() error { return l.resumable(m) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	return l.finish(in.Moves, seq, in.Record)
+	record := []byte(in.Record)
+	if in.Last != nil {
+		var err error
+		if record, err = disk.ReadFile(l.fs, l.StagedPath(in.Last.Staged)); err != nil {
+			return err
+		}
+	}
+	var r Record
+	if err := json.Unmarshal(record, &r); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Seq != seq || r.Prev != l.State.Sum {
+		return fmt.Errorf("%s: %w: it does not follow record %d", path, ErrBroken, l.State.Seq)
+	}
+	return l.finish(seq, &in)
 }
 
 // resumable checks that a move was done or can be: anything else means that

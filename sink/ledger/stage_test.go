@@ -1,4 +1,4 @@
-package usagelake
+package ledger
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ func TestPieces(t *testing.T) {
 		p := &pieces{w: w, behind: rapid.IntRange(0, 3).Draw(rt, "behind")}
 		var want []byte
 		var failed error
-		for i, n := range rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 1000, pieceBytes - 1, pieceBytes, pieceBytes + 1, 3 * pieceBytes}), 0, 6).Draw(rt, "lengths") {
+		for i, n := range rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, 1000, PieceBytes - 1, PieceBytes, PieceBytes + 1, 3 * PieceBytes}), 0, 6).Draw(rt, "lengths") {
 			b := bytes.Repeat([]byte{byte(i + 1)}, n)
 			n, err := p.Write(b)
 			want = append(want, b[:n]...)
@@ -87,10 +87,10 @@ func (w *waits) Write(b []byte) (int, error) {
 func TestPiecesGivenUp(t *testing.T) {
 	w := &waits{slowly: slowly{left: 1000}}
 	w.p = &pieces{w: w, behind: 100}
-	if _, err := w.p.Write(slices.Repeat([]byte{1}, 100*pieceBytes)); err != nil {
+	if _, err := w.p.Write(slices.Repeat([]byte{1}, 100*PieceBytes)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.p.close(false); err == nil || w.Len() > pieceBytes {
+	if err := w.p.close(false); err == nil || w.Len() > PieceBytes {
 		t.Errorf("%v, %d bytes were written", err, w.Len())
 	}
 }

@@ -1,4 +1,4 @@
-package usagelake
+package ledger
 
 import (
 	"crypto/sha256"
@@ -8,18 +8,18 @@ import (
 	"io/fs"
 	"sync"
 	"sync/atomic"
-
-	"usagelake/sink/ledger"
 )
 
-// stageFile writes a staged file, makes it durable, and returns its size and
-// SHA-256. Up to behind pieces of it may wait to be written while write goes on.
-func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, behind int, write func(io.Writer) error) (size int64, sum string, err error) {
-	f, err := lake.FS().Create(lake.StagedPath(name), perm)
+// WriteStaged writes a staged file, makes it durable, and returns its size and
+// SHA-256. Up to behind pieces of it, of PieceBytes each, may wait to be written
+// while write goes on.
+func (l *Lake) WriteStaged(name string, perm fs.FileMode, behind int, write func(io.Writer) error) (size int64, sum string, err error) {
+	path := l.StagedPath(name)
+	f, err := l.fs.Create(path, perm)
 	if err != nil {
 		return 0, "", err
 	}
-	h := &hashed{w: f, sum: sha256.New()}
+	h := &hashed{path: path, w: f, sum: sha256.New()}
 	p := &pieces{w: h, behind: behind}
 	err = write(p)
 	if e := p.close(err == nil); err == nil {
@@ -34,35 +34,33 @@ func stageFile(lake *ledger.Lake, name string, perm fs.FileMode, behind int, wri
 	return h.n, hex.EncodeToString(h.sum.Sum(nil)), err
 }
 
-const (
-	pieceBytes  = 256 << 10
-	groupPieces = 128 // hold a row group, as a rule
-)
+// PieceBytes is how many bytes are hashed and written at a time.
+const PieceBytes = 256 << 10
 
-var freePieces = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
+var freePieces = sync.Pool{New: func() any { return new([PieceBytes]byte) }}
 
-// pieces writes to w in pieces of pieceBytes, those behind the first in a
+// pieces writes to w in pieces of PieceBytes, those behind the first in a
 // goroutine of its own, if any may wait for it.
 type pieces struct {
 	w      io.Writer
 	behind int // how many may wait
 
-	last  *[pieceBytes]byte // that is filled, nil if there is none
+	last  *[PieceBytes]byte // that is filled, nil if there is none
 	used  int               // bytes of last
-	queue chan *[pieceBytes]byte
+	queue chan *[PieceBytes]byte
 	done  chan struct{} // is closed when all of queue was written
 	err   atomic.Pointer[error]
 }
 
 func (p *pieces) Write(b []byte) (n int, err error) {
 	for n < len(b) {
-		if p.last != nil && p.used == pieceBytes {
+		if p.last != nil && p.used == PieceBytes {
 			if err := p.hand(); err != nil {
 				return n, err
 			}
 		}
 		if p.last == nil {
-			p.last, p.used = freePieces.Get().(*[pieceBytes]byte), 0
+			p.last, p.used = freePieces.Get().(*[PieceBytes]byte), 0
 		}
 		k := copy(p.last[p.used:], b[n:])
 		p.used += k
@@ -79,7 +77,7 @@ func (p *pieces) hand() error {
 		return err
 	}
 	if p.queue == nil {
-		p.queue, p.done = make(chan *[pieceBytes]byte, p.behind), make(chan struct{})
+		p.queue, p.done = make(chan *[PieceBytes]byte, p.behind), make(chan struct{})
 		go p.follow()
 	}
 	if err := p.err.Load(); err != nil {
@@ -127,9 +125,10 @@ func (p *pieces) close(all bool) (err error) {
 
 // hashed writes through a hash.
 type hashed struct {
-	w   io.Writer
-	sum hash.Hash
-	n   int64
+	path string // of what is written
+	w    io.Writer
+	sum  hash.Hash
+	n    int64
 }
 
 func (h *hashed) Write(b []byte) (int, error) {
@@ -137,7 +136,7 @@ func (h *hashed) Write(b []byte) (int, error) {
 	h.sum.Write(b[:n])
 	h.n += int64(n)
 	if err == nil && n < len(b) {
-		err = io.ErrShortWrite
+		err = &fs.PathError{Op: "write", Path: h.path, Err: io.ErrShortWrite}
 	}
 	return n, err
 }
