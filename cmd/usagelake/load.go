@@ -309,7 +309,7 @@ const besides = 48 << 20
 // growth is how much the heap may grow from one collection to the next, in percent,
 // where the memory limit allows it: what a load begins with is small, and most of
 // what it makes stays until its end.
-const growth = 400
+const growth = 1000
 
 // limitMemory lets the garbage collector keep the process near its budget. What is
 // said outside (GOMEMLIMIT, GOGC) stays.
