@@ -247,7 +247,7 @@ var fileDate = regexp.MustCompile(`(?:^|[^0-9])((?:20|21)\d\d)([-_.]?)(\d\d)([-_
 // FileDate is the date in a file's name, at midnight in loc.
 func FileDate(file string, loc *time.Location) (int64, bool) {
 	base := path.Base(file)
-	for len(base) > 0 {
+	for mayHaveYear(base) {
 		m := fileDate.FindStringSubmatchIndex(base)
 		if m == nil {
 			return 0, false
@@ -261,6 +261,18 @@ func FileDate(file string, loc *time.Location) (int64, bool) {
 		base = base[m[3]:]
 	}
 	return 0, false
+}
+
+// mayHaveYear reports whether there are four digits that fileDate may take for a
+// year: it takes a while to find out that there are none.
+func mayHaveYear(s string) bool {
+	digit := func(c byte) bool { return '0' <= c && c <= '9' }
+	for i := 0; i+4 <= len(s); i++ {
+		if s[i] == '2' && (s[i+1] == '0' || s[i+1] == '1') && digit(s[i+2]) && digit(s[i+3]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Time reads a point in time as records give them, in microseconds.

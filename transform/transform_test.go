@@ -188,6 +188,12 @@ func TestFileDate(t *testing.T) {
 			t.Errorf("FileDate(%q) = %q, want %q", file, got, want)
 		}
 	}
+	rapid.Check(t, func(rt *rapid.T) {
+		name := rapid.StringMatching(`[0-3a._-]{0,14}`).Draw(rt, "name")
+		if fileDate.MatchString(name) && !mayHaveYear(name) {
+			rt.Errorf("%q has a year", name)
+		}
+	})
 }
 
 func TestPathPattern(t *testing.T) {
