@@ -24,7 +24,14 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 	if err := closeBooks(s, p, m, r, report); err != nil {
 		return err
 	}
+	record := ledger.Record{
+		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run,
+		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
+	}
+	var besides sync.WaitGroup
+	besides.Go(func() { record.Sources = p.sourcesAfter(s, m) })
 	report.outcome(s, p, m, r)
+	besides.Wait()
 
 	for i := range report.Files {
 		if f, ok := lake.State.Files[report.Files[i].Path]; ok {
@@ -33,17 +40,6 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 	}
 	if s.dry {
 		return allFailed(p, report)
-	}
-	record := ledger.Record{
-		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run,
-		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
-	}
-	record.Sources = make([]ledger.Source, 0, len(p.tasks))
-	for i, t := range p.tasks {
-		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {
-			src.Books = m.books[i]
-			record.Sources = append(record.Sources, src)
-		}
 	}
 	record.Seen = make([]ledger.Seen, 0, len(p.tasks))
 	for i, t := range p.tasks {
@@ -135,7 +131,8 @@ func closeSome(p *planned, m *mapped, r *reduced, from, to int) (*schemas.Books,
 			b.Rows, b.RowSums.Sums = kept.Rows, kept.Sums
 		}
 		if kept := r.rows[schemas.Reports].Kept[t.source.Index]; kept != nil {
-			b.Reports, b.ReportSums.Sums = kept.Rows, kept.Sums
+			b.Reports = kept.Rows
+			b.ReportSums.Add(&kept.Sums)
 		}
 		for _, rows := range r.rows {
 			if lost := rows.Lost[t.source.Index]; lost != nil {
@@ -149,6 +146,18 @@ func closeSome(p *planned, m *mapped, r *reduced, from, to int) (*schemas.Books,
 		sum.Add(b)
 	}
 	return sum, nil
+}
+
+// sourcesAfter are the sources that the ledger shall know something new of.
+func (p *planned) sourcesAfter(s *settings, m *mapped) []ledger.Source {
+	sources := make([]ledger.Source, 0, len(p.tasks))
+	for i, t := range p.tasks {
+		if src, changed := sourceAfter(s, p, t, &m.reads[i]); changed {
+			src.Books = m.books[i]
+			sources = append(sources, src)
+		}
+	}
+	return sources
 }
 
 // sourceAfter is what the ledger shall know of a task's source from now on;
@@ -168,7 +177,7 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 	} else {
 		src.HeadLen, src.Head = res.headLen, res.head
 	}
-	src.Offset, src.Line, src.Sum = res.end.Offset, res.end.Line, hexID(res.sum)
+	src.Offset, src.Line, src.Sum = res.end.Offset, res.end.Line, res.sum
 	src.Pending, src.Said = res.pending, s.ids.Said(res.said)
 	src.Damaged = errors.Is(res.err, ingest.ErrDamaged)
 	src.Filtered = s.filters()

@@ -120,12 +120,11 @@ func (r *reading) block(ctx context.Context) (work, error) {
 	if err != io.EOF {
 		res.err = err
 	}
-	res.end, res.sum, res.pending = r.reader.End(), r.reader.Sum(), r.reader.Pending()
+	res.end, res.sum, res.pending = r.reader.End(), hexID(r.reader.Sum()), r.reader.Pending()
 	if r.lines != nil {
 		res.start, res.part = r.lines.Start(), r.lines.Sum()
 	} else {
-		res.headLen = min(int64(len(t.head)), res.end.Offset)
-		res.head = hexSum(t.head[:res.headLen])
+		res.head, res.headLen = t.headUpTo(res.end.Offset)
 	}
 	r.end()
 	return work{}, nil

@@ -39,8 +39,8 @@ type mapped struct {
 // readResult is how far an input was read.
 type readResult struct {
 	end     ingest.Position
-	sum     [16]byte
-	head    string // XXH3-128 of its first headLen bytes
+	sum     string // XXH3-128 of all up to there: the id of a new source
+	head    string // that of its first headLen bytes
 	headLen int64
 	pending int64
 	said    transform.Memory // what its records said that later ones may leave out

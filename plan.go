@@ -221,8 +221,16 @@ func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte,
 		head, err = ingest.Head(ctx, in)
 		return head, nil, err
 	}
-	if whole, ok, err := ingest.ReadSmall(ctx, in, room); ok {
-		return ownHead(whole), whole, err
+	if 0 < in.Size && in.Size <= room {
+		s := shelves.Get().(*shelf)
+		whole := s.take(int(in.Size))
+		shelves.Put(s)
+		switch ok, err := ingest.ReadSmall(ctx, in, whole); {
+		case err != nil:
+			return nil, nil, err
+		case ok:
+			return whole[:min(len(whole), ingest.HeadLen)], whole, nil
+		}
 	}
 	s, err := ingest.Open(ctx, in)
 	if err != nil {
@@ -234,19 +242,26 @@ func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte,
 	n, err := io.ReadFull(s, buf[:room+1])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		whole = bytes.Clone(buf[:n])
-		return ownHead(whole), whole, nil
+		return whole[:min(n, ingest.HeadLen)], whole, nil
 	}
 	return bytes.Clone(buf[:min(n, ingest.HeadLen)]), nil, err
 }
 
-// ownHead is the head of an input, which outlives the rest.
-func ownHead(whole []byte) []byte {
-	head := whole[:min(len(whole), ingest.HeadLen)]
-	if len(whole) > 2*ingest.HeadLen {
-		head = bytes.Clone(head)
+// shelf is memory for inputs that are kept: to get it for each takes as long as to
+// read it.
+type shelf struct{ free []byte }
+
+func (s *shelf) take(n int) []byte {
+	const piece = 256 << 10
+	if len(s.free) < n {
+		s.free = make([]byte, max(n, piece))
 	}
-	return head
+	p := s.free[:n:n]
+	s.free = s.free[n:]
+	return p
 }
+
+var shelves = sync.Pool{New: func() any { return new(shelf) }}
 
 var heads = sync.Pool{New: func() any { return new([wholeInput + 1]byte) }}
 
@@ -255,6 +270,17 @@ type content interface {
 	io.ReadCloser
 	// BytesRead is the count of bytes taken from the file so far.
 	BytesRead() int64
+}
+
+// headUpTo is the XXH3-128 of the first n bytes, or of the head if that is shorter, and
+// of how many. It lets go of the head.
+func (t *task) headUpTo(n int64) (sum string, length int64) {
+	head := t.head
+	if t.head = nil; n >= int64(len(head)) && len(head) == t.headLen {
+		return t.headSum, int64(t.headLen)
+	}
+	length = min(int64(len(head)), n)
+	return hexSum(head[:length]), length
 }
 
 // open opens the task's input, or what was kept of it.
@@ -506,19 +532,19 @@ func (p *planned) twins(m *mapped, known *ledger.State) bool {
 	for i := range p.forget {
 		gone[p.sources.At(i).ID] = true
 	}
-	first := map[[16]byte]*task{}
+	first := make(map[string]*task, len(p.tasks))
 	found := false
 	for i, t := range p.tasks {
 		if t.state != Loaded || m.reads[i].end.Offset == 0 {
 			continue
 		}
-		id := hexID(m.reads[i].sum)
-		whole, src := first[m.reads[i].sum], known.Sources[id]
+		id := m.reads[i].sum
+		whole, src := first[id], known.Sources[id]
 		switch {
 		case whole != nil:
 			t.state, t.same, found = Same, whole, true
 		case src == nil || gone[id]:
-			first[m.reads[i].sum] = t
+			first[id] = t
 		case src.Filtered:
 			t.state, t.err, found = Failed, errCut, true
 		default:

@@ -132,7 +132,7 @@ func (r *reduced) add(t schemas.Table, u *unitResult) {
 func (p *planned) identify(m *mapped) {
 	for i, t := range p.tasks {
 		if t.read() && t.known == nil {
-			p.sources.Set(t.source.Index, sink.Source{File: p.sources.At(t.source.Index).File, ID: hexID(m.reads[i].sum)})
+			p.sources.Set(t.source.Index, sink.Source{File: p.sources.At(t.source.Index).File, ID: m.reads[i].sum})
 		}
 	}
 }

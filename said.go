@@ -16,11 +16,14 @@ type said struct {
 }
 
 // newSaid is what was said before a source's first block.
-func newSaid(m transform.Memory) *said {
-	s := &said{done: make(chan struct{}), memory: m}
-	close(s.done)
-	return s
-}
+func newSaid(m transform.Memory) *said { return &said{done: ended, memory: m} }
+
+// ended is the channel of all that nobody works on.
+var ended = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // said is what the records before the task's first one said.
 func (t *task) said() transform.Memory {

@@ -253,7 +253,7 @@ func (r *Run) do(ctx context.Context, it *runItem, name string) (_ *mapDone, err
 			return nil, res.err
 		}
 		done.Tasks = append(done.Tasks, taskDone{
-			Task: i, Books: m.books[i], End: res.end, Sum: hexID(res.sum), Head: res.head, HeadLen: res.headLen,
+			Task: i, Books: m.books[i], End: res.end, Sum: res.sum, Head: res.head, HeadLen: res.headLen,
 			Pending: res.pending, Said: r.s.ids.Said(res.said), Error: storedError(r.s.ids, res.err), Start: res.start, Part: hexID(res.part),
 		})
 	}
@@ -292,7 +292,7 @@ func (r *Run) sums(ctx context.Context, it *runItem) (*mapDone, error) {
 		return nil, cmp.Or(ctx.Err(), err)
 	}
 	done.Error = storedError(r.s.ids, err)
-	done.Sums, done.End, done.Sum, done.Head, done.HeadLen = sums, res.end, hexID(res.sum), res.head, res.headLen
+	done.Sums, done.End, done.Sum, done.Head, done.HeadLen = sums, res.end, res.sum, res.head, res.headLen
 	return &mapDone{Tasks: []taskDone{done}}, nil
 }
 
@@ -321,9 +321,8 @@ func sumUp(ctx context.Context, t *task, ranges []ingest.Range, opt ingest.Reade
 		}
 		b.Free()
 	}
-	res.end, res.sum = reader.End(), reader.Sum()
-	res.headLen = min(int64(len(t.head)), res.end.Offset)
-	res.head = hexSum(t.head[:res.headLen])
+	res.end, res.sum = reader.End(), hexID(reader.Sum())
+	res.head, res.headLen = t.headUpTo(res.end.Offset)
 	return sums.Sums(), res, nil
 }
 
@@ -464,7 +463,7 @@ func (g *gathered) hash() error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(h, "%d %s %x %v %d %s\n", i, t.state, res.sum, res.end, res.pending, books)
+		fmt.Fprintf(h, "%d %s %s %v %d %s\n", i, t.state, res.sum, res.end, res.pending, books)
 	}
 	g.sum = hex.EncodeToString(h.Sum(nil))
 	return nil
@@ -475,12 +474,12 @@ func (g *gathered) take(from sink.Scratch, ids *seal.Key, d *mapDone) {
 	for i := range d.Tasks {
 		of := &d.Tasks[i]
 		res := &g.m.reads[of.Task]
-		*res = readResult{end: of.End, sum: parseID(of.Sum), head: of.Head, headLen: of.HeadLen, pending: of.Pending, said: ids.Recalled(of.Said)}
+		*res = readResult{end: of.End, sum: of.Sum, head: of.Head, headLen: of.HeadLen, pending: of.Pending, said: ids.Recalled(of.Said)}
 		if of.Error != nil {
 			res.err = of.Error.opened(ids)
 		}
-		books := *of.Books
-		g.m.books[of.Task] = &books
+		g.m.books[of.Task] = &schemas.Books{}
+		g.m.books[of.Task].Add(of.Books)
 	}
 	g.add(from, d, 0)
 }
@@ -523,7 +522,7 @@ func (r *Run) join(ctx context.Context, g *gathered, from sink.Scratch, i int, p
 		return err
 	}
 	whole := &all.Tasks[0]
-	res := readResult{end: ingest.Position{Line: 1}, sum: parseID(whole.Sum), head: whole.Head, headLen: whole.HeadLen}
+	res := readResult{end: ingest.Position{Line: 1}, sum: whole.Sum, head: whole.Head, headLen: whole.HeadLen}
 	var wrong error
 	if whole.Error != nil {
 		wrong = whole.Error.opened(r.s.ids)
@@ -561,9 +560,4 @@ func (r *Run) join(ctx context.Context, g *gathered, from sink.Scratch, i int, p
 	}
 	g.m.reads[task], g.m.books[task] = res, books
 	return nil
-}
-
-func parseID(text string) (sum [16]byte) {
-	_, _ = hex.Decode(sum[:], []byte(text)) // hexID wrote it
-	return sum
 }

@@ -118,39 +118,38 @@ func (in *Input) open(ctx context.Context, offset int64) (*source, error) {
 	return src, nil
 }
 
-// ReadSmall reads an input that is a file of no more than room bytes, as Open and
-// Read do but in one go, which takes half their time. ok is false, and nothing was
-// read, where the input is another one, or compressed.
-func ReadSmall(ctx context.Context, in Input, room int64) (data []byte, ok bool, err error) {
-	if in.Err != nil || in.Path == stdin || in.Store != nil || in.Size <= 0 || in.Size > room {
-		return nil, false, nil
+// ReadSmall fills data, of in.Size bytes, with an input that is a file, as Open and
+// Read do but in one go, which takes half their time. ok is false where the input is
+// another one, or compressed.
+func ReadSmall(ctx context.Context, in Input, data []byte) (ok bool, err error) {
+	if in.Err != nil || in.Path == stdin || in.Store != nil || in.Size <= 0 || in.Size != int64(len(data)) {
+		return false, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, true, err
+		return true, err
 	}
 	fd, err := uninterrupted(func() (int, error) {
 		return syscall.Open(in.Path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return nil, true, &fs.PathError{Op: "open", Path: in.Path, Err: err}
+		return true, &fs.PathError{Op: "open", Path: in.Path, Err: err}
 	}
 	defer func() { _ = syscall.Close(fd) }() // nothing was written
 	var st syscall.Stat_t
 	if _, err := uninterrupted(func() (int, error) { return 0, syscall.Fstat(fd, &st) }); err != nil {
-		return nil, true, &fs.PathError{Op: "stat", Path: in.Path, Err: err}
+		return true, &fs.PathError{Op: "stat", Path: in.Path, Err: err}
 	}
 	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, true, notRegular(in.Path)
+		return true, notRegular(in.Path)
 	}
 	src := source{ctx: ctx, path: in.Path, size: in.Size, r: descriptor(fd)}
-	data = make([]byte, in.Size)
 	if _, err := io.ReadFull(&src, data); err != nil {
-		return nil, true, src.err
+		return true, src.err
 	}
 	if bytes.HasPrefix(data, gzipMagic) || isZstd(data[:min(len(data), 4)]) {
-		return nil, false, nil
+		return false, nil
 	}
-	return data, true, nil
+	return true, nil
 }
 
 // descriptor is a file without what os.File is there for: to wait for it, to share

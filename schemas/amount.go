@@ -201,13 +201,15 @@ func (s *Sums) AddInt(c Col, v int64) {
 	s.Plus(c, AmountOf(v))
 }
 
-// AddRow adds every additive column of a Row or of a Builder's open row.
-func (s *Sums) AddRow(r interface {
+// quantities is a Row or a Builder's open row.
+type quantities interface {
 	Has(c Col) bool
 	Int(c Col) int64
 	Double(c Col) float64
-},
-) {
+}
+
+// AddRow adds every additive column of a Row or of a Builder's open row.
+func (s *Sums) AddRow(r quantities) {
 	for _, c := range additive {
 		if !r.Has(c) {
 			continue

@@ -25,9 +25,9 @@ type Books struct {
 	// what the rows say.
 	In            SumsJSON `json:"in"`
 	RowSums       SumsJSON `json:"row_sums"`
-	ReportSums    SumsJSON `json:"report_sums"`
-	DuplicateSums SumsJSON `json:"duplicate_sums"`
-	FilteredSums  SumsJSON `json:"filtered_sums"`
+	ReportSums    RareSums `json:"report_sums"`
+	DuplicateSums RareSums `json:"duplicate_sums"`
+	FilteredSums  RareSums `json:"filtered_sums"`
 }
 
 // Add adds another account.
@@ -44,9 +44,9 @@ func (b *Books) Add(o *Books) {
 	b.Pending += o.Pending
 	b.In.Add(&o.In.Sums)
 	b.RowSums.Add(&o.RowSums.Sums)
-	b.ReportSums.Add(&o.ReportSums.Sums)
-	b.DuplicateSums.Add(&o.DuplicateSums.Sums)
-	b.FilteredSums.Add(&o.FilteredSums.Sums)
+	b.ReportSums.Add(o.ReportSums.all())
+	b.DuplicateSums.Add(o.DuplicateSums.all())
+	b.FilteredSums.Add(o.FilteredSums.all())
 }
 
 // Check fails if a record or a quantity is missing or counted twice. derived
@@ -56,9 +56,11 @@ func (b *Books) Check(derived func(Col) bool) error {
 		return fmt.Errorf("%d records and %d extra rows came in, %d are accounted for", b.Records, b.ExtraRows, out)
 	}
 	out := b.RowSums.Sums
-	out.Add(&b.ReportSums.Sums)
-	out.Add(&b.DuplicateSums.Sums)
-	out.Add(&b.FilteredSums.Sums)
+	for _, rare := range []*RareSums{&b.ReportSums, &b.DuplicateSums, &b.FilteredSums} {
+		if rare.some != nil {
+			out.Add(rare.some)
+		}
+	}
 	for i, c := range additive {
 		if !derived(c) && b.In.Sums.of[i] != out.of[i] {
 			return fmt.Errorf("%s: records report %s, rows hold %s", c, b.In.Text(c), out.Text(c))
@@ -88,6 +90,75 @@ func (s *SumsJSON) AppendJSON(out []byte) []byte {
 		out = append(append(out, s.Text(c)...), '"')
 	}
 	return append(out, '}')
+}
+
+// RareSums are SumsJSON that take no memory as long as all are 0: most sources have none
+// of them, and a load may have very many sources. Copies share what they hold, so only
+// one of them may be added to.
+type RareSums struct {
+	_    [0]func() // not to be compared by ==
+	some *Sums
+}
+
+// Equal reports whether the sums are the same.
+func (r RareSums) Equal(o RareSums) bool { return *r.all() == *o.all() }
+
+// Sums are the sums as they stand.
+func (r RareSums) Sums() Sums { return *r.all() }
+
+// Text is the sum of column c as a decimal number.
+func (r RareSums) Text(c Col) string { return r.all().Text(c) }
+
+// all is not to be changed.
+func (r *RareSums) all() *Sums {
+	if r.some == nil {
+		return &noSums
+	}
+	return r.some
+}
+
+var noSums Sums
+
+// Add adds the other sums.
+func (r *RareSums) Add(o *Sums) {
+	if *o == noSums {
+		return
+	}
+	if r.some == nil {
+		r.some = new(Sums)
+	}
+	r.some.Add(o)
+}
+
+// AddRow adds every additive column of a Row or of a Builder's open row.
+func (r *RareSums) AddRow(row quantities) {
+	if r.some == nil {
+		r.some = new(Sums)
+	}
+	r.some.AddRow(row)
+}
+
+// MarshalJSON is that of SumsJSON.
+func (r RareSums) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
+
+// AppendJSON is that of SumsJSON.
+func (r *RareSums) AppendJSON(out []byte) []byte {
+	if r.some == nil {
+		return append(out, "{}"...)
+	}
+	s := SumsJSON{*r.some}
+	return s.AppendJSON(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *RareSums) UnmarshalJSON(data []byte) error {
+	var s SumsJSON
+	if err := s.UnmarshalJSON(data); err != nil {
+		return err
+	}
+	r.some = nil
+	r.Add(&s.Sums)
+	return nil
 }
 
 // byName is the additive columns in the order of their names.

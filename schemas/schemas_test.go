@@ -308,8 +308,11 @@ func TestBooks(t *testing.T) {
 		b := schemas.Books{Records: 5, ExtraRows: 1, Rows: 2, Duplicates: 1, Filtered: 1, NoUsage: 1, Quarantined: 1}
 		b.In.AddDouble(schemas.InputTokens, 6.5)
 		b.RowSums.AddDouble(schemas.InputTokens, 3.25)
-		b.DuplicateSums.AddDouble(schemas.InputTokens, 2.25)
-		b.FilteredSums.AddDouble(schemas.InputTokens, 1)
+		for rare, v := range map[*schemas.RareSums]float64{&b.DuplicateSums: 2.25, &b.FilteredSums: 1} {
+			var sums schemas.Sums
+			sums.AddDouble(schemas.InputTokens, v)
+			rare.Add(&sums)
+		}
 		return b
 	}
 	derived := func(c schemas.Col) bool { return c == schemas.TotalTokens }

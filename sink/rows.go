@@ -18,7 +18,7 @@ type Source struct{ File, ID string }
 type Sources struct {
 	mu    sync.RWMutex
 	list  []Source
-	index map[Source]int32
+	index map[Source]int32 // of those with an id; nil until one is looked for
 }
 
 // Intern returns the index of src. A source without an id is not yet known to
@@ -26,12 +26,20 @@ type Sources struct {
 func (s *Sources) Intern(src Source) int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, ok := s.index[src]; ok {
-		return i
+	if src.ID != "" {
+		if s.index == nil {
+			s.index = make(map[Source]int32, len(s.list))
+			for i, src := range s.list {
+				s.put(int32(i), src)
+			}
+		}
+		if i, ok := s.index[src]; ok {
+			return i
+		}
 	}
 	i := int32(len(s.list))
-	s.list = append(s.list, Source{})
-	s.set(i, src)
+	s.list = append(s.list, src)
+	s.put(i, src)
 	return i
 }
 
@@ -50,21 +58,18 @@ func (s *Sources) Set(i int32, src Source) {
 	if old := s.list[i]; s.index[old] == i {
 		delete(s.index, old)
 	}
-	s.set(i, src)
+	s.list[i] = src
+	s.put(i, src)
 }
 
-func (s *Sources) set(i int32, src Source) {
-	s.list[i] = src
-	if src.ID == "" {
+// put brings a source into the index, if there is one, unless another is equal.
+func (s *Sources) put(i int32, src Source) {
+	if s.index == nil || src.ID == "" {
 		return
 	}
-	if _, ok := s.index[src]; ok {
-		return
+	if _, ok := s.index[src]; !ok {
+		s.index[src] = i
 	}
-	if s.index == nil {
-		s.index = map[Source]int32{}
-	}
-	s.index[src] = i
 }
 
 func (s *Sources) len() int {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"sync"
 
 	"usagelake/schemas"
 )
@@ -31,26 +32,43 @@ func (r *Record) encode(w io.Writer) error {
 	return err
 }
 
+// encodeList writes a field of the record. Two parts of the list are encoded side by
+// side.
 func encodeList[T any](w io.Writer, name string, list []T, item func(*T, []byte) []byte) error {
 	if len(list) == 0 {
 		return nil
 	}
-	const enough = 16 << 10 // bytes to be written at a time
-	out := append(append([]byte(`,"`), name...), `":[`...)
-	for i := range list {
-		if i > 0 {
-			out = append(out, ',')
+	encode := func(out []byte, some []T) []byte {
+		for i := range some {
+			out = append(item(&some[i], out), ',')
 		}
-		if out = item(&list[i], out); len(out) < enough {
-			continue
-		}
-		if _, err := w.Write(out); err != nil {
-			return err
-		}
-		out = out[:0]
+		return out
 	}
-	_, err := w.Write(append(out, ']'))
-	return err
+	const together = 256
+	first, second := append(append([]byte(`,"`), name...), `":[`...), []byte(nil)
+	for len(list) > 0 {
+		n := min(together, len(list))
+		m := min(2*together, len(list))
+		var other sync.WaitGroup
+		other.Go(func() { second = encode(second[:0], list[n:m]) })
+		first = encode(first, list[:n])
+		other.Wait()
+		if list = list[m:]; len(list) == 0 { // no comma behind the last
+			if len(second) > 0 {
+				second = second[:len(second)-1]
+			} else {
+				first = first[:len(first)-1]
+			}
+			second = append(second, ']')
+		}
+		for _, part := range [][]byte{first, second} {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+		first = first[:0]
+	}
+	return nil
 }
 
 // append is json.Marshal of s.

@@ -27,6 +27,11 @@ func TestEncode(t *testing.T) {
 			}
 			return out
 		}
+		rare := func() (out schemas.RareSums) {
+			in := sums()
+			out.Add(&in.Sums)
+			return out
+		}
 		r := Record{Format: Format, Seq: 1, Kind: KindLoad, Prev: s(), Tool: s(), IDKey: s()}
 		for range rapid.IntRange(0, 3).Draw(rt, "sources") {
 			src := Source{
@@ -43,7 +48,7 @@ func TestEncode(t *testing.T) {
 				src.Books = &schemas.Books{
 					Records: n(), ExtraRows: n(), Rows: n(), Reports: n(), Duplicates: n(), Filtered: n(), NoUsage: n(),
 					Quarantined: n(), Blank: n(), Pending: n(),
-					In: sums(), RowSums: sums(), ReportSums: sums(), DuplicateSums: sums(), FilteredSums: sums(),
+					In: sums(), RowSums: sums(), ReportSums: rare(), DuplicateSums: rare(), FilteredSums: rare(),
 				}
 			}
 			r.Sources = append(r.Sources, src)
@@ -76,5 +81,26 @@ func same(rt *rapid.T, v any, got []byte) {
 	}
 	if d := cmp.Diff("before"+string(want), string(got)); d != "" {
 		rt.Fatal(d)
+	}
+}
+
+// A list of any length is one.
+func TestEncodeLong(t *testing.T) {
+	for _, n := range []int{1, 255, 256, 257, 511, 512, 513, 1025} {
+		var r, back Record
+		for i := range n {
+			r.Seen = append(r.Seen, Seen{Source: "s", Path: "/x", Inode: uint64(i)})
+			r.Sources = append(r.Sources, Source{ID: "s", Line: int64(i)})
+		}
+		var data bytes.Buffer
+		if err := r.encode(&data); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data.Bytes(), &back); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+		if d := cmp.Diff(r, back); d != "" {
+			t.Errorf("%d: %s", n, d)
+		}
 	}
 }

@@ -75,7 +75,9 @@ func drawRecord(t *rapid.T) ledger.Record {
 		r.Quarantine = &ledger.Quarantine{Path: pick("quarantine", "q"), Records: n("records")}
 	}
 	if rapid.Bool().Draw(t, "books") {
-		r.Books = &schemas.Books{Rows: n("rows"), RowSums: sums(n("tokens")), Reports: n("reports"), ReportSums: sums(n("tokens"))}
+		r.Books = &schemas.Books{Rows: n("rows"), RowSums: sums(n("tokens")), Reports: n("reports")}
+		reports := sums(n("tokens"))
+		r.Books.ReportSums.Add(&reports.Sums)
 	}
 	return r
 }
@@ -129,7 +131,8 @@ func said(records []ledger.Record) *ledger.State {
 			s.Held[schemas.Usage].Rows += b.Rows
 			s.Held[schemas.Usage].Sums.Add(&b.RowSums.Sums)
 			s.Held[schemas.Reports].Rows += b.Reports
-			s.Held[schemas.Reports].Sums.Add(&b.ReportSums.Sums)
+			reports := b.ReportSums.Sums()
+			s.Held[schemas.Reports].Sums.Add(&reports)
 		}
 		for _, x := range r.Removed {
 			table := schemas.Usage

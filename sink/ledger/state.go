@@ -41,9 +41,9 @@ type Held struct {
 	Sums schemas.SumsJSON `json:"sums"`
 }
 
-func (h *Held) add(rows int64, sums *schemas.SumsJSON) {
+func (h *Held) add(rows int64, sums schemas.Sums) {
 	h.Rows += rows
-	h.Sums.Add(&sums.Sums)
+	h.Sums.Add(&sums)
 }
 
 // Pair is a source and one that it lost rows to.
@@ -128,8 +128,8 @@ func (s *State) apply(r *Record, sum string) {
 	}
 	if r.Books != nil {
 		run.Books = *r.Books
-		s.Held[schemas.Usage].add(r.Books.Rows, &r.Books.RowSums)
-		s.Held[schemas.Reports].add(r.Books.Reports, &r.Books.ReportSums)
+		s.Held[schemas.Usage].add(r.Books.Rows, r.Books.RowSums.Sums)
+		s.Held[schemas.Reports].add(r.Books.Reports, r.Books.ReportSums.Sums())
 	}
 	s.Runs = append(s.Runs, run)
 	if r.Kind == KindReprice {
