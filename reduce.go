@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -71,23 +72,25 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 	if err := s.hasRoom(t.staged(units)); err != nil {
 		return err
 	}
-	columns := max(s.Jobs/max(len(units), 1), 1) // at a time in one file, where there are few files
+	var left atomic.Int64 // units
+	left.Store(int64(len(units)))
+	how := manner{dir: dir, columns: func() int { return max(s.Jobs/max(int(left.Load()), 1), 1) }}
+	if how.columns() > 1 { // nobody else has work while a row group is written
+		how.behind = groupPieces
+	}
 	room := semaphore.NewWeighted(s.reducing())
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(unitsAtOnce * s.Jobs)
 	for _, u := range units {
-		need := u.Memory
-		if columns > 1 {
-			need += groupPieces * ledger.PieceBytes
-		}
-		need = min(need, s.reducing())
+		need := min(u.Memory+int64(how.behind)*ledger.PieceBytes, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
 			g.Go(func() error { return err })
 			break
 		}
 		g.Go(func() error {
 			defer room.Release(need)
-			out, err := reduceUnit(ctx, s, t, m, u, dir, columns)
+			defer left.Add(-1)
+			out, err := reduceUnit(ctx, s, t, m, u, how)
 			if err != nil {
 				return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
 			}
@@ -115,6 +118,13 @@ func (r *reduced) sort() {
 // unitsAtOnce is how many units are under way for each job: a small file waits
 // for the disk for longer than it takes to make and to read back.
 const unitsAtOnce = 12
+
+// manner is how files of units are made.
+type manner struct {
+	dir     string     // below staging; "" for the run's own
+	behind  int        // pieces of a file that may wait to be written
+	columns func() int // to be worked on at a time in one file, more where few files are left
+}
 
 // groupPieces is how many pieces of a file may wait to be written where nobody else
 // has work meanwhile: they hold a row group, as a rule.
@@ -161,7 +171,7 @@ type unitResult struct {
 	rows *sink.Outcome
 }
 
-func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u sink.Change, dir string, columns int) (*unitResult, error) {
+func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u sink.Change, how manner) (*unitResult, error) {
 	unit := u.Unit
 	if !u.Write {
 		rows, err := m.Merge(ctx, unit, nil)
@@ -186,27 +196,24 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 	if empty, ok := t.lake.State.Empty[unit.Path()]; ok {
 		out.move.Old = empty.SHA256
 	}
-	behind := 0
-	if columns > 1 {
-		behind = groupPieces
-	}
 	name := unitName(unit) + ".parquet"
-	if dir == "" {
+	if how.dir == "" {
 		name = t.lake.Stage(name)
 	} else { // others may write it, too
-		name = dir + "/" + unitName(unit) + "-" + attempt() + ".parquet"
+		name = how.dir + "/" + unitName(unit) + "-" + attempt() + ".parquet"
 	}
 	var facts sink.Facts
-	size, sum, err := t.lake.WriteStaged(name, 0o644, behind, func(w io.Writer) error {
+	size, sum, err := t.lake.WriteStaged(name, 0o644, how.behind, func(w io.Writer) error {
 		var pw *sink.Writer
 		var err error
 		out.rows, err = m.Merge(ctx, unit, func(rows sink.Rows) error {
 			if pw == nil {
 				var err error
-				if pw, err = sink.NewWriter(w, unit, t.sources, sink.WriteOptions{Codec: s.Codec, Jobs: columns}); err != nil {
+				if pw, err = sink.NewWriter(w, unit, t.sources, sink.WriteOptions{Codec: s.Codec}); err != nil {
 					return err
 				}
 			}
+			pw.SetJobs(how.columns())
 			return pw.Write(rows)
 		})
 		if err == nil && pw == nil && t.lake.Shared() {
@@ -229,7 +236,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		}
 		return out, nil
 	}
-	if err := t.check(unit, name, size, facts, columns); err != nil {
+	if err := t.check(unit, name, size, facts, how.columns()); err != nil {
 		return nil, err
 	}
 	out.move.Staged, out.move.New = name, sum

@@ -71,6 +71,9 @@ func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, opt WriteOption
 	}, nil
 }
 
+// SetJobs changes WriteOptions.Jobs for the calls of Write that follow.
+func (w *Writer) SetJobs(n int) { w.jobs = max(n, 1) }
+
 // Write adds rows in the order of the sort key; Verify checks the order and
 // the unit. Every call but the last brings exactly ChunkRows rows. Batches may
 // be released when Write returned. What it prepared for a batch it keeps until
