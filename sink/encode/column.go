@@ -172,6 +172,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 		c.full = c.words.size() > c.spec.Dict
 	default:
 		b.raw = c.appendWords(b.raw, values)
+		p.even = evenWords(b.raw, len(values))
 	}
 	return c.add(b, p)
 }
@@ -302,10 +303,8 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	}
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
 	if differ == 0 {
-		p.even = even{
-			levels: len(b.raw) - len(texts)*(lengthBytes+length),
-			count:  len(texts), length: length, prefix: commonPrefix(lo, hi),
-		}
+		levels := len(b.raw) - len(texts)*(lengthBytes+length)
+		p.even = evenTexts(levels, len(texts), length, commonPrefix(lo, hi))
 	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
@@ -550,7 +549,13 @@ func (c *Column) compress(b *Buffers, even even) (err error) {
 		b.packed = rawFrame(b.packed, b.raw)
 		return nil
 	}
-	ok := even.count > 0 && c.codec.CompressionCodec() == format.Zstd
+	if even.plain && c.codec.CompressionCodec() == format.Zstd {
+		var ok bool
+		if b.packed, ok = b.even.pack(b.packed, b.raw, even); ok {
+			return nil
+		}
+	}
+	ok := even.count > 0 && !even.plain && c.codec.CompressionCodec() == format.Zstd
 	trial := ok && c.evenPages%trialPages == 0
 	if ok && (trial || c.wins) {
 		b.other, ok = b.even.pack(b.other, b.raw, even)
@@ -631,14 +636,15 @@ func (c *Column) dictionary(b *Buffers, out *output) error {
 		out.skip(int64(c.dictSize + c.dict.Packed))
 		return nil
 	}
-	head := Header{Dict: true, Values: len(c.words.words), Encoding: format.Plain}
+	head, like := Header{Dict: true, Values: len(c.words.words), Encoding: format.Plain}, even{}
 	if c.kind == parquet.ByteArray {
 		head.Values = len(c.texts.texts)
 		b.raw = c.texts.plain(b.raw[:0])
 	} else {
 		b.raw = c.appendWords(b.raw[:0], c.words.words)
+		like = evenWords(b.raw, len(c.words.words))
 	}
-	if err := c.pack(b, &head, even{}); err != nil {
+	if err := c.pack(b, &head, like); err != nil {
 		return err
 	}
 	c.count(&head, len(b.header))

@@ -7,17 +7,50 @@ import (
 	"github.com/klauspost/compress/huff0"
 )
 
-// even is what a page of texts of one length looks like, as ids are: behind the
-// levels stand count texts of length bytes each behind its own length. All have
-// the same first prefix bytes.
+// even is what a page looks like whose items have as many bytes each and repeat some
+// of those of the item before, always the same ones.
 type even struct {
-	levels, count, length, prefix int
+	first int // bytes before the first that are repeated
+	step  int // of an item
+	match int // bytes of it that are repeated
+	count int // how often they are
+	plain bool
 }
 
-// evenPacker compresses such pages into Zstandard frames. Where the ids are
-// random there is nothing to find but what is even, which is known: length and
-// prefix are taken from the text before, the rest goes through a Huffman code.
-// That takes a fraction of the time of a search for repetitions.
+// evenTexts is the page of texts of one length, as ids are: behind the levels stand
+// count texts of length bytes each behind its own length. All have the same first
+// prefix bytes.
+func evenTexts(levels, count, length, prefix int) even {
+	const minCount = 64
+	if count < minCount {
+		return even{}
+	}
+	step := lengthBytes + length
+	return even{first: levels + step, step: step, match: lengthBytes + prefix, count: count - 1}
+}
+
+// evenWords is a small page that ends with count numbers of eight bytes. Most of
+// them have zeros above or, as doubles, below what differs. The rest is left as it is:
+// where there is little, a search for repetitions takes longest, and finds no more.
+func evenWords(raw []byte, count int) even {
+	const minCount, maxBytes = 16, 4 << 10
+	if count < minCount || len(raw) > maxBytes {
+		return even{}
+	}
+	words := raw[len(raw)-8*count:]
+	first, differ := binary.LittleEndian.Uint64(words), uint64(0)
+	for i := 8; i < len(words); i += 8 {
+		differ |= first ^ binary.LittleEndian.Uint64(words[i:])
+	}
+	// what differs stands in bytes from to to; what is repeated begins behind it
+	from, to := bits.TrailingZeros64(differ)/8, 8-bits.LeadingZeros64(differ)/8
+	return even{first: len(raw) - len(words) + 8 + to, step: 8, match: 8 - to + from, count: count - 2, plain: true}
+}
+
+// evenPacker compresses such pages into Zstandard frames. Where the items are random
+// there is nothing to find but what is even, which is known: it is taken from the
+// item before. What is left of texts goes through a Huffman code. That takes a
+// fraction of the time of a search for repetitions.
 type evenPacker struct {
 	literals []byte
 	huffman  huff0.Scratch
@@ -26,8 +59,8 @@ type evenPacker struct {
 // The limits of Zstandard, and of the tables below.
 const (
 	blockBytes  = 128 << 10
-	minCount    = 64
 	maxLiterals = 512
+	minMatch    = 3
 	maxMatch    = 259
 )
 
@@ -77,50 +110,53 @@ func encode(codes []code, length int) (byte, field) {
 // it could.
 func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
 	var (
-		step   = lengthBytes + p.length
-		fresh  = p.length - p.prefix // bytes of each text that are its own
-		match  = lengthBytes + p.prefix
-		first  = p.levels + step // literals before the first match
-		rows   = p.count - 1     // that begin with a match
-		blocks = (rows*step + blockBytes - 1) / blockBytes
+		fresh  = p.step - p.match // bytes of each item that are its own
+		blocks = (p.count*p.step + blockBytes - 1) / blockBytes
 	)
-	if step > 1<<16 || p.count < minCount || fresh < 1 || first >= maxLiterals || match >= maxMatch {
+	if p.step > 1<<16 || fresh < 1 || p.first >= maxLiterals || p.match < minMatch || p.match >= maxMatch {
 		return dst, false
 	}
 	dst = binary.LittleEndian.AppendUint32(dst[:0], frameMagic)
 	dst = append(dst, 0xa0) // one segment, whose size follows in four bytes
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(raw)))
 
-	// The first block ends with the match of the second text. What follows
-	// only repeats its distance.
-	literals, own := encode(literalCodes, first)
-	matches, more := encode(matchCodes, match)
-	far := uint64(step + 3)
+	// The first block ends with the first match. What follows only repeats its
+	// distance.
+	literals, own := encode(literalCodes, p.first)
+	matches, more := encode(matchCodes, p.match)
+	far := uint64(p.step + 3)
 	distance := byte(bits.Len64(far) - 1)
 	at := len(dst)
 	dst = append(dst, 0, 0, 0)
-	dst = appendRaw(dst, raw[:first])
+	dst = appendRaw(dst, raw[:p.first])
 	dst = append(dst, 1, sameCodes, literals, distance, matches)
 	dst = appendFields(dst, 1, own, more, field{far - 1<<distance, int(distance)})
 	setBlock(dst[at:], false)
 
 	literals, own = encode(literalCodes, fresh)
-	pos := first + match // in raw
+	pos := p.first + p.match // in raw
 	for i := range blocks {
-		// n texts' own bytes, each but the last of all before a match.
-		n := rows*(i+1)/blocks - rows*i/blocks
+		// n times an item's own bytes, all but the last of all before a match.
+		n := p.count*(i+1)/blocks - p.count*i/blocks
 		matching := n
 		if i == blocks-1 {
 			matching--
 		}
 		e.literals = e.literals[:0]
-		for range n {
+		for range matching {
 			e.literals = append(e.literals, raw[pos:pos+fresh]...)
-			pos += step
+			pos += p.step
+		}
+		if matching < n {
+			e.literals = append(e.literals, raw[pos:]...)
 		}
 		at := len(dst)
 		dst = append(dst, 0, 0, 0)
-		dst = e.appendLiterals(dst)
+		if p.plain {
+			dst = appendRaw(dst, e.literals)
+		} else {
+			dst = e.appendLiterals(dst)
+		}
 		dst = append(dst, 128+byte(matching>>8), byte(matching), sameCodes, literals, 0, matches)
 		dst = appendFields(dst, matching, own, more)
 		if len(dst)-at-blockHead >= blockBytes {

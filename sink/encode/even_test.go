@@ -37,7 +37,7 @@ func TestEven(t *testing.T) {
 						raw = binary.LittleEndian.AppendUint32(raw, uint32(length))
 						raw = append(raw, text...)
 					}
-					out, ok := e.pack(nil, raw, even{levels: 6, count: count, length: length, prefix: prefix})
+					out, ok := e.pack(nil, raw, evenTexts(6, count, length, prefix))
 					if !ok {
 						continue
 					}
@@ -94,5 +94,48 @@ func TestEvenTrial(t *testing.T) {
 		if col.evenPages != 2*trialPages+1 && tt.wins {
 			t.Errorf("%s: %d even pages", name, col.evenPages)
 		}
+	}
+}
+
+// Small pages of numbers come out as they were, if they are packed at all: those of
+// which some bytes differ, wherever they stand.
+func TestEvenWords(t *testing.T) {
+	dec, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	var e evenPacker
+	for from := range 8 {
+		for to := from + 1; to <= 8; to++ {
+			for _, count := range []int{15, 16, 17, 250, 500} {
+				raw := []byte("levels")
+				for range count {
+					x := uint64(0x0102030405060708)
+					for i := from; i < to; i++ {
+						x ^= uint64(rng.IntN(256)) << (8 * i)
+					}
+					raw = binary.LittleEndian.AppendUint64(raw, x)
+				}
+				out, ok := e.pack(nil, raw, evenWords(raw, count))
+				if want := count >= 16 && to-from <= 5; ok != want {
+					t.Errorf("%d numbers, bytes %d to %d differ: packed %v, want %v", count, from, to, ok, want)
+				}
+				if !ok {
+					continue
+				}
+				got, err := dec.DecodeAll(out, nil)
+				if err != nil || !bytes.Equal(got, raw) {
+					t.Fatalf("%d numbers, bytes %d to %d differ: %v", count, from, to, err)
+				}
+				if most := len("levels") + 48 + count*(to-from); len(out) > most {
+					t.Errorf("%d numbers, bytes %d to %d differ: %d bytes, want no more than %d", count, from, to, len(out), most)
+				}
+			}
+		}
+	}
+	if _, ok := e.pack(nil, make([]byte, 400), evenWords(make([]byte, 400), 50)); ok {
+		t.Error("numbers that are all the same were packed")
 	}
 }
