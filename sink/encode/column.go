@@ -165,6 +165,12 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	case c.Dict():
 		var or int32
 		b.index, or = c.words.index(b.index[:0], values)
+		if few := c.rows == 0 && len(values) <= fewValues; few && 4*len(c.words.words) >= 3*len(values) {
+			c.full = true
+			b.raw = c.appendWords(b.raw, values)
+			p.even = evenWords(b.raw, len(values))
+			break
+		}
 		if err := b.indices(b.index, or); err != nil {
 			return err
 		}
@@ -176,6 +182,10 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	}
 	return c.add(b, p)
 }
+
+// fewValues is how many values a page may have that begins a column without a
+// dictionary, where most of them differ: they and their indices would take more bytes.
+const fewValues = 512
 
 // Same adds the page that Words adds of the same value for every row.
 func (c *Column) Same(b *Buffers, rows int, value uint64) error {
