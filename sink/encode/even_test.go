@@ -139,3 +139,33 @@ func TestEvenWords(t *testing.T) {
 		t.Error("numbers that are all the same were packed")
 	}
 }
+
+// A few numbers of which most differ have no dictionary, nor have those behind them;
+// a few that repeat themselves, and many, have one.
+func TestFewNumbers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rows, distinct int
+		coded          int32
+	}{
+		"differ":       {400, 300, 0},
+		"repeat":       {400, 299, 2},
+		"many":         {513, 513, 2},
+		"all the same": {400, 1, 2},
+	} {
+		col := newColumn(testSchema.Fields()[costCol], Spec{Dict: 1 << 20})
+		col.codec = &parquetzstd.Codec{Level: parquetzstd.SpeedFastest}
+		var b Buffers
+		values := make([]uint64, tt.rows)
+		for i := range values {
+			values[i] = uint64(i % tt.distinct)
+		}
+		for range 2 {
+			if err := col.Words(&b, bytes.Repeat([]byte{1}, tt.rows), values); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if col.coded != tt.coded || col.plain != 2-tt.coded {
+			t.Errorf("%s: %d pages with a dictionary, %d without", name, col.coded, col.plain)
+		}
+	}
+}
