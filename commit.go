@@ -28,8 +28,16 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run,
 		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
 	}
+	for i, t := range p.tasks {
+		if t.err == nil && t.read() {
+			t.err = m.reads[i].err
+		}
+	}
 	var besides sync.WaitGroup
-	besides.Go(func() { record.Sources = p.sourcesAfter(s, m) })
+	besides.Go(func() {
+		record.Sources = p.sourcesAfter(s, m)
+		record.Seen = p.seenFiles(s, lake, m)
+	})
 	report.outcome(s, p, m, r)
 	besides.Wait()
 
@@ -40,12 +48,6 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 	}
 	if s.dry {
 		return allFailed(p, report)
-	}
-	record.Seen = make([]ledger.Seen, 0, len(p.tasks))
-	for i, t := range p.tasks {
-		if f, changed := seenFile(lake, s.ids, p, t, &m.reads[i]); changed {
-			record.Seen = append(record.Seen, f)
-		}
 	}
 	for i := range p.forget {
 		record.Forgotten = append(record.Forgotten, p.sources.At(i).ID)
@@ -188,6 +190,17 @@ func sourceAfter(s *settings, p *planned, t *task, res *readResult) (ledger.Sour
 	return src, true
 }
 
+// seenFiles are the files that sources were found in, where that is news.
+func (p *planned) seenFiles(s *settings, lake *ledger.Lake, m *mapped) []ledger.Seen {
+	files := make([]ledger.Seen, 0, len(p.tasks))
+	for i, t := range p.tasks {
+		if f, changed := seenFile(lake, s.ids, p, t, &m.reads[i]); changed {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
 // seenFile is the file a task's source was found in; false where it was known
 // or must be looked at again, as one of which only some records were read: it
 // may have grown.
@@ -199,7 +212,10 @@ func seenFile(lake *ledger.Lake, ids *seal.Key, p *planned, t *task, res *readRe
 	if t.read() && res.end.Offset == 0 {
 		return ledger.Seen{}, false
 	}
-	now := seen(ids, t.input)
+	now := t.seen
+	if now.Path == "" {
+		now = seen(ids, t.input)
+	}
 	now.Source = id
 	return now, lake.State.Seen[now.Path] != now
 }
@@ -215,9 +231,6 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 			in.Path = "-"
 		}
 		res := &m.reads[i]
-		if t.err == nil && t.read() {
-			t.err = res.err
-		}
 		if id, ok := t.id(p); ok && (!t.read() || t.apart || res.end.Offset > 0) {
 			in.Source = id
 		}

@@ -32,6 +32,7 @@ type task struct {
 	input  ingest.Input
 	state  InputState // "" until decided; a task to be read is Loaded or Continued
 	err    error
+	seen   ledger.Seen     // without a source; none where it was not looked up
 	known  *ledger.Source  // the source it continues, or nil
 	name   string          // of the source, as first seen; rows have it as source_file
 	ids    *seal.Key       // or nil
@@ -164,7 +165,8 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 		t.state = Failed
 		return
 	}
-	if src := known.Unchanged(seen(ids, t.input)); src != nil && !t.final {
+	t.seen = seen(ids, t.input)
+	if src := known.Unchanged(t.seen); src != nil && !t.final {
 		t.state, t.known = Known, src
 		return
 	}

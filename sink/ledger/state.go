@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"usagelake/schemas"
@@ -111,13 +112,17 @@ func (s *State) apply(r *Record, sum string) {
 	if len(s.Seen) == 0 {
 		s.Seen = make(map[string]Seen, len(r.Seen))
 	}
+	var besides sync.WaitGroup // nothing else is about files that were seen
+	besides.Go(func() {
+		for _, f := range r.Seen {
+			s.Seen[f.Path] = f
+		}
+	})
+	defer besides.Wait()
 	for i := range r.Sources {
 		src := r.Sources[i]
 		src.Books = nil
 		s.put(&src)
-	}
-	for _, f := range r.Seen {
-		s.Seen[f.Path] = f
 	}
 	for _, b := range r.Beaten {
 		s.Beaten[Pair{b.Source, b.By}] += b.Rows
@@ -162,8 +167,9 @@ func (s *State) put(src *Source) {
 	h := head{src.HeadLen, src.Head}
 	s.drop(src.ID)
 	s.Sources[src.ID] = src
-	at, _ := slices.BinarySearch(s.heads[h], src.ID)
-	s.heads[h] = slices.Insert(s.heads[h], at, src.ID)
+	same := s.heads[h]
+	at, _ := slices.BinarySearch(same, src.ID)
+	s.heads[h] = slices.Insert(same, at, src.ID)
 	s.lens[h.n]++
 }
 
