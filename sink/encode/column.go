@@ -185,6 +185,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 
 // fewValues is how many values a page may have that begins a column without a
 // dictionary, where most of them differ: they and their indices would take more bytes.
+// Nor are so many worth a trial of what packs them best.
 const fewValues = 512
 
 // Same adds the page that Words adds of the same value for every row.
@@ -314,7 +315,9 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	p.lo, p.hi = parquet.ByteArrayValue(lo), parquet.ByteArrayValue(hi)
 	if differ == 0 {
 		levels := len(b.raw) - len(texts)*(lengthBytes+length)
-		p.even = evenTexts(levels, len(texts), length, commonPrefix(lo, hi))
+		prefix := commonPrefix(lo, hi)
+		p.even = evenTexts(levels, len(texts), length, prefix)
+		p.even.sure = len(texts) <= fewValues && ownStems(texts, prefix)
 	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
@@ -559,7 +562,7 @@ func (c *Column) compress(b *Buffers, even even) (err error) {
 		b.packed = rawFrame(b.packed, b.raw)
 		return nil
 	}
-	if even.plain && c.codec.CompressionCodec() == format.Zstd {
+	if even.sure && c.codec.CompressionCodec() == format.Zstd {
 		var ok bool
 		if b.packed, ok = b.even.pack(b.packed, b.raw, even); ok {
 			return nil

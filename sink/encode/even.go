@@ -1,6 +1,7 @@
 package encode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 
@@ -10,11 +11,12 @@ import (
 // even is what a page looks like whose items have as many bytes each and repeat some
 // of those of the item before, always the same ones.
 type even struct {
-	first int // bytes before the first that are repeated
-	step  int // of an item
-	match int // bytes of it that are repeated
-	count int // how often they are
-	plain bool
+	first int  // bytes before the first that are repeated
+	step  int  // of an item
+	match int  // bytes of it that are repeated
+	count int  // how often they are
+	plain bool // the rest is left as it is
+	sure  bool // there is no more to be found that is worth the search
 }
 
 // evenTexts is the page of texts of one length, as ids are: behind the levels stand
@@ -27,6 +29,20 @@ func evenTexts(levels, count, length, prefix int) even {
 	}
 	step := lengthBytes + length
 	return even{first: levels + step, step: step, match: lengthBytes + prefix, count: count - 1}
+}
+
+// ownStems reports whether texts of one length that have the same first prefix bytes
+// go on in ways of their own: few of them share the next bytes with the one before, as
+// ids do that begin with a time.
+func ownStems(texts [][]byte, prefix int) bool {
+	const stem = 4
+	shared := 0
+	for i, s := range texts[1:] {
+		if end := prefix + stem; end <= len(s) && bytes.Equal(s[prefix:end], texts[i][prefix:end]) {
+			shared++
+		}
+	}
+	return 8*shared < len(texts)
 }
 
 // evenWords is a small page that ends with count numbers of eight bytes. Most of
@@ -44,7 +60,7 @@ func evenWords(raw []byte, count int) even {
 	}
 	// what differs stands in bytes from to to; what is repeated begins behind it
 	from, to := bits.TrailingZeros64(differ)/8, 8-bits.LeadingZeros64(differ)/8
-	return even{first: len(raw) - len(words) + 8 + to, step: 8, match: 8 - to + from, count: count - 2, plain: true}
+	return even{first: len(raw) - len(words) + 8 + to, step: 8, match: 8 - to + from, count: count - 2, plain: true, sure: true}
 }
 
 // evenPacker compresses such pages into Zstandard frames. Where the items are random

@@ -169,3 +169,35 @@ func TestFewNumbers(t *testing.T) {
 		}
 	}
 }
+
+// A few even texts are packed without a trial, unless they begin like their neighbours
+// behind what all of them share.
+func TestFewTexts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for name, tt := range map[string]struct {
+		count, together int
+		trials          int
+	}{
+		"random":        {300, 1, 0},
+		"some together": {300, 100, 1},
+		"many":          {600, 1, 1},
+	} {
+		col := newColumn(testSchema.Fields()[idCol], Spec{})
+		col.codec = &parquetzstd.Codec{Level: parquetzstd.SpeedFastest}
+		var b Buffers
+		var texts [][]byte
+		stem := uint32(0)
+		for i := range tt.count {
+			if i%tt.together == 0 {
+				stem = rng.Uint32()
+			}
+			texts = append(texts, fmt.Appendf(nil, "gen-%08x%016x", stem, rng.Uint64()))
+		}
+		if err := col.Texts(&b, bytes.Repeat([]byte{1}, tt.count), texts); err != nil {
+			t.Fatal(err)
+		}
+		if col.evenPages != tt.trials {
+			t.Errorf("%s: %d trials, want %d", name, col.evenPages, tt.trials)
+		}
+	}
+}
