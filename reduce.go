@@ -80,21 +80,28 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 	}
 	room := semaphore.NewWeighted(s.reducing())
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(unitsAtOnce * s.Jobs)
-	for _, u := range units {
+	one := func(u sink.Change) error {
 		need := min(u.Memory+int64(how.behind)*ledger.PieceBytes, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
-			g.Go(func() error { return err })
-			break
+			return err
 		}
+		defer room.Release(need)
+		defer left.Add(-1)
+		out, err := reduceUnit(ctx, s, t, m, u, how)
+		if err != nil {
+			return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
+		}
+		return done(u, out)
+	}
+	var next atomic.Int64
+	for range min(unitsAtOnce*s.Jobs, len(units)) { // each with a stack that has grown
 		g.Go(func() error {
-			defer room.Release(need)
-			defer left.Add(-1)
-			out, err := reduceUnit(ctx, s, t, m, u, how)
-			if err != nil {
-				return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
+			for i := next.Add(1); i <= int64(len(units)); i = next.Add(1) {
+				if err := one(units[i-1]); err != nil {
+					return err
+				}
 			}
-			return done(u, out)
+			return nil
 		})
 	}
 	return g.Wait()
