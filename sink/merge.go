@@ -409,7 +409,18 @@ func (m *Merger) Merge(ctx context.Context, unit schemas.Unit, emit func(Rows) e
 	if emit == nil {
 		return out, g.drain()
 	}
-	return out, g.ahead(ChunkRows, func(c *portion) error { return emit(c.rows(m.opt.Sources)) })
+	each := func(c *portion) error { return emit(c.rows(m.opt.Sources)) }
+	rows := int64(0)
+	for _, p := range list {
+		rows += p.rows
+	}
+	if rows <= ChunkRows {
+		return out, g.run(ChunkRows, false, func(c *portion) error {
+			defer c.release()
+			return each(c)
+		})
+	}
+	return out, g.ahead(ChunkRows, each)
 }
 
 // sectionsOf lists the sections of a unit, its file first. Where nothing is to be
