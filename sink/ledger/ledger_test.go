@@ -135,9 +135,9 @@ func TestLock(t *testing.T) {
 
 var errKilled = errors.New("killed")
 
-// killed is a file system on which nothing works from operation left on.
-func killed(left *int) disk.FS {
-	return &faults.FS{FS: disk.OS{}, Fail: func(int, string) error {
+// killed is fs on which nothing works from operation left on.
+func killed(fs disk.FS, left *int) disk.FS {
+	return &faults.FS{FS: fs, Fail: func(int, string) error {
 		if *left--; *left < 0 {
 			return errKilled
 		}
@@ -243,7 +243,7 @@ func TestInterruptedPublication(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			dir := t.TempDir()
 			left := 1 << 30
-			l, err := ledger.Open(killed(&left), dir, everyRecord)
+			l, err := ledger.Open(killed(disk.OS{}, &left), dir, everyRecord)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -354,12 +354,7 @@ func TestPowerLossInPublication(t *testing.T) {
 	for n, stopped := 0, true; stopped; n++ {
 		mem := base.Copy()
 		left := 1 << 30
-		l, err := ledger.Open(&faults.FS{FS: mem, Fail: func(int, string) error {
-			if left--; left < 0 {
-				return errKilled
-			}
-			return nil
-		}}, lakeDir, everyRecord)
+		l, err := ledger.Open(killed(mem, &left), lakeDir, everyRecord)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +394,7 @@ func TestPowerLossInPublication(t *testing.T) {
 func TestForeignChange(t *testing.T) {
 	dir := t.TempDir()
 	left := 1 << 30
-	l := open(t, killed(&left), dir)
+	l := open(t, killed(disk.OS{}, &left), dir)
 	moves := []ledger.Move{stage(t, l, "a", fileA, "A1", ""), stage(t, l, "b", fileB, "B1", "")}
 	left = 12 // into the renames
 	if err := l.Publish(&ledger.Publication{Moves: moves}); err == nil {
@@ -428,7 +423,7 @@ func TestForeignChange(t *testing.T) {
 func TestIntentWithRecord(t *testing.T) {
 	dir := t.TempDir()
 	left := 1 << 30
-	l, err := ledger.Open(killed(&left), dir, everyRecord)
+	l, err := ledger.Open(killed(disk.OS{}, &left), dir, everyRecord)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -476,12 +471,7 @@ func TestPowerLossAmongMany(t *testing.T) {
 	for n, stopped := 0, true; stopped; n += 7 {
 		mem := faults.NewMem()
 		left := 1 << 30
-		l, err := ledger.Open(&faults.FS{FS: mem, Fail: func(int, string) error {
-			if left--; left < 0 {
-				return errKilled
-			}
-			return nil
-		}}, lakeDir, everyRecord)
+		l, err := ledger.Open(killed(mem, &left), lakeDir, everyRecord)
 		if err != nil {
 			t.Fatal(err)
 		}
