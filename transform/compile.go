@@ -24,6 +24,7 @@ type Dialects struct {
 	// one asks for it as a count, so that it fills one slot.
 	counts  map[string]bool
 	paths   [][]string            // of the mounts
+	batch   [][]ref               // by mount: there is one of them in a document of a batch job
 	spelled map[string][]spelling // what spellings has said
 	wanted  map[wanted]bool       // what want was asked for
 	// reports is the frame of what rows of reports hold, behind those of the
@@ -171,6 +172,13 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 		if !entries[i].Report {
 			c.countsOf(&entries[i])
 		}
+	}
+	for _, m := range mounts {
+		var refs []ref
+		if m.Batch != "" {
+			refs = c.refs(nil, parseTerm("^"+m.Batch), schemas.Span)
+		}
+		c.batch = append(c.batch, refs)
 	}
 	c.entries = make([]compiledEntry, len(entries))
 	for i := range entries {

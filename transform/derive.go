@@ -117,7 +117,7 @@ func (n *Normalizer) derive(p *plan) {
 			n.flags |= flagAssumedOperation
 		}
 	}
-	if !r.Has(schemas.IsBatch) && n.dialects.mounts[p.frame].IsBatch {
+	if !r.Has(schemas.IsBatch) && p.batch {
 		r.SetInt(schemas.IsBatch, 1)
 	}
 	status := "ok"

@@ -10,18 +10,18 @@ import (
 
 // A Mount is a place of a document where a record of usage may stand.
 type Mount struct {
-	Path    string // "" is the document's root
-	Body    bool   // any API body may stand here
-	IsBatch bool   // what stands here is of a batch job
-	Bare    bool   // the members of usage stand here without "usage."
-	Own     bool   // a user's mapping has it
+	Path  string // "" is the document's root
+	Body  bool   // any API body may stand here
+	Batch string // what stands here is of a batch job if the document has this member; "": it is not
+	Bare  bool   // the members of usage stand here without "usage."
+	Own   bool   // a user's mapping has it
 }
 
 // Mounts in the order they are tried: the body nearest to the wire first.
 var Mounts = []Mount{
-	{Path: "response.body", Body: true, IsBatch: true},
-	{Path: "result.message", IsBatch: true},
-	{Path: "modelOutput", Body: true, IsBatch: true},
+	{Path: "response.body", Body: true, Batch: "custom_id"},
+	{Path: "result.message", Batch: "custom_id"},
+	{Path: "modelOutput", Body: true, Batch: "modelOutput"},
 	{Path: "response", Body: true},
 	{Path: "body", Body: true},
 	{Path: "result", Body: true},

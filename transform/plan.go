@@ -38,6 +38,7 @@ type plan struct {
 	// records before it said.
 	more   bool
 	folded bool
+	batch  bool // the record is of a batch job
 
 	// Of a form's plan: what most rows have in common, nil where that is not known,
 	// and how many had not.
@@ -265,6 +266,7 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	}
 	p.inParts = p.reported(schemas.InputTextTokens, schemas.InputImageTokens, schemas.InputAudioTokens, schemas.InputVideoTokens)
 	p.outParts = p.reported(schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens)
+	_, p.batch = c.present(filled, frame, c.batch[frame])
 	p.payload, _ = c.present(filled, frame, e.payload)
 	for _, r := range e.idOf {
 		if at, ok := c.present(filled, frame, []ref{r}); ok {
