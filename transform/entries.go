@@ -97,8 +97,9 @@ type Entry struct {
 	// Keep lists paths without a column that go to extra_json.
 	Keep []string
 	// Folded lists paths from the root of strings that hold JSON, which is read
-	// as if it stood there.
+	// as if it stood there. Texts: where none of them does, the record has no parts.
 	Folded []string
+	Texts  bool
 	// Parts are calls within the record beside its own. Container: it has none
 	// of its own.
 	Parts     []Part

@@ -203,13 +203,14 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 		return
 	}
 	p, rec := n.planOf(rec, c.entry)
+	unfolded := false
 	if p.folded {
 		var paths [][]string
 		for _, path := range p.entry.Folded {
 			paths = append(paths, spellings(path)...)
 		}
 		if text := n.walker.Unfold(c.doc, paths); text != nil {
-			c.doc = text
+			c.doc, unfolded = text, true
 			if rec, err = n.walker.Walk(c.doc); err != nil {
 				return
 			}
@@ -218,7 +219,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
 	*calls = append(*calls, c)
-	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) {
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || p.entry.Texts && !unfolded {
 		return
 	}
 	for i := range p.entry.also {

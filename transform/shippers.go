@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"slices"
 	"strings"
 
 	"usagelake/schemas"
@@ -8,7 +9,7 @@ import (
 
 // shipperEntries are what collectors of logs put around lines of any kind. They are
 // tried last: what a line says itself comes before what stands in its text.
-var shipperEntries = append([]Entry{
+var shipperEntries = []Entry{
 	{
 		Name: "log.line", Doc: "line of a log shipper around a record (CloudWatch, Vector, Logstash, Beats)",
 		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"message"},
@@ -45,32 +46,47 @@ var shipperEntries = append([]Entry{
 		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
 	},
 	{
-		Name: "http.archive", Doc: "HTTP archive (HAR) with such answers",
+		Name: "http.archive", Doc: "HTTP archive (HAR) whose answers are records",
 		At: []string{""}, Own: true, Container: true, Wraps: true,
 		When:  []string{"log.entries[].response"},
 		Basis: inclusive,
-		Parts: []Part{{Path: "log.entries[]", Entry: "http.exchange"}},
+		Parts: []Part{{Path: "log.entries[]", Entry: "log.text"}},
 	},
-}, exchangeEntries...)
+	{
+		Name: "log.text", Doc: "line with a record as text: an answer in a log of HTTP, a column of a database",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Texts: true, Folded: slices.Concat(answers, texts, details),
+		When:    []string{strings.Join(answers, " | ")},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: partsOf(answers),
+	},
+	{
+		Name: "log.text", Doc: "line with a record as text: an answer in a log of HTTP, a column of a database",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Texts: true, Folded: slices.Concat(texts, details),
+		When:    []string{strings.Join(slices.Concat(texts, details), " | ")},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: partsOf(texts),
+	},
+}
 
-// exchangeEntries are of what a proxy, or a program of one's own, logged of HTTP: the
-// answer is text in one of these places.
-var exchangeEntries = func() (list []Entry) {
-	for _, place := range []string{"response.content.text", "response.body", "response_body", "raw_response", "body", "result", "response"} {
-		e := Entry{
-			Name: "http.exchange", Doc: "request and answer as a proxy or a program logged them, the answer as text (response, response.body, body, …)",
-			At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{place},
-			When:    []string{place},
-			Columns: lineColumns, Basis: inclusive,
-		}
+var (
+	// answers are where logs of HTTP have the text that was answered.
+	answers = []string{"response.body", "response.content.text", "result.body"}
+	// texts are where lines of other kinds have a record as text.
+	texts = []string{"response", "response_body", "raw_response", "result", "body", "message", "data", "payload", "event", "record"}
+	// details are parts of a record that are text where it comes from a database.
+	details = []string{"usage", "metadata", "attributes", "properties"}
+)
+
+// partsOf are the records in texts, one or several in each.
+func partsOf(places []string) (parts []Part) {
+	for _, place := range places {
 		for _, keys := range spellings(place) {
 			path := strings.Join(keys, ".")
-			e.Parts = append(e.Parts, Part{Path: path}, Part{Path: path + "[]"})
+			parts = append(parts, Part{Path: path}, Part{Path: path + "[]"})
 		}
-		list = append(list, e)
 	}
-	return list
-}()
+	return parts
+}
 
 // lineColumns are what a line says of the record in it.
 var lineColumns = []Rule{{schemas.EventTime, `timestamp | time | date | "@timestamp" | startedDateTime`}}

@@ -7,8 +7,10 @@ import (
 
 // Token-like members betray usage that no entry claims: a number but 0, or a
 // string of digits, whose key speaks of tokens or whose enclosing object speaks
-// of usage, or of tokens where the key is one of what went in or came out. Limits, prices and settings that speak of tokens are decoys, and so
-// is a piece of text that is called a token.
+// of usage, or of tokens where the key is one of what went in or came out; and an object
+// with such numbers that was printed as text, where the key speaks of usage. Limits, prices
+// and settings that speak of tokens are decoys, and so is a piece of text that is called a
+// token.
 
 var decoys = [][]byte{
 	[]byte("max"), []byte("min"), []byte("limit"), []byte("cost"), []byte("price"), []byte("per_token"), []byte("pertoken"),
@@ -66,12 +68,12 @@ func lower(dst, s []byte) []byte {
 
 // TokenLike reports whether a member of a document looks like a token count.
 // parent is the key of the enclosing object, value the member's raw text, or nil
-// to ask whether it would with a number.
+// to ask whether it would with any.
 func TokenLike(parent, key, value []byte) bool {
 	if value != nil && !countText(value) {
-		return false
+		return usageName(key) && printed(value)
 	}
-	if tokenName(key) {
+	if tokenName(key) || value == nil && usageName(key) {
 		return true
 	}
 	of := usageName(parent)
@@ -89,6 +91,13 @@ const maxName = 64
 // ways are parts of the names of what is counted in an object of tokens. Others are
 // ids and places of pieces of text.
 var ways = [][]byte{[]byte("input"), []byte("output"), []byte("prompt"), []byte("completion"), []byte("total"), []byte("cache"), []byte("reason")}
+
+// printed reports whether value is the text of an object that speaks of tokens and has
+// a number, in whatever syntax.
+func printed(value []byte) bool {
+	return len(value) > 0 && value[0] == '"' && bytes.ContainsAny(value, "{(") && bytes.Contains(value, []byte("oken")) &&
+		bytes.ContainsAny(value, "123456789")
+}
 
 // countText reports whether value is a number or a string of digits, and is not
 // 0.

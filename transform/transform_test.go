@@ -269,6 +269,13 @@ func TestTokenLike(t *testing.T) {
 		{"", "output_tokens", "0", false},
 		{"", "output_tokens", `"0.0"`, false},
 		{"", "output_tokens", `"."`, false},
+		{"", "usage_json", `"{\"prompt_tokens\": 10}"`, true},
+		{"", "usage", `"Usage(prompt_tokens=10)"`, true},
+		{"", "usage", `"{'promptTokens': 10}"`, true},
+		{"", "usage", `"{\"prompt_tokens\": 0}"`, false},
+		{"", "usage", `"{\"cpu\": 10}"`, false},
+		{"", "usage", `"usage: give it 10 tokens"`, false},
+		{"", "text", `"{\"prompt_tokens\": 10}"`, false},
 	} {
 		if got := TokenLike([]byte(c.parent), []byte(c.key), []byte(c.value)); got != c.want {
 			t.Errorf("TokenLike(%s, %s, %s) = %v", c.parent, c.key, c.value, got)
