@@ -204,7 +204,9 @@ var common = []Rule{
 
 // envelopeTime are the usual names of a log line's own time.
 const envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^date_time | " +
-	"^created_at | ^created | ^start_time | ^request_time | ^logged_at | ^date"
+	"^created_at | ^created | ^start_time | ^request_time | ^logged_at | ^date | " +
+	"^timestamp.$date | ^created_at.$date | ^time.$date | ^date.$date | ^start_time.$date | " + // as MongoDB exports one
+	"^timestamp.$date.$numberLong | ^created_at.$date.$numberLong | ^time.$date.$numberLong | ^date.$date.$numberLong | ^start_time.$date.$numberLong"
 
 // PartIDs are the words that are put behind the id of a call for the calls within
 // it.

@@ -32,6 +32,27 @@ var shipperEntries = []Entry{
 		Parts: []Part{{Path: "jsonPayload"}, {Path: "textPayload"}, {Path: "textPayload[]"}},
 	},
 	{
+		Name: "log.line", Doc: "hit of an Elasticsearch export around a record",
+		At: []string{""}, Own: true, Container: true, Wraps: true,
+		When:    []string{"_source", "_index | _id"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "_source"}},
+	},
+	{
+		Name: "log.line", Doc: "event of Splunk's collector around a record",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"event"},
+		When:    []string{"event", "sourcetype | source | index"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "event"}, {Path: "event[]"}},
+	},
+	{
+		Name: "log.line", Doc: "event of a Datadog archive, whose attributes are a record",
+		At: []string{""}, Own: true, Container: true, Wraps: true,
+		When:    []string{"attributes", "_id", "date", "service | host"},
+		Columns: lineColumns, Basis: inclusive,
+		Parts: []Part{{Path: "attributes"}},
+	},
+	{
 		Name: "log.lines", Doc: "events of CloudWatch Logs as a subscription delivers them or the CLI lists them",
 		At: []string{""}, Own: true, Container: true, Wraps: true,
 		When:    []string{"events[].message | logEvents[].message", "logGroup | searchedLogStreams | nextForwardToken | nextToken"},
@@ -44,6 +65,13 @@ var shipperEntries = []Entry{
 		When:    []string{"message", "timestamp"},
 		Columns: lineColumns, Basis: inclusive,
 		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
+	},
+	{
+		Name: "log.lines", Doc: "messages of SQS or SNS as Lambda gets them",
+		At: []string{""}, Own: true, Container: true, Wraps: true,
+		When:  []string{"Records[].body | Records[].Sns.Message"},
+		Basis: inclusive,
+		Parts: []Part{{Path: "Records[]", Entry: "log.text"}},
 	},
 	{
 		Name: "http.archive", Doc: "HTTP archive (HAR) whose answers are records",
@@ -69,10 +97,13 @@ var shipperEntries = []Entry{
 }
 
 var (
-	// answers are where logs of HTTP have the text that was answered.
-	answers = []string{"response.body", "response.content.text", "result.body"}
-	// texts are where lines of other kinds have a record as text.
-	texts = []string{"response", "response_body", "raw_response", "result", "body", "message", "data", "payload", "event", "record"}
+	// answers are where logs of HTTP, and others, have it below another member.
+	answers = []string{"response.body", "response.content.text", "result.body", "result._raw", "Sns.Message"}
+	// texts are where lines have a record as text.
+	texts = []string{
+		"response", "response_body", "raw_response", "result", "body", "message", "data", "payload", "event", "record",
+		"msg", "line", "value", "_raw", "@message", "Message", "MESSAGE",
+	}
 	// details are parts of a record that are text where it comes from a database.
 	details = []string{"usage", "metadata", "attributes", "properties"}
 )
@@ -89,4 +120,5 @@ func partsOf(places []string) (parts []Part) {
 }
 
 // lineColumns are what a line says of the record in it.
-var lineColumns = []Rule{{schemas.EventTime, `timestamp | time | date | "@timestamp" | startedDateTime`}}
+var lineColumns = []Rule{{schemas.EventTime, `timestamp | time | date | ts | "@timestamp" | startedDateTime | Timestamp | ` +
+	`_time | result._time | Sns.Timestamp | attributes.SentTimestamp | __REALTIME_TIMESTAMP`}}
