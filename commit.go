@@ -247,7 +247,11 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 		case t.read() && res.end.Offset == 0:
 			in.State = Empty
 		case t.read() && b.Records > 0 && b.Quarantined == b.Records:
-			report.problem("%s: nothing in it could be read: all %d records are in the quarantine", in.Path, b.Records)
+			hint := ""
+			if t.looks != "" {
+				hint = "; it looks like " + t.looks
+			}
+			report.problem("%s: nothing in it could be read: all %d records are in the quarantine%s", in.Path, b.Records, hint)
 		}
 		if t.err != nil {
 			in.Error = t.err.Error()

@@ -44,8 +44,9 @@ type task struct {
 	// headSum is the XXH3-128 of the head, which had headLen bytes.
 	headSum string
 	headLen int
-	final   bool  // nothing can ever be appended
-	same    *task // the task whose bytes begin with, or are, this one's
+	looks   string // what it seems to be by its head, where that is nothing to be read
+	final   bool   // nothing can ever be appended
+	same    *task  // the task whose bytes begin with, or are, this one's
 
 	aside map[int64]bool // offsets of its records that are in the quarantine already
 	only  *offsets       // nil, or the records to be read
@@ -175,7 +176,7 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 		return
 	}
 	t.err = nil // damage shows again when it is read
-	t.headSum, t.headLen = hexSum(t.head), len(t.head)
+	t.headSum, t.headLen, t.looks = hexSum(t.head), len(t.head), ingest.Looks(t.head)
 	if len(t.head) == 0 {
 		t.state = Empty
 		return
