@@ -1,6 +1,10 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
 
 // agentEntries are session logs of coding agents.
 var agentEntries = []Entry{
@@ -13,9 +17,42 @@ var agentEntries = []Entry{
 		Ignore: true, Basis: exclusive,
 	},
 	{
-		Name: "anthropic.run", Doc: "Claude Code: sums over a session, which its other lines say",
-		At: []string{""}, When: []string{"total_cost_usd", "num_turns", "usage | modelUsage"},
-		Ignore: true, Basis: exclusive,
+		Name: "anthropic.init", Doc: "Claude Code: the session that the lines of a run are of",
+		At: []string{""}, When: []string{"session_id", "model", "tools", "mcp_servers | permission_mode | apiKeySource"},
+		Columns: []Rule{{schemas.SessionID, "session_id"}},
+		Ignore:  true, Own: true, Basis: exclusive, Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
+		Name: "anthropic.run", Doc: "Claude Code: sums over a run by model, calls where no line of the run is before",
+		At: []string{""}, Own: true, Container: true, When: []string{"total_cost_usd", "num_turns", "modelUsage"},
+		Columns: anthropicRun, Basis: exclusive, Sums: schemas.SessionID,
+		Parts: []Part{{
+			Path: "modelUsage.*", Entry: "anthropic.sum", ID: "#model", Key: schemas.Model,
+			Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID},
+		}},
+	},
+	{
+		Name: "anthropic.sum", Doc: "Claude Code: sums over a run, a call where no line of the run is before",
+		At: []string{""}, Own: true, EnvelopeTime: true, When: []string{"total_cost_usd", "num_turns", "usage"},
+		Columns: slices.Concat(anthropicRun, []Rule{{schemas.ReportedCostUSD, "total_cost_usd"}}, anthropicColumns),
+		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID,
+	},
+	{
+		Name: "anthropic.sum", Doc: "Claude Code: what a run used of one model",
+		At: []string{"bare"}, Named: true, Own: true,
+		When: []string{"usage.input_tokens", "usage.output_tokens"},
+		Columns: slices.Concat(anthropicColumns, []Rule{
+			{schemas.WebSearchRequests, "usage.web_search_requests"},
+			{schemas.ReportedCostUSD, "usage.costUSD"},
+		}),
+		Basis: exclusive, Operation: "chat", Key: modelKey,
+	},
+	{
+		Name: "anthropic.partial", Doc: "Claude Code: event of a streamed answer, in a line of a run",
+		At: []string{""}, Own: true, Container: true, When: []string{"event.message.usage | event.usage", "session_id", "uuid"},
+		Columns: []Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}},
+		Basis:   exclusive,
+		Parts:   []Part{{Path: "event", Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
 		Name: "anthropic.progress", Doc: "Claude Code: a sub-agent's message, which its own file has too",
@@ -316,4 +353,12 @@ var opencodeCounts = []Rule{
 	{schemas.CacheReadTokens, "usage.cache.read"},
 	{schemas.CacheWriteTokens, "usage.cache.write"},
 	{schemas.ReasoningTokens, "usage.reasoning"},
+}
+
+// anthropicRun is of the line at the end of a run of Claude Code.
+var anthropicRun = []Rule{
+	{schemas.EventTime, envelopeTime},
+	{schemas.SessionID, "session_id"},
+	{schemas.RequestID, "uuid | session_id"},
+	{schemas.DurationMs, "duration_api_ms"},
 }

@@ -73,6 +73,16 @@ var anthropicEntries = []Entry{
 		Recall: anthropicStart, Parts: iterations,
 	},
 	{
+		Name: "anthropic.messages", Doc: "line of a run of Claude Code",
+		At: []string{"message"},
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.total_tokens", "id", "role",
+			"^session_id", "^uuid", "!^cwd", "!^parent_uuid",
+		},
+		Columns: anthropicColumns, Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "content",
+		Parts: iterations, Unless: []string{"model=<synthetic>"}, Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
 		Name: "anthropic.messages", Doc: "Messages API answer with iterations of its own",
 		At:      anthropicAt,
 		When:    []string{"usage.input_tokens", "usage.output_tokens", "usage.iterations", "!usage.prompt_tokens", "!usage.total_tokens"},

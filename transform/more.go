@@ -152,7 +152,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 		return NotClaimed
 	}
 	switch {
-	case p.entry.Container:
+	case p.entry.Container, n.summed(p, rec, said):
 		return NoCall
 	case p.entry.Differs && said == nil: // from what?
 		n.Reason = schemas.UnknownUsage
@@ -219,7 +219,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
 	*calls = append(*calls, c)
-	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || p.entry.Texts && !unfolded {
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || p.entry.Texts && !unfolded || n.summed(p, rec, said) {
 		return
 	}
 	for i := range p.entry.also {
@@ -265,6 +265,18 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			p, rec = n.planOf(rec, c.entry)
 		}
 	}
+}
+
+// summed reports whether a record sums up what others before it said.
+func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) bool {
+	col := p.entry.Sums
+	if col == 0 {
+		return false
+	}
+	n.linked = true
+	own := n.inheritance(p, rec, &compiledPart{Part: &Part{Inherit: []schemas.Col{col}}}, &heir{}, said)
+	before := said[family(p.entry.Name)][col.String()]
+	return said == nil || slices.ContainsFunc(own.texts, func(f Fill) bool { return f.Col == col && f.Value == before })
 }
 
 // member is the raw text of a member of a document, empty where there is none.
