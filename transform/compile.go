@@ -101,7 +101,7 @@ type compiledEntry struct {
 	rules    []compiledRule
 	payload  []ref
 	idOf     []ref
-	folded   []ref
+	folded   []compiledFold
 	keep     []compiledKeep
 	also     []compiledPart
 	reading  *reading // of a report
@@ -135,6 +135,11 @@ type compiledTerm struct {
 type compiledKeep struct {
 	key string
 	any []ref
+}
+
+type compiledFold struct {
+	ref
+	path []string
 }
 
 type compiledPart struct {
@@ -249,7 +254,9 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 		ce.idOf = append(ce.idOf, refs(p, schemas.Span)...)
 	}
 	for _, p := range e.Folded {
-		ce.folded = append(ce.folded, refs("^"+p, schemas.Scalar)...)
+		for i, r := range refs("^"+p, schemas.Scalar) {
+			ce.folded = append(ce.folded, compiledFold{r, spellings(p)[i]})
+		}
 	}
 	for _, p := range e.Keep {
 		if e.Report { // keeps all

@@ -204,11 +204,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	p, rec := n.planOf(rec, c.entry)
 	unfolded := false
-	if p.folded {
-		var paths [][]string
-		for _, path := range p.entry.Folded {
-			paths = append(paths, spellings(path)...)
-		}
+	if paths := p.folded(rec); len(paths) > 0 {
 		if text := n.walker.Unfold(c.doc, paths); text != nil {
 			c.doc, unfolded = text, true
 			if rec, err = n.walker.Walk(c.doc); err != nil {

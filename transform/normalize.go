@@ -7,6 +7,7 @@ package transform
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -149,10 +150,10 @@ func NewNormalizer(opt Options) *Normalizer {
 func (n *Normalizer) Apply(rec *schemas.Record, src *Source, row *schemas.Builder, in *schemas.Sums) Verdict {
 	row.Drop()
 	p := n.plan(rec)
-	if p.entry == nil {
+	switch {
+	case p.entry == nil || p.entry.Texts && len(p.folded(rec)) == 0:
 		return NotClaimed
-	}
-	if p.more {
+	case p.more:
 		return IsMore
 	}
 	verdict := n.apply(p, rec, src, row, in, nil)
@@ -250,6 +251,21 @@ func (p *plan) excluded(rec *schemas.Record) bool {
 	}
 	return false
 }
+
+// folded is the paths of texts that begin as JSON does that is no plain list of numbers,
+// or as a stream of events.
+func (p *plan) folded(rec *schemas.Record) (paths [][]string) {
+	for i := range p.folds {
+		f := &p.folds[i]
+		v := rec.Frames[f.from.frame].Val[f.from.slot]
+		if (v.Kind == schemas.Text || v.Kind == schemas.Escaped) && foldStart.Match(rec.Bytes(v)) {
+			paths = append(paths, f.path)
+		}
+	}
+	return paths
+}
+
+var foldStart = regexp.MustCompile(`^(?:\s|\\[nrt])*(?:[{[](?:\s|\\[nrt])*(?:\\"|[{}\[\]])|data:|event:)`)
 
 func (n *Normalizer) flagNames() string {
 	s, ok := n.names[n.flags]

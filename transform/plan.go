@@ -36,9 +36,9 @@ type plan struct {
 	recent   [64]keptText        // some of texts, by a few letters
 	// more: the record can come to other rows than one, or is read with what
 	// records before it said.
-	more   bool
-	folded bool
-	batch  bool // the record is of a batch job
+	more  bool
+	folds []fold
+	batch bool // the record is of a batch job
 
 	// Of a form's plan: what most rows have in common, nil where that is not known,
 	// and how many had not.
@@ -66,6 +66,12 @@ type move struct {
 type keep struct {
 	key  string
 	from slot
+}
+
+// fold is a text that may hold JSON.
+type fold struct {
+	from slot
+	path []string
 }
 
 type exclusionAt struct {
@@ -129,6 +135,7 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 		return list
 	}
 	p.counts, p.moves, p.unless, p.keep, p.texts = slices.Clone(p.counts), slices.Clone(p.moves), slices.Clone(p.unless), slices.Clone(p.keep), nil
+	p.folds = slices.Clone(p.folds)
 	for i := range p.counts {
 		lay(&p.counts[i].from)
 	}
@@ -147,6 +154,9 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	}
 	for i := range p.keep {
 		lay(&p.keep[i].from)
+	}
+	for i := range p.folds {
+		lay(&p.folds[i].from)
 	}
 	p.idOf = layAll(p.idOf)
 	lay(&p.payload)
@@ -221,8 +231,8 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 		return p
 	}
 	for _, r := range e.folded {
-		if at := c.at(r, frame); at != noSlot && filled[at.frame].Set.Has(at.slot) {
-			p.folded, p.more = true, true
+		if at, ok := c.present(filled, frame, []ref{r.ref}); ok {
+			p.folds, p.more = append(p.folds, fold{at, r.path}), true
 		}
 	}
 	for _, u := range e.unless {

@@ -283,6 +283,29 @@ func TestTokenLike(t *testing.T) {
 	}
 }
 
+// Only what begins as JSON is unfolded: lines of plain text are many.
+func TestFoldStart(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{\"usage\": {}}`:          true,
+		`  \n\t{ \"a\": 1}`:        true,
+		`[{\"a\": 1}]`:             true,
+		`[\"batch\", \"eu\"]`:      true,
+		`{}`:                       true,
+		`[]`:                       true,
+		`data: {\"a\": 1}\n\n`:     true,
+		`event: message_start\n`:   true,
+		``:                         false,
+		`hello`:                    false,
+		`[INFO] {\"a\": 1}`:        false,
+		`[2026-08-01 10:00] hello`: false,
+		`{user} said {\"a\": 1}`:   false,
+	} {
+		if got := foldStart.MatchString(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 func TestFlagsAreListed(t *testing.T) {
 	all := flags(1<<allFlags - 1)
 	if n := strings.Count(all.String(), ",") + 1; n != len(Flags)-1 {
