@@ -15,42 +15,42 @@ var shipperEntries = []Entry{
 		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"message"},
 		When:    []string{"message", `ingestionTime | eventId | logStreamName | source_type | kubernetes | "@timestamp" | "@version"`},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
+		Parts: within("message", "message[]"),
 	},
 	{
 		Name: "log.line", Doc: "line of a container's log around a record (Docker, Fluent Bit)",
 		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"log"},
 		When:    []string{"log", "stream | kubernetes | container_id"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "log"}, {Path: "log[]"}},
+		Parts: within("log", "log[]"),
 	},
 	{
 		Name: "log.line", Doc: "entry of Google Cloud Logging around a record",
 		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"textPayload"},
 		When:    []string{"jsonPayload | textPayload", "insertId | logName"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "jsonPayload"}, {Path: "textPayload"}, {Path: "textPayload[]"}},
+		Parts: within("jsonPayload", "textPayload", "textPayload[]"),
 	},
 	{
 		Name: "log.line", Doc: "hit of an Elasticsearch export around a record",
 		At: []string{""}, Own: true, Container: true, Wraps: true,
 		When:    []string{"_source", "_index | _id"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "_source"}},
+		Parts: within("_source"),
 	},
 	{
 		Name: "log.line", Doc: "event of Splunk's collector around a record",
 		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"event"},
 		When:    []string{"event", "sourcetype | source | index"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "event"}, {Path: "event[]"}},
+		Parts: within("event", "event[]"),
 	},
 	{
 		Name: "log.line", Doc: "event of a Datadog archive, whose attributes are a record",
 		At: []string{""}, Own: true, Container: true, Wraps: true,
 		When:    []string{"attributes", "_id", "date", "service | host"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "attributes"}},
+		Parts: within("attributes"),
 	},
 	{
 		Name: "log.lines", Doc: "events of CloudWatch Logs as a subscription delivers them or the CLI lists them",
@@ -64,7 +64,7 @@ var shipperEntries = []Entry{
 		At: []string{""}, Named: true, Own: true, Container: true, Wraps: true, Folded: []string{"message"},
 		When:    []string{"message", "timestamp"},
 		Columns: lineColumns, Basis: inclusive,
-		Parts: []Part{{Path: "message"}, {Path: "message[]"}},
+		Parts: within("message", "message[]"),
 	},
 	{
 		Name: "log.lines", Doc: "messages of SQS or SNS as Lambda gets them",
@@ -113,12 +113,28 @@ func partsOf(places []string) (parts []Part) {
 	for _, place := range places {
 		for _, keys := range spellings(place) {
 			path := strings.Join(keys, ".")
-			parts = append(parts, Part{Path: path}, Part{Path: path + "[]"})
+			parts = append(parts, within(path, path+"[]")...)
 		}
 	}
 	return parts
 }
 
+// lineSays is what a line says for a record in it that does not say.
+var lineSays = []schemas.Col{
+	schemas.TransportID, schemas.Provider, schemas.Model, schemas.ProjectID, schemas.TeamID, schemas.UserID, schemas.SessionID, schemas.APIKeyID,
+}
+
 // lineColumns are what a line says of the record in it.
-var lineColumns = []Rule{{schemas.EventTime, `timestamp | time | date | ts | "@timestamp" | startedDateTime | Timestamp | ` +
-	`_time | result._time | Sns.Timestamp | attributes.SentTimestamp | __REALTIME_TIMESTAMP`}}
+var lineColumns = append([]Rule{{
+	schemas.EventTime,
+	`timestamp | time | date | ts | "@timestamp" | startedDateTime | Timestamp | ` +
+		`_time | result._time | Sns.Timestamp | attributes.SentTimestamp | __REALTIME_TIMESTAMP`,
+}}, slices.DeleteFunc(slices.Clone(common), func(r Rule) bool { return !slices.Contains(lineSays, r.Col) })...)
+
+// within are the records in places of a line.
+func within(places ...string) (parts []Part) {
+	for _, p := range places {
+		parts = append(parts, Part{Path: p, Inherit: lineSays})
+	}
+	return parts
+}
