@@ -33,7 +33,7 @@ type reading struct {
 }
 
 // asideTimes are the names of times around a row that tell no rows apart.
-const asideTimes = envelopeTime + " | start_time_iso | end_time_iso | updated_at"
+var asideTimes = envelopeTime + " | start_time_iso | end_time_iso | updated_at"
 
 func newReading(e *Entry) *reading {
 	r := &reading{texts: map[string]bool{}, measures: map[string]bool{}, aside: map[string]bool{}, kept: map[string]bool{}, currency: map[string]bool{}, slots: map[string]int{}}

@@ -206,10 +206,21 @@ var common = []Rule{
 }
 
 // envelopeTime are the usual names of a log line's own time.
-const envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^date_time | " +
+var envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^date_time | " +
 	"^created_at | ^created | ^start_time | ^request_time | ^logged_at | ^date | " +
-	"^timestamp.$date | ^created_at.$date | ^time.$date | ^date.$date | ^start_time.$date | " + // as MongoDB exports one
-	"^timestamp.$date.$numberLong | ^created_at.$date.$numberLong | ^time.$date.$numberLong | ^date.$date.$numberLong | ^start_time.$date.$numberLong"
+	timeObjects("timestamp", "created_at", "created", "time", "date", "start_time")
+
+// timeObjects are members with a time that is an object, as exports of MongoDB, Firestore
+// and BigQuery have it.
+func timeObjects(members ...string) string {
+	var paths []string
+	for _, m := range members {
+		for _, in := range []string{"$date", "$date.$numberLong", "seconds", "_seconds", "value"} {
+			paths = append(paths, "^"+m+"."+in)
+		}
+	}
+	return strings.Join(paths, " | ")
+}
 
 // PartIDs are the words that are put behind the id of a call for the calls within
 // it.

@@ -82,7 +82,14 @@ func TokenLike(parent, key, value []byte) bool {
 	}
 	var buf [maxName]byte
 	k := lower(buf[:0], key)
-	return (of || slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(k, w) })) && !decoy(k)
+	return (of || slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(k, w) }) || typed[string(k)]) && !decoy(k)
+}
+
+// typed are the keys of numbers that are objects, as exports of DynamoDB, MongoDB and
+// Firestore have them, in lower case.
+var typed = map[string]bool{
+	"n": true, "$numberint": true, "$numberlong": true, "$numberdouble": true, "$numberdecimal": true,
+	"integervalue": true, "doublevalue": true, "intvalue": true, "value": true,
 }
 
 // maxName is how many bytes a key has at most that is looked at.
