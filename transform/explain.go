@@ -61,7 +61,7 @@ func (n *Normalizer) Explain(doc []byte, src *Source, said Memory) []Explained {
 			continue
 		}
 		p, rec := n.planOf(rec, c.entry)
-		if p.entry != nil {
+		if p.entry != nil && !c.plain {
 			e.Dialect, e.Shape, e.Envelope = p.entry.Name, p.entry.Doc, n.dialects.mounts[p.frame].Path
 			for _, k := range p.keep {
 				e.Unused = append(e.Unused, k.key)

@@ -45,6 +45,7 @@ type call struct {
 	tree  *tree // nil where the call stands in none
 	id    string
 	wraps bool // its entry does
+	plain bool // its entry is of Texts, and none is JSON
 	// unclaimed: it is a part that no entry fits.
 	unclaimed bool
 }
@@ -214,8 +215,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 		}
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
+	c.plain = p.entry != nil && p.entry.Texts && !unfolded
 	*calls = append(*calls, c)
-	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || p.entry.Texts && !unfolded || n.summed(p, rec, said) {
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || n.summed(p, rec, said) {
 		return
 	}
 	for i := range p.entry.also {
