@@ -1004,3 +1004,40 @@ func TestTwins(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// The sums of a run of Claude Code are calls where no line of the run is before them, in
+// one load or in an earlier one of the same file, with hashed ids or without.
+func TestRunSums(t *testing.T) {
+	t.Parallel()
+	answer := func(session string) string {
+		return fmt.Sprintf(`{"type":"assistant","message":{"id":"m-%[1]s","role":"assistant","model":"claude-x","usage":{"input_tokens":10,"cache_read_input_tokens":0,"output_tokens":2}},"session_id":"%[1]s","uuid":"a-%[1]s","timestamp":"2026-03-05T01:00:00Z"}`+"\n", session)
+	}
+	result := func(session string) string {
+		return fmt.Sprintf(`{"type":"result","num_turns":1,"session_id":"%[1]s","total_cost_usd":0.01,"usage":{"input_tokens":10,"output_tokens":2},"modelUsage":{"claude-x":{"inputTokens":10,"outputTokens":2}},"uuid":"r-%[1]s","timestamp":"2026-03-05T01:00:01Z"}`+"\n", session)
+	}
+	dir := t.TempDir()
+	key := writeKey(t, filepath.Join(dir, "key"), "k")
+	for name, tt := range map[string]struct {
+		loads []string // what the file is at each
+		rows  int64
+	}{
+		"a result alone":      {[]string{result("s")}, 1},
+		"behind its run":      {[]string{answer("s") + result("s")}, 1},
+		"of another run":      {[]string{answer("s") + result("t")}, 2},
+		"in the next load":    {[]string{answer("s"), answer("s") + result("s")}, 1},
+		"two runs, two loads": {[]string{answer("s") + result("s"), answer("s") + result("s") + answer("t") + result("t")}, 2},
+	} {
+		for _, hashed := range []string{"", key} {
+			name := fmt.Sprintf("%s, hashed %v", name, hashed != "")
+			file := write(t, filepath.Join(dir, name, "run.jsonl"), "")
+			lake := filepath.Join(dir, name, "lake")
+			for _, text := range tt.loads {
+				write(t, file, text)
+				load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, HashIDs: hashed})
+			}
+			if rows := rowsOf(t, lake, schemas.Usage); int64(len(rows)) != tt.rows {
+				t.Errorf("%s: %d rows, want %d", name, len(rows), tt.rows)
+			}
+		}
+	}
+}

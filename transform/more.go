@@ -265,7 +265,8 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 }
 
-// summed reports whether a record sums up what others before it said.
+// summed reports whether a record sums up what others before it said. What an earlier run
+// sealed begins with NUL and cannot be compared: it is taken for the same.
 func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) bool {
 	col := p.entry.Sums
 	if col == 0 {
@@ -274,7 +275,8 @@ func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) bool {
 	n.linked = true
 	own := n.inheritance(p, rec, &compiledPart{Part: &Part{Inherit: []schemas.Col{col}}}, &heir{}, said)
 	before := said[family(p.entry.Name)][col.String()]
-	return said == nil || slices.ContainsFunc(own.texts, func(f Fill) bool { return f.Col == col && f.Value == before })
+	return said == nil || strings.HasPrefix(before, "\x00") ||
+		slices.ContainsFunc(own.texts, func(f Fill) bool { return f.Col == col && f.Value == before })
 }
 
 // member is the raw text of a member of a document, empty where there is none.
