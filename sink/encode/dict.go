@@ -123,6 +123,7 @@ func (d *wordDict) slot(v uint64) *int32 {
 	if 2*d.used >= len(d.slots) {
 		old := d.slots
 		d.slots = make([]int32, max(minSlots, 2*len(old)))
+		clear(d.slots) // pages that are read before they are written cost two faults
 		for _, k := range old {
 			if k > 0 {
 				*d.find(d.words[k-1]) = k
