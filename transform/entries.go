@@ -117,8 +117,8 @@ type Entry struct {
 	// what they are more than in the record of the same family before is the row's.
 	Running string
 	Differs bool
-	// Sums: what fits sums up calls that have its value in this column. Its parts are
-	// calls where the records of the same family before it do not say that value.
+	// Sums: what fits sums up calls that have its value in this column. It and its parts
+	// are calls only where the record of the same family before it does not say that value.
 	Sums schemas.Col
 }
 

@@ -46,6 +46,8 @@ type call struct {
 	id    string
 	wraps bool // its entry does
 	plain bool // its entry is of Texts, and none is JSON
+	// summed: it sums up what records before it said.
+	summed bool
 	// unclaimed: it is a part that no entry fits.
 	unclaimed bool
 }
@@ -153,7 +155,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 		return NotClaimed
 	}
 	switch {
-	case p.entry.Container, n.summed(p, rec, said):
+	case p.entry.Container, c.summed:
 		return NoCall
 	case p.entry.Differs && said == nil: // from what?
 		n.Reason = schemas.UnknownUsage
@@ -216,8 +218,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
 	c.plain = p.entry != nil && p.entry.Texts && !unfolded
+	c.summed = p.entry != nil && n.summed(p, rec, said)
 	*calls = append(*calls, c)
-	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || n.summed(p, rec, said) {
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || c.summed {
 		return
 	}
 	for i := range p.entry.also {
