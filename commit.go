@@ -105,7 +105,7 @@ func (r *reduced) removed(p *planned) []ledger.Removed {
 func closeBooks(s *settings, p *planned, m *mapped, r *reduced, report *Report) error {
 	const share = 256
 	var mu sync.Mutex
-	err := s.each((len(p.tasks)+share-1)/share, func(i int) error {
+	err := each(context.Background(), s.Jobs, (len(p.tasks)+share-1)/share, func(_ context.Context, i int) error {
 		sum, err := closeSome(p, m, r, i*share, min((i+1)*share, len(p.tasks)))
 		mu.Lock()
 		report.Books.Add(sum)

@@ -92,10 +92,7 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []in
 		}
 	}
 	var kept atomic.Int64
-	err := s.each(len(p.tasks), func(i int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
+	err := each(ctx, s.Jobs, len(p.tasks), func(ctx context.Context, i int) error {
 		t, room := p.tasks[i], int64(0)
 		if t.input.Size <= s.keepWhole && kept.Load() < s.Memory/keptShare {
 			room = s.keepWhole
@@ -128,19 +125,18 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []in
 	return p, p.setAside(ctx, lake)
 }
 
-// each calls do for the numbers below n, in a goroutine for each job, until one
-// of them fails.
-func (s *settings) each(n int, do func(i int) error) error {
+// each calls do for the numbers below n, in so many goroutines, until one of them
+// fails or ctx ends.
+func each(ctx context.Context, goroutines, n int, do func(ctx context.Context, i int) error) error {
 	var next atomic.Int64
-	g, ctx := errgroup.WithContext(context.Background())
-	for range min(s.Jobs, n) {
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(goroutines, n) {
 		g.Go(func() error {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					break
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := ctx.Err(); err != nil {
+					return err
 				}
-				if err := do(i); err != nil {
+				if err := do(ctx, int(i-1)); err != nil {
 					return err
 				}
 			}
@@ -463,7 +459,7 @@ func (p *planned) prepare(s *settings, tasks ...*task) {
 		p.name(s, t)
 	}
 	fits := make([]bool, len(tasks))
-	_ = s.each(len(tasks), func(i int) error {
+	_ = each(context.Background(), s.Jobs, len(tasks), func(_ context.Context, i int) error {
 		t := tasks[i]
 		fileTime := t.input.ModTime.UnixMicro()
 		switch {

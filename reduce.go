@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"usagelake/schemas"
@@ -79,8 +78,9 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 		how.behind = groupPieces
 	}
 	room := semaphore.NewWeighted(s.reducing())
-	g, ctx := errgroup.WithContext(ctx)
-	one := func(u sink.Change) error {
+	// goroutines that go on have a stack that has grown
+	return each(ctx, unitsAtOnce*s.Jobs, len(units), func(ctx context.Context, i int) error {
+		u := units[i]
 		need := min(u.Memory+int64(how.behind)*ledger.PieceBytes, s.reducing())
 		if err := room.Acquire(ctx, need); err != nil {
 			return err
@@ -92,19 +92,7 @@ func (t *table) reduce(ctx context.Context, s *settings, m *sink.Merger, units [
 			return fmt.Errorf("partition %s: %w", u.Unit.Dir(), err)
 		}
 		return done(u, out)
-	}
-	var next atomic.Int64
-	for range min(unitsAtOnce*s.Jobs, len(units)) { // each with a stack that has grown
-		g.Go(func() error {
-			for i := next.Add(1); i <= int64(len(units)); i = next.Add(1) {
-				if err := one(units[i-1]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
+	})
 }
 
 // lost notes which rows gave way.
