@@ -556,7 +556,13 @@ func (p *packing) buffer(n int) *memory.Buffer {
 	return buf
 }
 
-// array makes an array and gives up the buffers.
+// zeros is a byte for each row. All batches share it: most columns of most logs are
+// the same in every row.
+func (p *packing) zeros() *memory.Buffer { return memory.NewBufferBytes(zeros[:p.rows]) }
+
+var zeros [BuilderRows]byte // stays so
+
+// newArray makes an array and gives up the buffers.
 func newArray(typ arrow.DataType, rows, nulls int, buffers ...*memory.Buffer) arrow.Array {
 	data := array.NewData(typ, rows, buffers, nil, nulls, 0)
 	defer data.Release()
@@ -608,9 +614,7 @@ func (p *packing) column(c Col, nullable bool) arrow.Array {
 		}
 		return newArray(arrow.FixedWidthTypes.Boolean, p.rows, nulls, valid, buf)
 	case or == 0:
-		buf := p.buffer(p.rows)
-		clear(buf.Bytes())
-		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, buf)
+		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, p.zeros())
 	case or < 1<<8:
 		return newArray(arrow.PrimitiveTypes.Uint8, p.rows, nulls, valid, gather[uint8](p, words))
 	case or < 1<<16:
@@ -697,10 +701,11 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 	if len(l.dict.ends) > 1<<8 {
 		typ, size = dict16, 2
 	}
+	if len(l.dict.ends) == 1 {
+		return p.numbered(typ, newArray(typ.IndexType, p.rows, nulls, valid, p.zeros()), l)
+	}
 	buf := p.buffer(size * p.rows)
 	switch {
-	case len(l.dict.ends) == 1:
-		clear(buf.Bytes())
 	case size == 1 && valid == nil:
 		out := buf.Bytes()
 		if p.order == nil {
@@ -724,7 +729,11 @@ func (p *packing) dictionary(c Col, l *lane, valid *memory.Buffer, nulls int) ar
 			out[i] = l.codes[k] & -uint16(p.b.sets[k]>>c&1)
 		}
 	}
-	index := newArray(typ.IndexType, p.rows, nulls, valid, buf)
+	return p.numbered(typ, newArray(typ.IndexType, p.rows, nulls, valid, buf), l)
+}
+
+// numbered is texts by their numbers, which it gives up.
+func (p *packing) numbered(typ *arrow.DictionaryType, index arrow.Array, l *lane) arrow.Array {
 	defer index.Release()
 	texts := l.dict.array(p)
 	defer texts.Release()
