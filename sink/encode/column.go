@@ -73,7 +73,7 @@ type Column struct {
 	words  wordDict
 	texts  textDict
 	full   bool // the dictionary was given up
-	hashes []uint64
+	hashes hashes
 	blocks bloom.SplitBlockFilter
 	// evenPages is how many pages there were that evenPacker could pack, wins
 	// is whether it did better when that was tried last.
@@ -321,7 +321,7 @@ func (c *Column) Texts(b *Buffers, levels []byte, texts [][]byte) error {
 	}
 	if c.spec.Bloom > 0 {
 		for _, s := range texts {
-			c.hashes = append(c.hashes, Hash(s))
+			c.hashes.add(Hash(s))
 		}
 	}
 	return c.add(b, p)
@@ -359,7 +359,11 @@ func (c *Column) Dictionary(h *Header, size int) { c.dict, c.dictSize = *h, size
 func Hash(text []byte) uint64 { return xxhash.Sum64(text) }
 
 // Hashes takes texts of a file that is followed into the bloom filter.
-func (c *Column) Hashes(hashes []uint64) { c.hashes = append(c.hashes, hashes...) }
+func (c *Column) Hashes(hashes []uint64) {
+	for _, h := range hashes {
+		c.hashes.add(h)
+	}
+}
 
 // begin encodes the pages that waited for the first value.
 func (c *Column) begin(b *Buffers) error {
@@ -677,7 +681,7 @@ func (c *Column) filter(out *output, w *compact, m *format.ColumnMetaData) error
 	}
 	c.blocks = c.blocks[:n]
 	c.blocks.Reset()
-	c.blocks.InsertBulk(c.hashes)
+	c.hashes.drain(c.blocks)
 	m.BloomFilterOffset = out.n
 	w.bloomHeader(len(c.blocks.Bytes()))
 	out.take(w)
@@ -689,7 +693,8 @@ func (c *Column) filter(out *output, w *compact, m *format.ColumnMetaData) error
 // reset makes the column ready for the next row group.
 func (c *Column) reset() {
 	c.rows, c.nulls, c.size, c.raw, c.plain, c.coded = 0, 0, 0, 0, 0, 0
-	c.offsets, c.blank, c.hashes = c.offsets[:0], c.blank[:0], c.hashes[:0]
+	c.offsets, c.blank = c.offsets[:0], c.blank[:0]
+	c.hashes.forget()
 	c.index.Reset()
 	c.least, c.most, c.full = parquet.Value{}, parquet.Value{}, false
 	c.there, c.dict, c.dictSize = 0, Header{}, 0
