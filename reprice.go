@@ -340,26 +340,32 @@ func (u *repricedUnit) flags(list string, q *price.Quote) string {
 type chunk struct {
 	b       *schemas.Builder
 	batches []*schemas.Batch
-	order   []sink.Ref
+	order   []sink.Run // of all rows in batches
+	rows    int        // with those in b
 	out     *sink.Writer
 }
 
 func (c *chunk) add(row *schemas.Row) error {
-	c.order = append(c.order, sink.Ref{Batch: int32(len(c.batches)), Row: int32(c.b.Len())})
 	c.b.Append(row)
 	if c.b.Full() {
-		c.batches = append(c.batches, c.b.Flush(nil))
+		c.flush()
 	}
-	if len(c.order) == sink.ChunkRows {
+	if c.rows++; c.rows == sink.ChunkRows {
 		return c.write()
 	}
 	return nil
 }
 
+// flush makes a batch of the builder's rows.
+func (c *chunk) flush() {
+	c.order = append(c.order, sink.Run{Batch: int32(len(c.batches)), N: int32(c.b.Len())})
+	c.batches = append(c.batches, c.b.Flush(nil))
+}
+
 // write writes what was gathered.
 func (c *chunk) write() error {
 	if c.b.Len() > 0 {
-		c.batches = append(c.batches, c.b.Flush(nil))
+		c.flush()
 	}
 	defer c.release()
 	return c.out.Write(sink.Rows{Batches: c.batches, Order: c.order})
@@ -369,7 +375,7 @@ func (c *chunk) release() {
 	for _, b := range c.batches {
 		b.Release()
 	}
-	c.batches, c.order = c.batches[:0], c.order[:0]
+	c.batches, c.order, c.rows = c.batches[:0], c.order[:0], 0
 }
 
 // report writes down what changes.

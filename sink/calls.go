@@ -54,6 +54,14 @@ type shelf struct {
 	last []ref
 }
 
+func (s *shelf) len() int {
+	n := len(s.last)
+	for _, list := range s.full {
+		n += len(list)
+	}
+	return n
+}
+
 // spilledCalls are refs in the file of a run.
 type spilledCalls struct {
 	run *runFile
@@ -102,6 +110,7 @@ func (l *callLog) spill(w *offsetWriter, r *runFile) error {
 
 // share returns all refs of share i behind to.
 func (l *callLog) share(i int, to []ref) ([]ref, error) {
+	to = slices.Grow(to, l.shelves[i].len())
 	for _, list := range l.shelves[i].full {
 		to = append(to, list...)
 	}
@@ -127,14 +136,19 @@ func (l *callLog) share(i int, to []ref) ([]ref, error) {
 	return to, nil
 }
 
-// suspects moves those refs to the front that share their hash with another, or
-// must be looked at anyway, and returns them. slots is memory to work in.
-func suspects(list []ref, slots []int32) ([]ref, []int32) {
+// A desk is where refs of one share are looked through. Its memory is used again.
+type desk struct {
+	refs  []ref
+	slots []int32 // by hash, linear probing; 1 + index into refs, 0 is free
+}
+
+// suspects are those refs that share their hash with another, or must be looked at
+// anyway, in place of all.
+func (d *desk) suspects() []ref {
+	list := d.refs
 	size := 1 << bits.Len(uint(2*len(list)))
-	if len(slots) < size {
-		slots = make([]int32, size)
-	}
-	table := slots[:size]
+	d.slots = slices.Grow(d.slots[:0], size)
+	table := d.slots[:size]
 	clear(table)
 	again := make([]uint64, (len(list)+63)/64)
 	for i := range list {
@@ -158,7 +172,7 @@ func suspects(list []ref, slots []int32) ([]ref, []int32) {
 			n++
 		}
 	}
-	return list[:n], slots
+	return list[:n]
 }
 
 // call is what must be known of a row to tell whether it is a copy.
@@ -397,6 +411,7 @@ type change struct {
 // decide finds all copies: first rows of one place, then rows of one call.
 func (m *Merger) decide(ctx context.Context, jobs int) error {
 	m.order = m.opt.Sources.order()
+	desks := make([]desk, jobs)
 	for _, step := range []struct {
 		logs   []*callLog
 		places bool
@@ -405,7 +420,7 @@ func (m *Merger) decide(ctx context.Context, jobs int) error {
 		for i := 0; i < shelves; {
 			var err error
 			n := min(4*jobs, shelves-i)
-			if list, err = m.suspects(ctx, jobs, step.logs, i, n, list); err != nil {
+			if list, err = m.suspects(ctx, desks, step.logs, i, n, list); err != nil {
 				return err
 			}
 			if i += n; i < shelves && int64(len(list))*callBytes < m.opt.Reading {
@@ -423,27 +438,26 @@ func (m *Merger) decide(ctx context.Context, jobs int) error {
 	return nil
 }
 
-// suspects appends the suspects of n shares from share i on.
-func (m *Merger) suspects(ctx context.Context, jobs int, logs []*callLog, i, n int, to []ref) ([]ref, error) {
+// suspects appends the suspects of n shares from share i on, which it finds at as
+// many desks at once as there are.
+func (m *Merger) suspects(ctx context.Context, desks []desk, logs []*callLog, i, n int, to []ref) ([]ref, error) {
 	found := make([][]ref, n)
 	g, ctx := errgroup.WithContext(ctx)
-	for j := range min(jobs, n) {
+	for j := range min(len(desks), n) {
 		g.Go(func() error {
-			var list []ref
-			var slots []int32
-			for k := j; k < n; k += jobs {
+			d := &desks[j]
+			for k := j; k < n; k += len(desks) {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				list = list[:0]
+				d.refs = d.refs[:0]
 				for _, l := range logs {
 					var err error
-					if list, err = l.share(i+k, list); err != nil {
+					if d.refs, err = l.share(i+k, d.refs); err != nil {
 						return err
 					}
 				}
-				found[k], slots = suspects(list, slots)
-				found[k] = slices.Clone(found[k])
+				found[k] = slices.Clone(d.suspects())
 			}
 			return nil
 		})

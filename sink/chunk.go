@@ -18,13 +18,10 @@ import (
 // chunk is the rows of one call of Write.
 type chunk struct {
 	Rows
-	runs []run
+	rows int
 	used []int32  // the batches that Order refers to
 	memo []*memos // by batch
 }
-
-// run is adjoining rows of a batch that stay together.
-type run struct{ batch, row, n int32 }
 
 // memos is what is kept of a batch from call to call, by column.
 type memos [schemas.NumColumns]*memo
@@ -54,7 +51,7 @@ func (m *memo) in(group, n int) []int32 {
 // are not in their list.
 func (w *Writer) look(rows Rows) *chunk {
 	c := &w.chunk
-	*c = chunk{Rows: rows, memo: make([]*memos, len(rows.Batches)), runs: c.runs[:0], used: c.used[:0]}
+	*c = chunk{Rows: rows, rows: rows.Len(), memo: make([]*memos, len(rows.Batches)), used: c.used[:0]}
 	batches := make(map[*schemas.Batch]*memos, len(rows.Batches))
 	for i, b := range rows.Batches {
 		m := w.batches[b]
@@ -65,19 +62,11 @@ func (w *Writer) look(rows Rows) *chunk {
 	}
 	w.batches = batches
 
-	next := Ref{Batch: -1}
-	for _, ref := range rows.Order {
-		if ref != next {
-			c.runs = append(c.runs, run{batch: ref.Batch, row: ref.Row})
-		}
-		c.runs[len(c.runs)-1].n++
-		next = Ref{Batch: ref.Batch, Row: ref.Row + 1}
-	}
 	seen := make([]bool, len(rows.Batches))
-	for _, r := range c.runs {
-		if !seen[r.batch] {
-			seen[r.batch] = true
-			c.used = append(c.used, r.batch)
+	for _, r := range rows.Order {
+		if !seen[r.Batch] {
+			seen[r.Batch] = true
+			c.used = append(c.used, r.Batch)
 		}
 	}
 	slices.Sort(c.used) // neighbours may share a dictionary
@@ -86,37 +75,37 @@ func (w *Writer) look(rows Rows) *chunk {
 
 // flagged is the runs of quality_flags: what is changed lies in two batches
 // more. The first one is returned, the second one is NULL.
-func (c *chunk) flagged() (runs []run, changed part, err error) {
+func (c *chunk) flagged() (runs []Run, changed part, err error) {
 	extra := int32(len(c.Batches))
 	keys := slices.Sorted(maps.Keys(c.Flags))
-	if first, last := keys[0], keys[len(keys)-1]; first < 0 || last >= len(c.Order) {
-		return nil, changed, fmt.Errorf("flags of rows %d to %d of %d", first, last, len(c.Order))
+	if first, last := keys[0], keys[len(keys)-1]; first < 0 || last >= c.rows {
+		return nil, changed, fmt.Errorf("flags of rows %d to %d of %d", first, last, c.rows)
 	}
 	var lists []string
 	at := 0
-	for _, r := range c.runs {
-		for len(keys) > 0 && keys[0] < at+int(r.n) {
+	for _, r := range c.Order {
+		for len(keys) > 0 && keys[0] < at+int(r.N) {
 			before := int32(keys[0] - at)
 			if before > 0 {
-				runs = append(runs, run{r.batch, r.row, before})
+				runs = append(runs, Run{r.Batch, r.Row, before})
 			}
 			if list := c.Flags[keys[0]]; list == "" {
-				runs = append(runs, run{extra + 1, 0, 1})
+				runs = append(runs, Run{extra + 1, 0, 1})
 			} else if !utf8.ValidString(list) {
 				return nil, changed, errors.New("not UTF-8")
 			} else {
-				runs = append(runs, run{extra, int32(len(lists)), 1})
+				runs = append(runs, Run{extra, int32(len(lists)), 1})
 				changed.index = append(changed.index, int32(len(lists)))
 				changed.codes = append(changed.codes, -1)
 				lists = append(lists, list)
 			}
-			r.row, r.n, at = r.row+before+1, r.n-before-1, keys[0]+1
+			r.Row, r.N, at = r.Row+before+1, r.N-before-1, keys[0]+1
 			keys = keys[1:]
 		}
-		if r.n > 0 {
+		if r.N > 0 {
 			runs = append(runs, r)
 		}
-		at += int(r.n)
+		at += int(r.N)
 	}
 	changed.some, changed.dict = true, true
 	changed.at = func(i int32) ([]byte, error) { return []byte(lists[i]), nil }
@@ -173,11 +162,11 @@ func (p *part) null(row int32) bool { return p.valid != nil && !bit(p.valid, int
 func bit(b []byte, i int) bool { return b[i>>3]&(1<<(i&7)) != 0 }
 
 // numbers are the numbers in the dictionary of the rows of a run.
-func (j *job) numbers(p *part, r run) []int32 {
+func (j *job) numbers(p *part, r Run) []int32 {
 	if p.index != nil {
-		return p.index[r.row : r.row+r.n]
+		return p.index[r.Row : r.Row+r.N]
 	}
-	j.codes = p.batch.Codes(j.codes[:0], p.col, int(r.row), int(r.row+r.n))
+	j.codes = p.batch.Codes(j.codes[:0], p.col, int(r.Row), int(r.Row+r.N))
 	return j.codes
 }
 
@@ -259,7 +248,7 @@ func (j *job) column(w *Writer, c *chunk, col schemas.Col) error {
 	if err != nil {
 		return err
 	}
-	runs := c.runs
+	runs := c.Order
 	if col == schemas.QualityFlags && len(c.Flags) > 0 {
 		var p part
 		if runs, p, err = c.flagged(); err != nil {
@@ -274,19 +263,19 @@ func (j *job) column(w *Writer, c *chunk, col schemas.Col) error {
 	)
 	switch {
 	case !some:
-		nulls, err = j.addNulls(out, len(c.Order), pageLen(col))
+		nulls, err = j.addNulls(out, c.rows, pageLen(col))
 	case schemas.Columns[col].Kind != schemas.String:
 		if word, ok := c.same(col); ok {
-			w.facts.addSame(col, word, len(c.Order))
-			return out.Same(&j.buf, len(c.Order), word)
+			w.facts.addSame(col, word, c.rows)
+			return out.Same(&j.buf, c.rows, word)
 		}
-		nulls, err = j.addWords(out, runs, len(c.Order), func(values []uint64) error { return w.facts.add(col, values) })
+		nulls, err = j.addWords(out, runs, c.rows, func(values []uint64) error { return w.facts.add(col, values) })
 	default:
-		if pageLen(col) >= len(c.Order) { // or the dictionary may be given up in between
+		if pageLen(col) >= c.rows { // or the dictionary may be given up in between
 			if code, ok, err := j.same(out, runs); err != nil {
 				return err
 			} else if ok {
-				return out.SameIndex(&j.buf, len(c.Order), code)
+				return out.SameIndex(&j.buf, c.rows, code)
 			}
 		}
 		nulls, err = j.addTexts(out, runs, pageLen(col))
@@ -310,9 +299,9 @@ func (c *chunk) same(col schemas.Col) (word uint64, ok bool) {
 
 // same is the number in the file's dictionary of the text of all rows, if the
 // batches know that it is the same.
-func (j *job) same(out *encode.Column, runs []run) (code int32, ok bool, err error) {
+func (j *job) same(out *encode.Column, runs []Run) (code int32, ok bool, err error) {
 	for k, r := range runs {
-		p := &j.parts[r.batch]
+		p := &j.parts[r.Batch]
 		if !p.some || p.valid != nil || !p.dict || len(p.codes) != 1 || !out.Dict() {
 			return 0, false, nil
 		}
@@ -354,24 +343,24 @@ func (j *job) addNulls(out *encode.Column, rows, page int) (nulls int, err error
 }
 
 // addWords adds a page of values that are no texts, after look has seen them.
-func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uint64) error) (nulls int, err error) {
+func (j *job) addWords(out *encode.Column, runs []Run, rows int, look func([]uint64) error) (nulls int, err error) {
 	levels := j.levels[:rows]
 	copy(levels, ones[:])
 	var at, n int
 	for _, r := range runs {
-		p := &j.parts[r.batch]
-		levels := levels[at : at+int(r.n)]
-		at += int(r.n)
+		p := &j.parts[r.Batch]
+		levels := levels[at : at+int(r.N)]
+		at += int(r.N)
 		switch {
 		case !p.some:
 			clear(levels)
 		case p.valid == nil:
-			n = len(p.batch.Words(j.words[:n], p.col, int(r.row), int(r.row+r.n)))
+			n = len(p.batch.Words(j.words[:n], p.col, int(r.Row), int(r.Row+r.N)))
 		default:
-			p.batch.Words(j.words[:n], p.col, int(r.row), int(r.row+r.n))
+			p.batch.Words(j.words[:n], p.col, int(r.Row), int(r.Row+r.N))
 			to := n
 			for i := range levels {
-				if p.null(r.row + int32(i)) {
+				if p.null(r.Row + int32(i)) {
 					levels[i] = 0
 					continue
 				}
@@ -389,7 +378,7 @@ func (j *job) addWords(out *encode.Column, runs []run, rows int, look func([]uin
 
 // addTexts adds pages of texts, by their numbers in the file's dictionary while
 // it has one.
-func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err error) {
+func (j *job) addTexts(out *encode.Column, runs []Run, page int) (nulls int, err error) {
 	n := 0 // rows in levels
 	flush := func() (err error) {
 		nulls += n - len(j.index) - len(j.texts)
@@ -403,10 +392,10 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 		return err
 	}
 	for _, r := range runs {
-		p := &j.parts[r.batch]
-		for left := r.n; left > 0; left -= r.n {
-			r.n = min(left, int32(page-n))
-			levels := j.levels[n:][:r.n]
+		p := &j.parts[r.Batch]
+		for left := r.N; left > 0; left -= r.N {
+			r.N = min(left, int32(page-n))
+			levels := j.levels[n:][:r.N]
 			switch {
 			case !p.some:
 				clear(levels)
@@ -418,8 +407,8 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 			if err != nil {
 				return 0, err
 			}
-			r.row += r.n
-			if n += int(r.n); n == page {
+			r.Row += r.N
+			if n += int(r.N); n == page {
 				if err := flush(); err != nil {
 					return 0, err
 				}
@@ -434,7 +423,7 @@ func (j *job) addTexts(out *encode.Column, runs []run, page int) (nulls int, err
 
 // codesOf adds the numbers in the file's dictionary of the rows of a run to
 // index, and sets their levels.
-func (j *job) codesOf(p *part, out *encode.Column, r run, levels []byte) error {
+func (j *job) codesOf(p *part, out *encode.Column, r Run, levels []byte) error {
 	copy(levels, ones[:])
 	at := len(j.index)
 	j.index = slices.Grow(j.index, len(levels))
@@ -442,7 +431,7 @@ func (j *job) codesOf(p *part, out *encode.Column, r run, levels []byte) error {
 	n := 0
 	if !p.dict {
 		for i := range levels {
-			if row := r.row + int32(i); p.null(row) {
+			if row := r.Row + int32(i); p.null(row) {
 				levels[i] = 0
 			} else {
 				index[n] = out.Index(p.text(row))
@@ -461,7 +450,7 @@ func (j *job) codesOf(p *part, out *encode.Column, r run, levels []byte) error {
 		return err
 	}
 	for i, v := range j.numbers(p, r) {
-		if p.valid != nil && p.null(r.row+int32(i)) {
+		if p.valid != nil && p.null(r.Row+int32(i)) {
 			levels[i] = 0
 			continue
 		}
@@ -480,14 +469,14 @@ func (j *job) codesOf(p *part, out *encode.Column, r run, levels []byte) error {
 }
 
 // textsOf adds the texts of the rows of a run to texts, and sets their levels.
-func (j *job) textsOf(p *part, r run, levels []byte) error {
+func (j *job) textsOf(p *part, r Run, levels []byte) error {
 	copy(levels, ones[:])
 	var numbers []int32
 	if p.dict {
 		numbers = j.numbers(p, r)
 	}
 	for i := range levels {
-		row := r.row + int32(i)
+		row := r.Row + int32(i)
 		switch {
 		case p.valid != nil && p.null(row):
 			levels[i] = 0

@@ -24,6 +24,7 @@ type Intake struct {
 	order   *order
 	most    int      // rows that make a batch
 	buckets []uint16 // of the rows that are sealed, where there are several
+	sorter  sorter
 	held    []*section
 	rows    int64 // in held
 	writer  *rewriter
@@ -99,7 +100,7 @@ func (in *Intake) seal() {
 	days := len(in.buckets) == 0 && tables == nil // are units
 	var by []int32
 	if days {
-		by = byTime(times, func(i, j int) int { return in.order.comparePlaces(at(i).place, at(j).place) })
+		by = in.sorter.byTime(times, func(i, j int) int { return in.order.comparePlaces(at(i).place, at(j).place) })
 	} else {
 		by = sorted(n, func(i, j int) int {
 			return cmp.Or(unit(i).Compare(unit(j)), in.order.compareSpots(at(i), at(j)))

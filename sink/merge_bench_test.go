@@ -69,7 +69,7 @@ func BenchmarkMerger(b *testing.B) {
 				}
 				out := 0
 				for _, u := range m.Units() {
-					if _, err := m.Merge(b.Context(), u.Unit, func(rows Rows) error { out += len(rows.Order); return nil }); err != nil {
+					if _, err := m.Merge(b.Context(), u.Unit, func(rows Rows) error { out += rows.Len(); return nil }); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -16,7 +16,7 @@ type cursor struct {
 	in      Batches // nil before
 
 	batch *schemas.Batch
-	keys  keys
+	keys  *keys   // of the batch
 	order []int32 // nil where the rows stand in it
 	pos   int     // in that order
 	base  int64   // number of the batch's first row in the section
@@ -36,6 +36,13 @@ func (c *cursor) spot() spot {
 		return c.section.first
 	}
 	return c.keys.spot(c.row(c.pos))
+}
+
+// letGo gives the cursor's batch back.
+func (c *cursor) letGo() {
+	c.batch.Release()
+	c.keys.idle()
+	c.batch, c.keys = nil, nil
 }
 
 // until is the position behind the rows of the batch that come before a spot, at
@@ -150,8 +157,7 @@ func (g *merging) next(c *cursor) (bool, error) {
 	}
 	if c.batch != nil {
 		c.base += int64(c.batch.Len())
-		c.batch.Release()
-		c.batch = nil
+		c.letGo()
 	}
 	b, err := c.in.Next()
 	if err == io.EOF {
@@ -160,10 +166,10 @@ func (g *merging) next(c *cursor) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.batch, c.order, c.pos, c.ref = b, nil, 0, -1
+	c.batch, c.keys, c.order, c.pos, c.ref = b, idleKeys.Get().(*keys), nil, 0, -1
 	c.keys.read(b)
 	if g.heap.order.twins {
-		c.order = g.heap.order.sorted(&c.keys)
+		c.order = g.heap.order.sorted(c.keys)
 	}
 	if g.books != nil {
 		g.books.take(c.section, c.base, b)
@@ -204,10 +210,10 @@ func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 		for c.pos < end {
 			k := end
 			if !whole {
-				k = min(end, c.pos+n-len(g.chunk.refs))
+				k = min(end, c.pos+n-g.chunk.n)
 			}
 			g.take(c, k)
-			if whole || len(g.chunk.refs) == n {
+			if whole || g.chunk.n == n {
 				if err := g.flush(emit); err != nil {
 					return err
 				}
@@ -271,22 +277,28 @@ func (g *merging) ahead(n int, emit func(*portion) error) (err error) {
 func (g *merging) take(c *cursor, end int) {
 	to := g.chunk
 	some := c.section.marked.Load()
-	for ; c.pos < end; c.pos++ {
-		row := c.row(c.pos)
-		if some {
-			if m := c.section.marks.at(c.base + int64(row)); m != unmarked {
-				if m == lost && g.books != nil {
-					continue
-				}
-				to.marks = append(to.marks, marked{len(to.refs), m})
-			}
+	for n := 1; c.pos < end; c.pos += n {
+		row, m := c.row(c.pos), unmarked
+		switch {
+		case some:
+			m = c.section.marks.at(c.base + int64(row))
+		case c.order == nil:
+			n = end - c.pos
+		}
+		if m == lost && g.books != nil {
+			continue
 		}
 		if c.ref < 0 {
 			c.ref = int32(len(to.batches))
 			c.batch.Rec.Retain()
 			to.batches = append(to.batches, c.batch)
 		}
-		to.refs = append(to.refs, Ref{Batch: c.ref, Row: int32(row)})
+		r := Run{Batch: c.ref, Row: int32(row), N: int32(n)}
+		if m != unmarked {
+			to.marks = append(to.marks, marked{to.n, r, m})
+		}
+		to.order = appendRun(to.order, r)
+		to.n += n
 	}
 }
 
@@ -305,7 +317,7 @@ func (g *merging) drain() error {
 }
 
 func (g *merging) flush(emit func(*portion) error) error {
-	if len(g.chunk.refs) == 0 {
+	if g.chunk.n == 0 {
 		return nil
 	}
 	full := g.chunk
@@ -324,7 +336,7 @@ func (g *merging) close() {
 	g.chunk.release()
 	for _, c := range g.heap.list {
 		if c.batch != nil {
-			c.batch.Release()
+			c.letGo()
 		}
 		if c.in != nil {
 			_ = c.in.Close()
@@ -335,13 +347,15 @@ func (g *merging) close() {
 // portion is a chunk of rows in order, with the batches they are in.
 type portion struct {
 	batches []*schemas.Batch
-	refs    []Ref
+	order   []Run
+	n       int // rows
 	marks   []marked
 }
 
 // marked is a row of a chunk that has a mark.
 type marked struct {
-	at int // in refs
+	at  int // its number in the order
+	row Run // alone
 	mark
 }
 
@@ -349,10 +363,9 @@ var portions = sync.Pool{New: func() any { return new(portion) }}
 
 // rows is the chunk, to be written.
 func (c *portion) rows(sources *Sources) Rows {
-	r := Rows{Batches: c.batches, Order: c.refs, Sources: sources}
+	r := Rows{Batches: c.batches, Order: c.order, Sources: sources}
 	for _, m := range c.marks {
-		ref := c.refs[m.at]
-		was := c.batches[ref.Batch].Str(schemas.QualityFlags, int(ref.Row))
+		was := c.batches[m.row.Batch].Str(schemas.QualityFlags, int(m.row.Row))
 		if now := withReuse(was, m.mark == reused); now != was {
 			if r.Flags == nil {
 				r.Flags = map[int]string{}
@@ -369,6 +382,6 @@ func (c *portion) release() {
 		b.Release()
 	}
 	clear(c.batches)
-	c.batches, c.refs, c.marks = c.batches[:0], c.refs[:0], c.marks[:0]
+	c.batches, c.order, c.n, c.marks = c.batches[:0], c.order[:0], 0, c.marks[:0]
 	portions.Put(c)
 }

@@ -73,8 +73,10 @@ func TestMergingAhead(t *testing.T) {
 				t.Errorf("%s: a chunk behind the error", how)
 			}
 			r := c.rows(&sources)
-			for _, ref := range r.Order {
-				lines = append(lines, r.Batches[ref.Batch].Int(schemas.SourceLine, int(ref.Row)))
+			for _, run := range r.Order {
+				for row := run.Row; row < run.Row+run.N; row++ {
+					lines = append(lines, r.Batches[run.Batch].Int(schemas.SourceLine, int(row)))
+				}
 			}
 			if n++; n <= at {
 				return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync"
 
 	"usagelake/schemas"
 )
@@ -95,6 +96,15 @@ type keys struct {
 	source          []int32
 }
 
+// idleKeys are keys of no batch, whose memory is used again.
+var idleKeys = sync.Pool{New: func() any { return new(keys) }}
+
+// idle gives the keys back.
+func (k *keys) idle() {
+	k.source = nil // it is the batch's
+	idleKeys.Put(k)
+}
+
 // keyBytes is what the key of a row takes.
 const keyBytes = 24
 
@@ -116,9 +126,16 @@ func (o *order) sorted(k *keys) []int32 {
 	return sorted(len(k.time), func(i, j int) int { return o.compareSpots(k.spot(i), k.spot(j)) })
 }
 
+// A sorter has the memory that it takes to sort rows, to use it again.
+type sorter struct {
+	heads []int64
+	by    []int32
+}
+
 // byTime is the order of rows by their times, in microseconds, and then their
-// places; nil where they stand in it. As logs go they stand nearly in it.
-func byTime(times []int64, places func(i, j int) int) []int32 {
+// places, until the next call; nil where they stand in it. As logs go they stand
+// nearly in it.
+func (s *sorter) byTime(times []int64, places func(i, j int) int) []int32 {
 	n, i := len(times), 1
 	least, most := slices.Min(times), slices.Max(times)
 	for i < n && (times[i-1] < times[i] || times[i-1] == times[i] && places(i-1, i) <= 0) {
@@ -130,17 +147,16 @@ func byTime(times []int64, places func(i, j int) int) []int32 {
 	if most-least >= 1<<(63-rowBits) {
 		return sorted(n, func(i, j int) int { return cmp.Or(cmp.Compare(times[i], times[j]), places(i, j)) })
 	}
-	heads := make([]int64, n) // sorting plain numbers is much faster
+	heads, by := slices.Grow(s.heads[:0], n), slices.Grow(s.by[:0], n) // sorting plain numbers is much faster
 	for i, t := range times {
-		heads[i] = (t-least)<<rowBits | int64(i)
+		heads = append(heads, (t-least)<<rowBits|int64(i))
 	}
 	if !settle(heads) {
 		slices.Sort(heads)
 	}
-	by := make([]int32, n)
 	from := 0 // the first row of the time at hand
 	for i, h := range heads {
-		by[i] = int32(h & (1<<rowBits - 1))
+		by = append(by, int32(h&(1<<rowBits-1)))
 		if i+1 < n && heads[i+1]>>rowBits == h>>rowBits {
 			continue
 		}
@@ -149,6 +165,7 @@ func byTime(times []int64, places func(i, j int) int) []int32 {
 		}
 		from = i + 1
 	}
+	s.heads, s.by = heads, by
 	return by
 }
 

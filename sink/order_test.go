@@ -13,6 +13,7 @@ import (
 func TestByTime(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	n := schemas.BuilderRows
+	var s sorter
 	for name, at := range map[string]func(i int) int64{
 		"rising":   func(i int) int64 { return int64(i) },
 		"near":     func(i int) int64 { return int64(i/3 + rng.IntN(6)) },
@@ -33,7 +34,7 @@ func TestByTime(t *testing.T) {
 				return cmp.Compare(i, j)
 			}
 			whole := func(i, j int) int { return cmp.Or(cmp.Compare(times[i], times[j]), places(i, j)) }
-			if got, want := byTime(times, places), sorted(n, whole); !slices.Equal(got, want) || (got == nil) != (want == nil) {
+			if got, want := s.byTime(times, places), sorted(n, whole); !slices.Equal(got, want) || (got == nil) != (want == nil) {
 				t.Errorf("%s, places fall %v: not in order", name, down)
 			}
 		}

@@ -113,29 +113,12 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 
 // batch is the rows of a chunk as a batch.
 func (r *rewriter) batch(c *portion) *schemas.Batch {
-	refs := c.refs
-	if b := c.batches[0]; len(c.batches) == 1 && b.Len() == len(refs) && rising(refs) {
+	if b := c.batches[0]; len(c.order) == 1 && c.n == b.Len() {
 		b.Rec.Retain()
 		return b
 	}
-	for len(refs) > 0 {
-		n := 1
-		for n < len(refs) && refs[n].Batch == refs[0].Batch && refs[n].Row == refs[n-1].Row+1 {
-			n++
-		}
-		lo := int(refs[0].Row)
-		r.copier.Copy(c.batches[refs[0].Batch], lo, lo+n)
-		refs = refs[n:]
+	for _, run := range c.order {
+		r.copier.Copy(c.batches[run.Batch], int(run.Row), int(run.Row+run.N))
 	}
 	return r.copier.Flush(nil)
-}
-
-// rising reports whether the rows of a batch stand in its order.
-func rising(refs []Ref) bool {
-	for i, ref := range refs {
-		if int(ref.Row) != i {
-			return false
-		}
-	}
-	return true
 }

@@ -78,17 +78,36 @@ func (s *Sources) len() int {
 	return len(s.list)
 }
 
-// Ref names a row of a list of batches.
-type Ref struct{ Batch, Row int32 }
+// A Run is N adjoining rows of a batch in a list, from Row on.
+type Run struct{ Batch, Row, N int32 }
 
 // Rows are the rows of one file, in the order they are written.
 type Rows struct {
 	Batches []*schemas.Batch
-	Order   []Ref
+	Order   []Run
 	Sources *Sources
-	// Flags is quality_flags of row Order[i] where it differs from what the
-	// batch holds; "" means NULL.
+	// Flags is quality_flags of those rows, by their number in the order, where
+	// it differs from what the batch holds; "" means NULL.
 	Flags map[int]string
+}
+
+// Len is the count of rows.
+func (r *Rows) Len() (n int) {
+	for i := range r.Order {
+		n += int(r.Order[i].N)
+	}
+	return n
+}
+
+// appendRun appends rows to an order of rows.
+func appendRun(order []Run, r Run) []Run {
+	if n := len(order); n > 0 {
+		if last := &order[n-1]; last.Batch == r.Batch && last.Row+last.N == r.Row {
+			last.N += r.N
+			return order
+		}
+	}
+	return append(order, r)
 }
 
 // Facts are what a file holds. A file is right when the facts read back from

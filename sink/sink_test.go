@@ -29,6 +29,8 @@ func (in *input) unit() schemas.Unit {
 	return u
 }
 
+// The Order of an input has a Run for each row.
+
 // newInput makes rows 0 to n-1 by set and cuts them into batches of per rows.
 // Rows that set gives no key get one that follows i.
 func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
@@ -43,7 +45,7 @@ func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
 		r.SetInt(schemas.SourceLine, int64(i+1))
 		r.SetInt(schemas.SourceRow, 0)
 		set(i, &r)
-		in.Order = append(in.Order, Ref{Batch: int32(len(in.Batches)), Row: int32(b.Len())})
+		in.Order = append(in.Order, Run{int32(len(in.Batches)), int32(b.Len()), 1})
 		b.Append(&r)
 		if b.Len() == per || b.Full() || i == n-1 {
 			in.Batches = append(in.Batches, b.Flush(nil))
@@ -200,11 +202,11 @@ func TestRoundTrip(t *testing.T) {
 		for _, src := range sources {
 			in.Sources.Intern(src)
 		}
-		places := map[Ref]rowKey{}
+		places := map[Run]rowKey{}
 		for i, ref := range in.Order {
 			places[ref] = in.place(i)
 		}
-		slices.SortFunc(in.Order, func(a, b Ref) int { return places[a].compare(places[b]) })
+		slices.SortFunc(in.Order, func(a, b Run) int { return places[a].compare(places[b]) })
 		in.Flags = rapid.MapOf(rapid.IntRange(0, n-1), rapid.SampledFrom([]string{"", "total_derived", "x,y"})).Draw(rt, "flags")
 		tb := adapter{TB: t, rt: rt}
 		data := in.write(tb, WriteOptions{Codec: rapid.SampledFrom([]string{"", "zstd", "snappy"}).Draw(rt, "codec")})
@@ -272,7 +274,7 @@ func TestWriteRefuses(t *testing.T) {
 	file := row(func(*schemas.Row) {})
 	file.Sources.Set(0, Source{"\xff", "1"})
 	beyond := row(func(*schemas.Row) {})
-	beyond.Order = append(beyond.Order, Ref{Batch: 7, Row: 0})
+	beyond.Order = append(beyond.Order, Run{Batch: 7, N: 1})
 	for name, tt := range map[string]struct {
 		rows Rows
 		opt  WriteOptions
@@ -373,7 +375,7 @@ func TestRewrite(t *testing.T) {
 	}
 	for i, b := range again.Batches {
 		for row := range b.Len() {
-			again.Order = append(again.Order, Ref{Batch: int32(i), Row: int32(row)})
+			again.Order = append(again.Order, Run{int32(i), int32(row), 1})
 		}
 	}
 	if got := again.write(t, WriteOptions{Jobs: 2}); !bytes.Equal(got, want) {

@@ -84,7 +84,7 @@ func (w *Writer) Write(rows Rows) (err error) {
 	}
 	defer func() { err = w.fail(err) }()
 	defer guard(&err)
-	switch n := len(rows.Order); {
+	switch n := rows.Len(); {
 	case n == 0:
 		return nil
 	case n > ChunkRows || w.short:
@@ -97,7 +97,7 @@ func (w *Writer) Write(rows Rows) (err error) {
 	if err != nil {
 		return err
 	}
-	w.facts.Rows += int64(len(rows.Order))
+	w.facts.Rows += int64(w.chunk.rows)
 	if w.facts.Rows%groupRows == 0 {
 		w.group++
 		return w.file.EndGroup()

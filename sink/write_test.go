@@ -36,12 +36,18 @@ func Write(w io.Writer, unit schemas.Unit, rows Rows, opt WriteOptions) (Facts, 
 // chunk is the rows from lo on, as Writer.Write takes them.
 func (r Rows) chunk(lo int) Rows {
 	c := r
-	c.Order = r.Order[lo:min(lo+ChunkRows, len(r.Order))]
-	c.Flags = map[int]string{}
+	c.Order, c.Flags = r.Order[lo:min(lo+ChunkRows, len(r.Order))], map[int]string{}
 	for i := range c.Order {
 		if flags, ok := r.Flags[lo+i]; ok {
 			c.Flags[i] = flags
 		}
+	}
+	if lo%(2*ChunkRows) == 0 { // of other chunks each row is a run
+		var order []Run
+		for _, run := range c.Order {
+			order = appendRun(order, run)
+		}
+		c.Order = order
 	}
 	return c
 }
@@ -268,9 +274,12 @@ func TestListsOfBatches(t *testing.T) {
 			list = append(list, old[1], old[0]) // go on for a while
 		}
 		base := len(list)
-		for i := range c.Order {
+		rows := c.Len()
+		c.Order = nil
+		for i := range rows {
 			b.Append(in.row(lo + i)) // with the flags, so there are none to change
-			if c.Order[i] = (Ref{Batch: int32(len(list)), Row: int32(b.Len() - 1)}); b.Len() == 10_000+lo/8 || i == len(c.Order)-1 {
+			c.Order = append(c.Order, Run{int32(len(list)), int32(b.Len() - 1), 1})
+			if b.Len() == 10_000+lo/8 || i == rows-1 {
 				list = append(list, b.Flush(nil))
 			}
 		}
@@ -308,7 +317,7 @@ func TestSlicedBatches(t *testing.T) {
 	for lo := 0; lo < 9000; lo += 999 {
 		hi := min(lo+999, 9000)
 		for i := lo; i < hi; i++ {
-			in.Order[i] = Ref{Batch: int32(len(in.Batches)), Row: int32(i - lo)}
+			in.Order[i] = Run{int32(len(in.Batches)), int32(i - lo), 1}
 		}
 		in.Batches = append(in.Batches, schemas.NewBatch(whole.Rec.NewSlice(int64(lo), int64(hi))))
 	}
