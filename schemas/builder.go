@@ -183,6 +183,16 @@ func (b *Builder) NextTexts(c Col, texts []string) {
 	}
 }
 
+// Number is the number of a text in a column, from 0 up, until the next Flush. c is no
+// column of texts that are mostly distinct.
+func (b *Builder) Number(c Col, text string) uint16 { return b.lane(c).dict.code(text) }
+
+// Flushes is how many there were.
+func (b *Builder) Flushes() int { return b.flushes }
+
+// NextNumbers is NextTexts by numbers of the texts.
+func (b *Builder) NextNumbers(c Col, numbers []uint16) { copy(b.lane(c).codes[b.n:], numbers) }
+
 // NextShared is NextTexts for a few strings that come again: they are told apart by
 // where they stand. c is no column of texts that are mostly distinct.
 func (b *Builder) NextShared(c Col, texts []string) {

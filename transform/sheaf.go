@@ -153,6 +153,10 @@ func (n *Normalizer) empty(s *Sheaf) {
 type staged struct {
 	words [schemas.NumColumns + 1][SheafMost]uint64 // as in a Builder; those of none are 0
 	texts [schemas.NumColumns][SheafMost]string
+	// names are those of the models by their numbers in the builder, as long as
+	// its flushes are since; -1 where they have none.
+	names [SheafMost]uint16
+	since int
 }
 
 // none stands for a column that rows do not have.
@@ -176,6 +180,11 @@ type usual struct {
 	extra                                  bool        // there is extra_json
 	extraFlags                             flags       // of extra_json
 	assumed                                bool        // so is the cost
+
+	// models are what is known of the prices of models, by their numbers in the
+	// builder as long as its flushes are since.
+	models []*price.Model
+	since  int
 }
 
 // fixedFlags follow from what a row has, whatever its values.
@@ -277,7 +286,7 @@ func (n *Normalizer) whatIsUsual(p *plan, rec *schemas.Record, src *Source) *usu
 // whose row is not a usual one, or may be none: what is staged of it means nothing.
 func (n *Normalizer) stage(s *Sheaf) (bad uint64) {
 	p, u, to := s.plan, s.usual, n.staged
-	n.flags = 0
+	n.flags, to.since = 0, -1
 	for i := range p.counts {
 		bad |= s.wholes(p.counts[i].from.slot, &to.words[p.counts[i].col])
 	}
@@ -538,6 +547,8 @@ func (n *Normalizer) costs(s *Sheaf, but uint64) (bad uint64) {
 	priced := u.words&(1<<schemas.CostUSD) != 0
 	beside := price.Beside(u.words)
 	tier, tiers := n.prices.Tier(&row), (u.texts|u.words)&(1<<schemas.ServiceTier|1<<schemas.IsBatch) != 0
+	models := n.models(s, but)
+	in, read, write, out, reasoning, times := &w[u.in], &w[u.read], &w[u.write], &w[u.out], &w[u.reasoning], &w[schemas.EventTime]
 	for i := range s.docs {
 		if but&(1<<i) != 0 {
 			continue
@@ -551,10 +562,9 @@ func (n *Normalizer) costs(s *Sheaf, but uint64) (bad uint64) {
 			more |= w[bits.TrailingZeros64(set)][i]
 		}
 		q, ok := price.Quote{}, false
-		provider, model := row.Str(schemas.Provider), row.Str(schemas.Model)
-		if more == 0 && provider != "" && model != "" && u.in != none && u.out != none {
-			q, ok = n.prices.Text(provider, model, tier, int64(w[schemas.EventTime][i]), &price.Tokens{
-				Input: w[u.in][i], CacheRead: w[u.read][i], CacheWrite: w[u.write][i], Output: w[u.out][i], Reasoning: w[u.reasoning][i],
+		if m := models[i]; m != nil && more == 0 {
+			q, ok = m.Text(tier, int64(times[i]), &price.Tokens{
+				Input: in[i], CacheRead: read[i], CacheWrite: write[i], Output: out[i], Reasoning: reasoning[i],
 			})
 		}
 		if !ok {
@@ -566,6 +576,46 @@ func (n *Normalizer) costs(s *Sheaf, but uint64) (bad uint64) {
 		w[schemas.CostUSD][i], n.staged.texts[schemas.PriceID][i] = uint64(q.Nanos), q.ID
 	}
 	return bad
+}
+
+// models are what is known of the prices of the rows' models, but of those that are
+// bad; nil where price.Model.Text is not for a row.
+func (n *Normalizer) models(s *Sheaf, but uint64) (list [SheafMost]*price.Model) {
+	u, st := s.usual, n.staged
+	if u.in == none || u.out == none {
+		return list
+	}
+	row := stagedRow{u: u, staged: st}
+	if u.texts&(1<<schemas.Provider) != 0 || u.texts&(1<<schemas.Model) == 0 {
+		for i := range s.docs {
+			row.i = i
+			if provider, name := price.Key(&row); but&(1<<i) == 0 && name != "" {
+				list[i] = n.prices.Model(provider, name)
+			}
+		}
+		return list
+	}
+	provider, _ := price.Key(&row) // of all
+	names := &st.texts[schemas.Model]
+	if st.since = u.row.Flushes(); u.since != st.since {
+		u.since = st.since
+		clear(u.models)
+	}
+	for i := range s.docs {
+		if but&(1<<i) != 0 {
+			continue
+		}
+		k := u.row.Number(schemas.Model, names[i])
+		st.names[i] = k
+		if int(k) >= len(u.models) {
+			u.models = append(u.models, make([]*price.Model, int(k)+1-len(u.models))...)
+		}
+		if u.models[k] == nil {
+			u.models[k] = n.prices.Model(provider, names[i])
+		}
+		list[i] = u.models[k]
+	}
+	return list
 }
 
 // stagedRow is row i of what is staged.
@@ -608,9 +658,12 @@ func (n *Normalizer) put(s *Sheaf, lo, hi int, in *schemas.Sums) {
 	}
 	for set := u.texts; set != 0; set &= set - 1 {
 		c := schemas.Col(bits.TrailingZeros64(set))
-		if texts := n.staged.texts[c][lo:hi]; c == schemas.PriceID || c == schemas.ExtraJSON {
+		switch texts := n.staged.texts[c][lo:hi]; {
+		case c == schemas.Model && n.staged.since == row.Flushes():
+			row.NextNumbers(c, n.staged.names[lo:hi])
+		case c == schemas.PriceID || c == schemas.ExtraJSON:
 			row.NextShared(c, texts)
-		} else {
+		default:
 			row.NextTexts(c, texts)
 		}
 	}

@@ -3,6 +3,7 @@ package price
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 	"strings"
@@ -37,8 +38,8 @@ func Overlay(books ...*Book) (*List, error) {
 // key is a model of a provider, as rows name them.
 type key struct{ provider, model string }
 
-// model is what a list says of a key.
-type model struct {
+// Model is what a list says of a provider's model.
+type Model struct {
 	key   key
 	spans []span // by time; none overlap
 }
@@ -63,14 +64,20 @@ type tier struct {
 	plain bool
 	flat  []flat
 	free  []Meter // those that have no price
-	of    [NumMeters]flat
+	text  [len(textMeters)]flat
+	whole bool // and whole nano-dollars, not too many
 }
+
+// textMeters are what calls have that deal with text alone.
+var textMeters = [...]Meter{Input, CacheRead, CacheWrite, Output, Reasoning}
 
 // flat is the plain price of a meter.
 type flat struct {
 	meter Meter
 	coef  uint64
+	nanos uint64 // of one, where the tier's prices are whole
 	entry uint64 // its bit; 0: there is no price
+	free  uint64 // all ones where there is none
 }
 
 // line is a price under conditions.
@@ -85,7 +92,7 @@ type line struct {
 }
 
 // resolve brings together what the books say of a model.
-func (l *List) resolve(k key) *model {
+func (l *List) resolve(k key) *Model {
 	provider, name := fold(k.provider), fold(k.model)
 	type candidate struct {
 		entry *Entry
@@ -115,7 +122,7 @@ func (l *List) resolve(k key) *model {
 	}
 	slices.Sort(ends)
 	ends = slices.Compact(ends)
-	m := &model{key: k}
+	m := &Model{key: k}
 	for i := 0; i+1 < len(ends); i++ {
 		s := span{from: ends[i], to: ends[i+1], ids: map[uint64]string{}}
 		for _, list := range found {
@@ -135,7 +142,7 @@ func (l *List) resolve(k key) *model {
 }
 
 // at is the span that holds at a time, or nil.
-func (m *model) at(us int64) *span {
+func (m *Model) at(us int64) *span {
 	for i := range m.spans {
 		if s := &m.spans[i]; s.from <= us && us < s.to {
 			return s
@@ -241,6 +248,7 @@ func (t *tier) fix() {
 		}
 	}
 	t.plain = !t.big && len(t.lines[Request]) == 0
+	t.whole = t.scale <= 9
 	for m, lines := range t.lines {
 		if len(lines) == 0 {
 			t.free = append(t.free, Meter(m))
@@ -248,10 +256,24 @@ func (t *tier) fix() {
 		}
 		l := &lines[0]
 		t.plain = t.plain && l.when() == ""
-		t.of[m] = flat{Meter(m), l.coef, 1 << l.entry}
-		t.flat = append(t.flat, t.of[m])
+		f := flat{meter: Meter(m), coef: l.coef, entry: 1 << l.entry}
+		if t.whole {
+			f.nanos = l.coef * powers[9-t.scale]
+		}
+		// five products of less than 2^60 do not overflow
+		t.whole = t.whole && l.coef <= mostNanos && f.nanos <= mostNanos
+		t.flat = append(t.flat, f)
+	}
+	for i, m := range textMeters {
+		t.text[i] = flat{meter: m, free: math.MaxUint64}
+		if k := slices.IndexFunc(t.flat, func(f flat) bool { return f.meter == m }); k >= 0 {
+			t.text[i] = t.flat[k]
+		}
 	}
 }
+
+// mostNanos bounds whole prices: a thousand dollars for a million tokens.
+const mostNanos = 1<<20 - 1
 
 // pick is the price that holds for a meter of a row, or nil.
 func (t *tier) pick(m Meter, input int64, row *place) *line {

@@ -575,6 +575,57 @@ func TestSumOfMeters(t *testing.T) {
 	}
 }
 
+// TestText holds what is said of a call that deals with text alone against what is
+// said of any row. Prices are small and whole, and long, and some are missing.
+func TestText(t *testing.T) {
+	said, whole, left := 0, 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		prices := Prices{}
+		digits := rapid.SampledFrom([]int32{0, 3, 4, 18}).Draw(t, "digits")
+		for _, m := range textMeters {
+			if rapid.IntRange(0, 5).Draw(t, "there") > 0 {
+				most := rapid.SampledFrom([]int64{9, 9999, 1 << 40}).Draw(t, "most")
+				prices.set(m, decimal.New(rapid.Int64Range(0, most).Draw(t, "price"), -digits))
+			}
+		}
+		if prices.empty() {
+			prices.set(Input, decimal.New(1, 0))
+		}
+		b := &Book{Name: "b", Entries: []Entry{{Model: []string{"m"}, From: Ever, To: Forever, Prices: prices}}}
+		if problems := b.finish(); len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		list, err := Overlay(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := list.Pricer()
+		m := p.Model("openai", "m")
+		count := func(name string) uint64 {
+			return rapid.Uint64Range(0, rapid.SampledFrom([]uint64{0, 1000, 1 << 40}).Draw(t, "most "+name)).Draw(t, name)
+		}
+		for range 100 {
+			n := Tokens{count("input"), count("read"), count("write"), count("output"), count("reasoning")}
+			q, ok := m.Text("", at.UnixMicro(), &n)
+			if !ok {
+				left++
+				continue
+			}
+			if said++; m.spans[0].tiers[0].whole {
+				whole++
+			}
+			want := p.Price(row(schemas.InputTokens, float64(n.Input), schemas.CacheReadTokens, float64(n.CacheRead),
+				schemas.CacheWriteTokens, float64(n.CacheWrite), schemas.OutputTokens, float64(n.Output), schemas.ReasoningTokens, float64(n.Reasoning)))
+			if q != want {
+				t.Fatalf("%+v: %+v, Price says %+v", n, q, want)
+			}
+		}
+	})
+	if said == whole || whole == 0 || left == 0 {
+		t.Errorf("%d rows are priced, %d of them with whole prices, %d are left to Price: the test tells too little", said, whole, left)
+	}
+}
+
 // TestWide holds the sum of words against the library where numbers are long.
 func TestWide(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

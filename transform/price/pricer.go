@@ -20,8 +20,8 @@ const CacheHit = "cache_hit"
 // model that it has not seen.
 type Pricer struct {
 	list   *List
-	models map[key]*model
-	recent [64]*model // by a few letters
+	models map[key]*Model
+	recent [64]*Model // by a few letters
 
 	name, folded string     // the service tier that was folded last
 	quantities   quantities // of the row at hand
@@ -33,7 +33,7 @@ type Pricer struct {
 const mostModels = 4096
 
 // Pricer makes a pricer.
-func (l *List) Pricer() *Pricer { return &Pricer{list: l, models: map[key]*model{}} }
+func (l *List) Pricer() *Pricer { return &Pricer{list: l, models: map[key]*Model{}} }
 
 // Quote is what a row cost.
 type Quote struct {
@@ -104,7 +104,7 @@ func (p *Pricer) price(r Row, lines *[]Line) Quote {
 	if r.Int(schemas.CacheHit) != 0 {
 		return Quote{ID: CacheHit}
 	}
-	m := p.model(Key(r))
+	m := p.Model(Key(r))
 	switch {
 	case len(m.spans) > 0:
 	case m.key.model == "":
@@ -143,11 +143,10 @@ func (p *Pricer) price(r Row, lines *[]Line) Quote {
 // more than 2^40.
 type Tokens struct{ Input, CacheRead, CacheWrite, Output, Reasoning uint64 }
 
-// Text is what Price says of a row that names its provider and its model, has input
-// and output, and in which all columns Beside them are 0 or NULL. tier is its Tier,
-// us its time in microseconds. It reports false where that takes a closer look.
-func (p *Pricer) Text(provider, name, tier string, us int64, n *Tokens) (q Quote, ok bool) {
-	m := p.model(provider, name)
+// Text is what Price says of a row that names this model, by its Key, has input and
+// output, and in which all columns Beside them are 0 or NULL. tier is its Tier, us its
+// time in microseconds. It reports false where that takes a closer look.
+func (m *Model) Text(tier string, us int64, n *Tokens) (q Quote, ok bool) {
 	s := m.at(us)
 	if s == nil {
 		return Quote{}, false
@@ -156,30 +155,29 @@ func (p *Pricer) Text(provider, name, tier string, us int64, n *Tokens) (q Quote
 	if t == nil || !t.plain || n.CacheRead+n.CacheWrite > n.Input || n.Reasoning > n.Output {
 		return Quote{}, false
 	}
-	fresh, out, reasoning := n.Input-n.CacheRead-n.CacheWrite, n.Output-n.Reasoning, n.Reasoning
-	if t.of[Reasoning].entry == 0 {
-		out, reasoning = n.Output, 0
+	counts := [len(textMeters)]uint64{n.Input - n.CacheRead - n.CacheWrite, n.CacheRead, n.CacheWrite, n.Output - n.Reasoning, n.Reasoning}
+	if t.text[4].entry == 0 { // it costs what the output costs that it is a part of
+		counts[3], counts[4] = n.Output, 0
 	}
-	var sum wide
-	set := uint64(0)
-	for _, c := range [...]struct {
-		meter Meter
-		n     uint64
-	}{{Input, fresh}, {CacheRead, n.CacheRead}, {CacheWrite, n.CacheWrite}, {Output, out}, {Reasoning, reasoning}} {
-		if c.n == 0 {
-			continue
-		}
-		f := &t.of[c.meter]
-		if f.entry == 0 {
-			return Quote{}, false
-		}
-		set |= f.entry
-		sum.add(c.n*1e6, f.coef)
+	set, free, nanos := uint64(0), uint64(0), uint64(0)
+	for i, n := range counts {
+		f := &t.text[i]
+		some := some64(n)
+		set |= f.entry & some
+		free |= f.free & some
+		nanos += n * f.nanos
 	}
-	if set == 0 {
+	if set == 0 || free != 0 {
 		return Quote{}, false
 	}
-	if q.Nanos = t.nanos(sum); q.Nanos >= 1e18 || q.Nanos < 0 {
+	if q.Nanos = int64(nanos); !t.whole {
+		var sum wide
+		for i, n := range counts {
+			sum.add(n*1e6, t.text[i].coef)
+		}
+		q.Nanos = t.nanos(sum)
+	}
+	if q.Nanos >= 1e18 || q.Nanos < 0 {
 		return Quote{}, false
 	}
 	q.ID = s.id(set)
@@ -220,7 +218,9 @@ func Key(r Row) (provider, name string) {
 	return provider, name
 }
 
-func (p *Pricer) model(provider, name string) *model {
+// Model is what the list says of a model as rows name it. It belongs to the pricer's
+// goroutine.
+func (p *Pricer) Model(provider, name string) *Model {
 	k := key{provider, name}
 	recent := &p.recent[k.letters()%uint(len(p.recent))]
 	if m := *recent; m != nil && m.key == k {
@@ -353,7 +353,7 @@ func (s *span) plainQuote(t *tier, u *usage) (q Quote, ok bool) {
 	for i := range t.flat {
 		f := &t.flat[i]
 		n := uint64(u.q[f.meter])
-		set |= f.entry & -((n | -n) >> 63) // where n is not 0
+		set |= f.entry & some64(n)
 		sum.add(n, f.coef)
 	}
 	if set == 0 {
@@ -365,6 +365,9 @@ func (s *span) plainQuote(t *tier, u *usage) (q Quote, ok bool) {
 	q.ID = s.id(set)
 	return q, true
 }
+
+// some64 is all ones where n is not 0.
+func some64(n uint64) uint64 { return -((n | -n) >> 63) }
 
 // sum is the sum of products in nano-dollars, rounded half to even; less than 0
 // where it is too large to tell. All charges have a price.
