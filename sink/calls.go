@@ -282,30 +282,34 @@ func identity(b *schemas.Batch, i int) schemas.Identity {
 
 // eachID calls fn for every row of a batch that has an id.
 func (m *Merger) eachID(b *schemas.Batch, fn func(i int, id string, k *kind)) {
-	if b.Cols[schemas.RequestID] == nil {
+	m.look(b).eachID(0, b.Len(), fn)
+}
+
+// eachID calls fn for those of the rows [lo, hi) that have an id.
+func (l *look) eachID(lo, hi int, fn func(i int, id string, k *kind)) {
+	if l.b.Cols[schemas.RequestID] == nil {
 		return
 	}
-	ids, _ := b.Texts(schemas.RequestID)
-	look := m.look(b)
-	for i := range b.Len() {
+	ids, _ := l.b.Texts(schemas.RequestID)
+	for i := lo; i < hi; i++ {
 		if id := ids.Value(i); id != "" {
-			fn(i, id, look.at(i))
+			fn(i, id, l.at(i))
 		}
 	}
 }
 
-// eachAgain calls fn for every row of a batch whose source is read again, with
-// the hash of its place.
-func (m *Merger) eachAgain(b *schemas.Batch, fn func(i int, hash uint64)) {
+// eachAgain calls fn for every one of the rows [lo, hi) of a batch whose source is
+// read again, with the hash of its place.
+func (m *Merger) eachAgain(b *schemas.Batch, lo, hi int, fn func(i int, hash uint64)) {
 	if len(m.opt.Again) == 0 {
 		return
 	}
 	var k keys
-	k.read(b)
+	k.read(b, lo, hi)
 	for i, src := range k.source {
 		if m.opt.Again[src] {
 			_, hash := placeKey(k.place(i))
-			fn(i, hash)
+			fn(lo+i, hash)
 		}
 	}
 }

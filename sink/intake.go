@@ -140,11 +140,13 @@ func (in *Intake) seal() {
 // Close ends the intake: the rows it holds are the merger's.
 func (in *Intake) Close() {
 	in.seal()
+	var l *look
 	for _, p := range in.held {
 		in.m.number(p)
-		b := p.batch.Part(p.low, p.low+int(p.rows))
-		in.enter(p, 0, b)
-		b.Release()
+		if l == nil || l.b != p.batch {
+			l = in.m.look(p.batch)
+		}
+		in.enter(p, -int64(p.low), l, p.low, p.low+int(p.rows))
 	}
 	in.held, in.Row, in.writer = nil, nil, nil
 	in.m.close(in)
@@ -173,7 +175,9 @@ func (in *Intake) spill() (err error) {
 	in.held, in.rows = nil, 0
 	for _, u := range slices.SortedFunc(maps.Keys(units), schemas.Unit.Compare) {
 		if err == nil {
-			_, err = w.merge(context.Background(), units[u], in.enter)
+			_, err = w.merge(context.Background(), units[u], func(p *section, base int64, b *schemas.Batch) {
+				in.enter(p, base, in.m.look(b), 0, b.Len())
+			})
 		}
 		for _, p := range units[u] {
 			p.release()
@@ -187,13 +191,13 @@ func (in *Intake) spill() (err error) {
 	return err
 }
 
-// enter notes the rows of a new batch, which are those of the section from base
-// on, to find copies of them.
-func (in *Intake) enter(p *section, base int64, b *schemas.Batch) {
+// enter notes the rows [lo, hi) of a new batch, to find copies of them. Row i of the
+// batch is row base+i of the section.
+func (in *Intake) enter(p *section, base int64, l *look, lo, hi int) {
 	m := in.m
-	in.fresh[p.unit] += int64(b.Len())
-	m.eachAgain(b, func(i int, hash uint64) { in.places.add(p.ref(hash, base, i)) })
-	m.eachID(b, func(i int, id string, k *kind) {
+	in.fresh[p.unit] += int64(hi - lo)
+	m.eachAgain(l.b, lo, hi, func(i int, hash uint64) { in.places.add(p.ref(hash, base, i)) })
+	l.eachID(lo, hi, func(i int, id string, k *kind) {
 		if k.scope == schemas.AnyDay {
 			in.asked.anyDay[p.unit]++
 		}

@@ -230,7 +230,7 @@ func (m *Merger) Old(f File) error {
 		cols = append(cols, schemas.EventTime, schemas.SourceLine, schemas.SourceRow)
 	}
 	return m.scan(f, cols, func(base int64, b *schemas.Batch) {
-		m.eachAgain(b, func(i int, hash uint64) {
+		m.eachAgain(b, 0, b.Len(), func(i int, hash uint64) {
 			if p.marks.at(base+int64(i)) != lost {
 				m.oldLog[1].add(p.ref(hash, base, i))
 			}

@@ -167,7 +167,7 @@ func (g *merging) next(c *cursor) (bool, error) {
 		return false, err
 	}
 	c.batch, c.keys, c.order, c.pos, c.ref = b, idleKeys.Get().(*keys), nil, 0, -1
-	c.keys.read(b)
+	c.keys.read(b, 0, b.Len())
 	if g.heap.order.twins {
 		c.order = g.heap.order.sorted(c.keys)
 	}

@@ -108,13 +108,12 @@ func (k *keys) idle() {
 // keyBytes is what the key of a row takes.
 const keyBytes = 24
 
-// read reads the keys of a batch in place of those before.
-func (k *keys) read(b *schemas.Batch) {
-	n := b.Len()
-	k.time = b.Words(k.time[:0], schemas.EventTime, 0, n)
-	k.line = b.Words(k.line[:0], schemas.SourceLine, 0, n)
-	k.row = b.Words(k.row[:0], schemas.SourceRow, 0, n)
-	k.source = b.Source.Int32Values()
+// read reads the keys of the rows [lo, hi) of a batch in place of those before.
+func (k *keys) read(b *schemas.Batch, lo, hi int) {
+	k.time = b.Words(k.time[:0], schemas.EventTime, lo, hi)
+	k.line = b.Words(k.line[:0], schemas.SourceLine, lo, hi)
+	k.row = b.Words(k.row[:0], schemas.SourceRow, lo, hi)
+	k.source = b.Source.Int32Values()[lo:hi]
 }
 
 func (k *keys) place(i int) place { return place{int64(k.line[i]), int64(k.row[i]), k.source[i]} }

@@ -83,7 +83,7 @@ func (r *rewriter) merge(ctx context.Context, list []*section, wrote func(p *sec
 		defer c.release()
 		b := r.batch(c)
 		defer b.Release()
-		k.read(b)
+		k.read(b, 0, b.Len())
 		if p == nil || r.early && r.order.twins && r.order.tied(p.last, k.spot(0)) {
 			done()
 			p = &section{unit: list[0].unit, first: k.spot(0), marks: makeMarks(all)}

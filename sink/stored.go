@@ -92,7 +92,7 @@ func (m *Merger) store(ctx context.Context, r *rewriter, u schemas.Unit, out *St
 			have = &refs{}
 			of[p] = have
 		}
-		m.eachAgain(b, func(i int, hash uint64) { have.places = write(have.places, hash, base+int64(i)) })
+		m.eachAgain(b, 0, b.Len(), func(i int, hash uint64) { have.places = write(have.places, hash, base+int64(i)) })
 		m.eachID(b, func(i int, id string, k *kind) {
 			have.calls = write(have.calls, k.hash(id), base+int64(i))
 			switch k.scope {
