@@ -74,7 +74,7 @@ func (s *State) snapshot() *snapshot {
 func (n *snapshot) state(settings Settings) State {
 	s := newState(settings)
 	for _, src := range n.Sources {
-		s.put(src)
+		s.Sources[src.ID] = src
 	}
 	for _, f := range n.Files {
 		s.Files[f.Path] = f

@@ -32,8 +32,7 @@ type State struct {
 	// was removed.
 	Held [schemas.NumTables]Held
 
-	heads map[head][]string // ids by head, in order
-	lens  map[int64]int     // sources by head length
+	heads *heads // of Sources
 }
 
 // Held counts rows and their quantities.
@@ -64,6 +63,14 @@ type Run struct {
 	Books      schemas.Books `json:"books"`
 }
 
+// heads are sources by their heads. They are made when one is asked for: most runs
+// know their inputs by the files.
+type heads struct {
+	once    sync.Once
+	lengths []int64
+	sources map[head][]*Source // in the order of their ids
+}
+
 type head struct {
 	n   int64
 	sum string
@@ -79,8 +86,7 @@ func newState(settings Settings) State {
 		Seen:       map[string]Seen{},
 		Beaten:     map[Pair]int64{},
 		Quarantine: map[string]Quarantine{},
-		heads:      map[head][]string{},
-		lens:       map[int64]int{},
+		heads:      &heads{},
 	}
 }
 
@@ -106,8 +112,9 @@ func (s *State) apply(r *Record, sum string) {
 		h.Sums.Sub(&gone.Sums.Sums)
 		run.Removed += gone.Rows
 	}
+	s.heads = &heads{}
 	if len(s.Sources) == 0 { // it may be the first that brings many
-		s.Sources, s.heads = make(map[string]*Source, len(r.Sources)), make(map[head][]string, len(r.Sources))
+		s.Sources = make(map[string]*Source, len(r.Sources))
 	}
 	if len(s.Seen) == 0 {
 		s.Seen = make(map[string]Seen, len(r.Seen))
@@ -122,7 +129,7 @@ func (s *State) apply(r *Record, sum string) {
 	for i := range r.Sources {
 		src := r.Sources[i]
 		src.Books = nil
-		s.put(&src)
+		s.Sources[src.ID] = &src
 	}
 	for _, b := range r.Beaten {
 		s.Beaten[Pair{b.Source, b.By}] += b.Rows
@@ -162,34 +169,6 @@ func (s *State) reprice(files []File) {
 	}
 }
 
-// put adds a source, or what became of it.
-func (s *State) put(src *Source) {
-	h := head{src.HeadLen, src.Head}
-	s.drop(src.ID)
-	s.Sources[src.ID] = src
-	same := s.heads[h]
-	at, _ := slices.BinarySearch(same, src.ID)
-	s.heads[h] = slices.Insert(same, at, src.ID)
-	s.lens[h.n]++
-}
-
-// drop removes a source, if it is there.
-func (s *State) drop(id string) {
-	src := s.Sources[id]
-	if src == nil {
-		return
-	}
-	delete(s.Sources, id)
-	h := head{src.HeadLen, src.Head}
-	at, _ := slices.BinarySearch(s.heads[h], id)
-	if s.heads[h] = slices.Delete(s.heads[h], at, at+1); len(s.heads[h]) == 0 {
-		delete(s.heads, h)
-	}
-	if s.lens[h.n]--; s.lens[h.n] == 0 {
-		delete(s.lens, h.n)
-	}
-}
-
 // forget removes sources and all that speaks of them.
 func (s *State) forget(ids []string) {
 	if len(ids) == 0 {
@@ -198,7 +177,7 @@ func (s *State) forget(ids []string) {
 	gone := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		gone[id] = true
-		s.drop(id)
+		delete(s.Sources, id)
 	}
 	maps.DeleteFunc(s.Seen, func(_ string, f Seen) bool { return gone[f.Source] })
 	maps.DeleteFunc(s.Beaten, func(p Pair, _ int64) bool { return gone[p.Source] || gone[p.By] })
@@ -216,19 +195,25 @@ func (s *State) Unchanged(now Seen) *Source {
 }
 
 // HeadLengths are the lengths of prefix by which sources can be looked up.
-func (s *State) HeadLengths() []int64 {
-	out := make([]int64, 0, len(s.lens))
-	for n := range s.lens {
-		out = append(out, n)
-	}
-	return out
-}
+func (s *State) HeadLengths() []int64 { return s.byHead().lengths }
 
 // ByHead lists the sources whose first n bytes have this sum.
-func (s *State) ByHead(n int64, sum string) []*Source {
-	var out []*Source
-	for _, id := range s.heads[head{n, sum}] {
-		out = append(out, s.Sources[id])
-	}
-	return out
+func (s *State) ByHead(n int64, sum string) []*Source { return s.byHead().sources[head{n, sum}] }
+
+func (s *State) byHead() *heads {
+	h := s.heads
+	h.once.Do(func() {
+		h.sources = make(map[head][]*Source, len(s.Sources))
+		lengths := map[int64]bool{}
+		for _, src := range s.Sources {
+			at := head{src.HeadLen, src.Head}
+			h.sources[at] = append(h.sources[at], src)
+			lengths[at.n] = true
+		}
+		for _, list := range h.sources {
+			slices.SortFunc(list, func(a, b *Source) int { return cmp.Compare(a.ID, b.ID) })
+		}
+		h.lengths = slices.Sorted(maps.Keys(lengths))
+	})
+	return h
 }
