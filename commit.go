@@ -214,7 +214,7 @@ func seenFile(lake *ledger.Lake, ids *seal.Key, p *planned, t *task, res *readRe
 	}
 	now := t.seen
 	if now.Path == "" {
-		now = seen(ids, t.input)
+		now = seen(ids.Path(wholePath(t.input.Path)), t.input)
 	}
 	now.Source = id
 	return now, lake.State.Seen[now.Path] != now

@@ -94,7 +94,7 @@ func planInputs(ctx context.Context, s *settings, lake *ledger.Lake, inputs []in
 	var kept atomic.Int64
 	err := each(ctx, s.Jobs, len(p.tasks), func(ctx context.Context, i int) error {
 		t, room := p.tasks[i], int64(0)
-		if t.input.Size <= s.keepWhole && kept.Load() < s.Memory/keptShare {
+		if kept.Load() < s.Memory/keptShare {
 			room = s.keepWhole
 		}
 		recognise(ctx, s.ids, t, &lake.State, room)
@@ -162,12 +162,18 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 		t.state = Failed
 		return
 	}
-	t.seen = seen(ids, t.input)
+	path := ids.Path(wholePath(t.input.Path))
+	if _, was := known.Seen[path]; was && t.input.Size == ingest.Unseen {
+		t.input.Look()
+	}
+	t.seen = seen(path, t.input)
 	if src := known.Unchanged(t.seen); src != nil && !t.final {
 		t.state, t.known = Known, src
 		return
 	}
-	if t.head, t.whole, t.err = head(ctx, t.input, room); t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
+	t.head, t.whole, t.err = head(ctx, &t.input, room)
+	t.seen = seen(path, t.input)
+	if t.err != nil && !errors.Is(t.err, ingest.ErrDamaged) {
 		t.state = Failed
 		return
 	}
@@ -214,24 +220,24 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 	}
 }
 
-// head is ingest.Head, and all that the input holds if that is no more than room.
-func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte, err error) {
-	if room == 0 {
-		head, err = ingest.Head(ctx, in)
-		return head, nil, err
-	}
-	if 0 < in.Size && in.Size <= room {
-		s := shelves.Get().(*shelf)
-		whole := s.take(int(in.Size))
-		shelves.Put(s)
-		switch ok, err := ingest.ReadSmall(ctx, in, whole); {
+// head is ingest.Head, and all that the input holds if that is no more than room. It
+// looks at one that is unseen.
+func head(ctx context.Context, in *ingest.Input, room int64) (head, whole []byte, err error) {
+	if room > 0 {
+		switch whole, ok, err := ingest.ReadSmall(ctx, in, room, fromShelf); {
 		case err != nil:
 			return nil, nil, err
 		case ok:
 			return whole[:min(len(whole), ingest.HeadLen)], whole, nil
 		}
+	} else if in.Size == ingest.Unseen {
+		in.Look()
 	}
-	s, err := ingest.Open(ctx, in)
+	if room == 0 || in.Size > room {
+		head, err = ingest.Head(ctx, *in)
+		return head, nil, err
+	}
+	s, err := ingest.Open(ctx, *in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -250,8 +256,10 @@ func head(ctx context.Context, in ingest.Input, room int64) (head, whole []byte,
 // read it.
 type shelf struct{ free []byte }
 
-func (s *shelf) take(n int) []byte {
+func fromShelf(n int) []byte {
 	const piece = 256 << 10
+	s := shelves.Get().(*shelf)
+	defer shelves.Put(s)
 	if len(s.free) < n {
 		s.free = make([]byte, max(n, piece))
 	}
@@ -573,8 +581,9 @@ func (t *task) id(p *planned) (string, bool) {
 	return "", false
 }
 
-func seen(ids *seal.Key, in ingest.Input) ledger.Seen {
-	return ledger.Seen{Path: ids.Path(wholePath(in.Path)), Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
+// seen is a file as the ledger has it, under this path.
+func seen(path string, in ingest.Input) ledger.Seen {
+	return ledger.Seen{Path: path, Size: in.Size, Mtime: in.ModTime.UnixNano(), Dev: in.Dev, Inode: in.Inode}
 }
 
 // wholePath is a path as the ledger has it: from the root on, or the URL of an

@@ -438,7 +438,7 @@ func discover(ctx context.Context, s *settings) ([]ingest.Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := ingest.Discover(ctx, s.Inputs, wholePath(s.Lake), objects)
+	inputs, err := ingest.Find(ctx, s.Inputs, wholePath(s.Lake), objects)
 	if _, ok := errors.AsType[*ingest.NoMatchError](err); ok {
 		if !s.AllowEmpty {
 			return nil, fmt.Errorf("%w: %w (--allow-empty lets this pass)", ErrUsage, err)

@@ -31,8 +31,9 @@ type Input struct {
 	// File is the source_file column: the path below the argument,
 	// slash-separated, valid UTF-8, without compression suffix.
 	File string
-	// Size is the bytes on disk when the file was found, -1 for standard
+	// Size is the bytes on disk when the file was looked at, -1 for standard
 	// input. Reading stops there, so that a file that grows is read as it was.
+	// Before that it is Unseen.
 	Size    int64
 	ModTime time.Time
 	// Dev and Inode are 0 where the system has no such numbers. Of an object
@@ -45,6 +46,9 @@ type Input struct {
 	// affected.
 	Err error
 }
+
+// Unseen is the Size of a file that a directory lists and that nobody has looked at.
+const Unseen = -2
 
 // NoMatchError tells of an argument that names no file.
 type NoMatchError struct{ Arg string }
@@ -64,6 +68,14 @@ func (e *NoMatchError) Error() string { return fmt.Sprintf("input %s: no file fo
 // *NoMatchError, or several joined, it holds what the other arguments name; any
 // other error is that of a store, or of the context.
 func Discover(ctx context.Context, args []string, lake string, store Store) ([]Input, error) {
+	found, err := Find(ctx, args, lake, store)
+	look(found, Unseen)
+	return found, err
+}
+
+// Find is Discover for those who look at the files that directories list when they
+// open them, by Look or ReadSmall: that saves a call for each.
+func Find(ctx context.Context, args []string, lake string, store Store) ([]Input, error) {
 	f := finder{lake: lake, store: store, seen: map[string]bool{}}
 	if lake != "" && !IsObject(lake) {
 		f.local = filepath.Clean(lake)
@@ -84,7 +96,7 @@ func Discover(ctx context.Context, args []string, lake string, store Store) ([]I
 			errs = append(errs, &NoMatchError{arg})
 		}
 	}
-	f.look()
+	look(f.found, 0)
 	slices.SortFunc(f.found, func(a, b Input) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Path, b.Path))
 	})
@@ -118,7 +130,7 @@ func (f *finder) argument(arg string) bool {
 		return strings.ContainsAny(arg, "*?[{") && f.pattern(arg)
 	}
 	path := filepath.Clean(arg)
-	return f.file(path, absolute(path), filepath.Base(arg))
+	return f.file(absolute(path), Input{Path: path, File: filepath.Base(arg)})
 }
 
 func (f *finder) pattern(arg string) bool {
@@ -130,7 +142,7 @@ func (f *finder) pattern(arg string) bool {
 	met := false
 	for _, name := range names {
 		path := filepath.Join(base, name)
-		met = f.file(path, absolute(path), name) || met
+		met = f.file(absolute(path), Input{Path: path, File: name}) || met
 	}
 	for name, err := range tree.failed {
 		if path := filepath.Join(base, name); !f.inLake(absolute(path)) {
@@ -183,12 +195,12 @@ func (f *finder) dir(path, abs, rel string) bool {
 		case e.IsDir():
 			met = f.dir(path, abs, rel) || met
 		case e.Type().IsRegular():
-			met = f.file(path, abs, rel) || met
+			met = f.file(abs, Input{Path: path, File: rel, Size: Unseen}) || met
 		case e.Type()&fs.ModeSymlink != 0:
 			// A link that leads nowhere is worth a word, one to a directory
 			// or a device is not.
 			if info, err := os.Stat(path); err != nil || info.Mode().IsRegular() {
-				met = f.file(path, abs, rel) || met
+				met = f.file(abs, Input{Path: path, File: rel}) || met
 			}
 		}
 	}
@@ -206,23 +218,23 @@ func inDir(dir, name string) string {
 	return dir + string(filepath.Separator) + name
 }
 
-func (f *finder) file(path, abs, rel string) bool {
+func (f *finder) file(abs string, in Input) bool {
 	if f.inLake(abs) {
 		return false
 	}
-	return f.addAs(abs, Input{Path: path, File: rel})
+	return f.addAs(abs, in)
 }
 
-// look looks at the files that were found, several at a time: there may be many.
-func (f *finder) look() {
+// look looks at the files of a size, several at a time: there may be many.
+func look(found []Input, size int64) {
 	const share = 64
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
-	for files := range slices.Chunk(f.found, share) {
+	for files := range slices.Chunk(found, share) {
 		g.Go(func() error {
 			for i := range files {
-				if in := &files[i]; in.Path != stdin && in.Err == nil && in.Store == nil {
-					in.look()
+				if in := &files[i]; in.Size == size && in.Err == nil && in.Store == nil {
+					in.Look()
 				}
 			}
 			return nil
@@ -231,8 +243,8 @@ func (f *finder) look() {
 	_ = g.Wait()
 }
 
-// look fills in what the file system says of a file.
-func (in *Input) look() {
+// Look fills in what the file system says of a file, or Err.
+func (in *Input) Look() {
 	info, err := os.Stat(in.Path)
 	switch {
 	case err != nil:

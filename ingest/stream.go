@@ -13,10 +13,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/xxh3"
+	"golang.org/x/sys/unix"
 )
 
 var (
@@ -118,38 +120,46 @@ func (in *Input) open(ctx context.Context, offset int64) (*source, error) {
 	return src, nil
 }
 
-// ReadSmall fills data, of in.Size bytes, with an input that is a file, as Open and
-// Read do but in one go, which takes half their time. ok is false where the input is
-// another one, or compressed.
-func ReadSmall(ctx context.Context, in Input, data []byte) (ok bool, err error) {
-	if in.Err != nil || in.Path == stdin || in.Store != nil || in.Size <= 0 || in.Size != int64(len(data)) {
-		return false, nil
+// ReadSmall reads an input that is a file of at most so many bytes, as Open and Read
+// do but in one go, which takes half their time, into what take makes for it. It looks
+// at one that is Unseen. ok is false where the input is another one, empty, larger or
+// compressed.
+func ReadSmall(ctx context.Context, in *Input, most int64, take func(n int) []byte) (data []byte, ok bool, err error) {
+	if in.Err != nil || in.Path == stdin || in.Store != nil || in.Size != Unseen && (in.Size <= 0 || in.Size > most) {
+		return nil, false, nil
 	}
 	if err := ctx.Err(); err != nil {
-		return true, err
+		return nil, true, err
 	}
 	fd, err := uninterrupted(func() (int, error) {
 		return syscall.Open(in.Path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	})
 	if err != nil {
-		return true, &fs.PathError{Op: "open", Path: in.Path, Err: err}
+		return nil, true, &fs.PathError{Op: "open", Path: in.Path, Err: err}
 	}
 	defer func() { _ = syscall.Close(fd) }() // nothing was written
-	var st syscall.Stat_t
-	if _, err := uninterrupted(func() (int, error) { return 0, syscall.Fstat(fd, &st) }); err != nil {
-		return true, &fs.PathError{Op: "stat", Path: in.Path, Err: err}
+	var st unix.Stat_t
+	if _, err := uninterrupted(func() (int, error) { return 0, unix.Fstat(fd, &st) }); err != nil {
+		return nil, true, &fs.PathError{Op: "stat", Path: in.Path, Err: err}
 	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return true, notRegular(in.Path)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, true, notRegular(in.Path)
 	}
+	if in.Size == Unseen {
+		in.Size, in.ModTime, in.Dev, in.Inode = st.Size, time.Unix(st.Mtim.Unix()), uint64(st.Dev), st.Ino
+	}
+	if in.Size == 0 || in.Size > most {
+		return nil, false, nil
+	}
+	data = take(int(in.Size))
 	src := source{ctx: ctx, path: in.Path, size: in.Size, r: descriptor(fd)}
 	if _, err := io.ReadFull(&src, data); err != nil {
-		return true, src.err
+		return nil, true, src.err
 	}
 	if bytes.HasPrefix(data, gzipMagic) || isZstd(data[:min(len(data), 4)]) {
-		return false, nil
+		return nil, false, nil
 	}
-	return true, nil
+	return data, true, nil
 }
 
 // descriptor is a file without what os.File is there for: to wait for it, to share

@@ -240,8 +240,7 @@ func TestReadSmall(t *testing.T) {
 		"stdin":     {Input{Path: stdin, Size: -1}, false},
 		"found bad": {Input{Path: "x", Size: 1, Err: fs.ErrPermission}, false},
 	} {
-		got := make([]byte, min(max(tt.in.Size, 0), 1000))
-		ok, err := ReadSmall(t.Context(), tt.in, got)
+		got, ok, err := ReadSmall(t.Context(), &tt.in, int64(len(text)), room)
 		if ok != tt.ok || !ok && err != nil {
 			t.Errorf("%s: %d bytes, %v, %v", name, len(got), ok, err)
 		}
@@ -260,11 +259,45 @@ func TestReadSmall(t *testing.T) {
 	}
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	if ok, err := ReadSmall(done, file(t, text), make([]byte, len(text))); !ok || err != context.Canceled {
+	if _, ok, err := ReadSmall(done, &grown, int64(len(text)), room); !ok || err != context.Canceled {
 		t.Errorf("context has ended: %v, %v", ok, err)
 	}
 	if now := lowest(); now != free {
 		t.Errorf("descriptor %d is free, it was %d", now, free)
+	}
+}
+
+func room(n int) []byte { return make([]byte, n) }
+
+// What nobody has looked at is looked at when it is read.
+func TestReadSmallUnseen(t *testing.T) {
+	root := tree(t, "a.jsonl", "sub/b.jsonl", "sub/c.jsonl.gz")
+	for name, text := range map[string]string{"a.jsonl": "", "sub/b.jsonl": "{}\n", "sub/c.jsonl.gz": "\x1f\x8b"} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Find(t.Context(), []string{root}, "", nil)
+	if err != nil || len(found) != 3 {
+		t.Fatal(found, err)
+	}
+	all, err := Discover(t.Context(), []string{root}, "", nil)
+	if err != nil || len(all) != 3 {
+		t.Fatal(all, err)
+	}
+	for i := range found {
+		in, looked := found[i], found[i]
+		if in.Size != Unseen {
+			t.Errorf("%+v was looked at", in)
+		}
+		data, ok, err := ReadSmall(t.Context(), &in, 3, room)
+		if looked.Look(); err != nil || ok != (in.Size == 3) || ok && string(data) != "{}\n" || in != looked || in != all[i] {
+			t.Errorf("%q, %v, %v: %+v, want %+v and %+v", data, ok, err, in, looked, all[i])
+		}
+		large := found[i]
+		if data, ok, err := ReadSmall(t.Context(), &large, 1, room); data != nil || ok || err != nil || large != looked {
+			t.Errorf("%q, %v, %v: %+v, want %+v", data, ok, err, large, looked)
+		}
 	}
 }
 
@@ -298,7 +331,7 @@ func TestOpenReplaced(t *testing.T) {
 			go func() {
 				_, err := Open(context.Background(), found[0])
 				failed <- err
-				_, err = ReadSmall(context.Background(), found[0], make([]byte, found[0].Size))
+				_, _, err = ReadSmall(context.Background(), &found[0], 1<<10, room)
 				failed <- err
 			}()
 			for range cap(failed) {
