@@ -344,6 +344,32 @@ var agentEntries = []Entry{
 		},
 		Basis: exclusive, Operation: "chat", Key: modelKey,
 	},
+	{
+		Name: "google.run", Doc: "Gemini CLI that prints JSON: sums by model over a run, with what the session had before",
+		At: []string{""}, Own: true, Container: true, When: []string{"stats.models", "stats.tools"},
+		Columns: []Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}, {schemas.RequestID, "session_id"}},
+		Basis:   exclusive,
+		Parts: []Part{{
+			Path: "stats.models.*", Entry: "google.sum", ID: "#model", Key: schemas.Model,
+			Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID},
+		}},
+	},
+	{
+		Name: "google.sum", Doc: "Gemini CLI: sums of a model: thoughts and tool prompts apart, cached in the input",
+		At: []string{""}, Named: true, Own: true, Usage: "tokens",
+		When: []string{"tokens.prompt", "tokens.candidates"},
+		Columns: []Rule{
+			{schemas.InputTokens, "tokens.prompt + tokens.tool"},
+			{schemas.OutputTokens, "tokens.candidates + tokens.thoughts"},
+			{schemas.TotalTokens, "tokens.total"},
+			{schemas.CacheReadTokens, "tokens.cached"},
+			{schemas.InputToolTokens, "tokens.tool"},
+			{schemas.ReasoningTokens, "tokens.thoughts"},
+			{schemas.DurationMs, "api.total_latency_ms"},
+		},
+		Basis: exclusive, Operation: "chat", Key: modelKey,
+		Keep: []string{"tokens.input"}, // less what is cached
+	},
 }
 
 var opencodeCounts = []Rule{

@@ -10,6 +10,41 @@ import (
 // a call whose answer may stand in the same record again.
 var gatewayEntries = slices.Concat(litellmEntries, langfuseEntries, azureEntries, []Entry{
 	{
+		Name: "kong.request", Doc: "Kong: log of a request with what its AI plugins used",
+		At: []string{""}, Own: true, Container: true, When: []string{"ai", "request", "started_at | latencies"},
+		Columns: []Rule{
+			{schemas.EventTime, "started_at"},
+			{schemas.RequestID, "request.id"},
+			{schemas.UserID, "consumer.username | consumer.custom_id | consumer.id"},
+			{schemas.ProjectID, "service.name"},
+			{schemas.APIKeyID, "authenticated_entity.id"},
+		},
+		Basis: inclusive,
+		Parts: []Part{{
+			Path: "ai.*", Entry: "kong.plugin", ID: "#ai",
+			Inherit: []schemas.Col{schemas.RequestID, schemas.UserID, schemas.ProjectID, schemas.APIKeyID},
+		}},
+	},
+	{
+		Name: "kong.plugin", Doc: "Kong: what an AI plugin used for a request",
+		At: []string{""}, Named: true, Own: true,
+		When: []string{"usage.prompt_tokens | usage.prompt_token", "meta.request_model | meta.response_model"},
+		Columns: []Rule{
+			{schemas.Model, "meta.response_model"},
+			{schemas.RequestModel, "meta.request_model"},
+			{schemas.Provider, "meta.provider_name"},
+			{schemas.InputTokens, "usage.prompt_tokens/usage.prompt_token"},
+			{schemas.OutputTokens, "usage.completion_tokens/usage.completion_token"},
+			{schemas.TotalTokens, "usage.total_tokens"},
+			{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens"},
+			{schemas.ReasoningTokens, "usage.completion_tokens_details.reasoning_tokens"},
+			{schemas.ReportedCostUSD, "usage.cost"},
+			{schemas.DurationMs, "meta.llm_latency"},
+			{schemas.TimeToFirstTokenMs, "usage.time_to_first_token"},
+		},
+		Basis: inclusive, Operation: "chat", Key: modelKey,
+	},
+	{
 		Name: "helicone.request", Doc: "Helicone request: cached input and reasoning counted apart",
 		At: []string{""}, Own: true,
 		When: []string{

@@ -31,5 +31,5 @@ const knownNames = `
 	cost.input cost.output cost.cache_read cost.cache_write
 	input_token_details.cached_tokens_details.text_tokens input_tokens_details.cached_tokens_details.text_tokens
 	input_tokens.no_cache output_tokens.text input_token_details.no_cache_tokens output_token_details.text_tokens
-	input_cost output_cost total_cost unit context_window per_turn_token
+	input_cost output_cost total_cost unit context_window per_turn_token time_per_token plugin_id request_mode
 `
