@@ -178,7 +178,11 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 		c.full = c.words.size() > c.spec.Dict
 	default:
 		b.raw = c.appendWords(b.raw, values)
-		p.even = evenWords(b.raw, len(values))
+		if len(b.raw) > smallPage {
+			p.even = nearWords(b.raw, len(values))
+		} else {
+			p.even = evenWords(b.raw, len(values))
+		}
 	}
 	return c.add(b, p)
 }
@@ -583,8 +587,8 @@ func (c *Column) compress(b *Buffers, even even) (err error) {
 		}
 	}
 	if ok {
-		if trial { // a file may be larger by a hundredth for the time that is saved
-			c.wins = len(b.other) <= len(b.packed)+len(b.packed)/100
+		if trial {
+			c.wins = len(b.other) <= len(b.packed)+len(b.packed)/even.spare
 		}
 		c.evenPages++
 		if c.wins {

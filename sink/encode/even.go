@@ -17,6 +17,9 @@ type even struct {
 	count int  // how often they are
 	plain bool // the rest is left as it is
 	sure  bool // there is no more to be found that is worth the search
+	near  bool // of numbers: what is repeated is not always the same
+	// spare: a page may be larger by one part of so many for the time that is saved.
+	spare int
 }
 
 // evenTexts is the page of texts of one length, as ids are: behind the levels stand
@@ -28,7 +31,7 @@ func evenTexts(levels, count, length, prefix int) even {
 		return even{}
 	}
 	step := lengthBytes + length
-	return even{first: levels + step, step: step, match: lengthBytes + prefix, count: count - 1}
+	return even{first: levels + step, step: step, match: lengthBytes + prefix, count: count - 1, spare: 100}
 }
 
 // ownStems reports whether texts of one length that have the same first prefix bytes
@@ -45,12 +48,15 @@ func ownStems(texts [][]byte, prefix int) bool {
 	return 8*shared < len(texts)
 }
 
-// evenWords is a small page that ends with count numbers of eight bytes. Most of
-// them have zeros above or, as doubles, below what differs. The rest is left as it is:
-// where there is little, a search for repetitions takes longest, and finds no more.
+// smallPage is the most bytes of a page of numbers whose rest is left as it is: where
+// there is little, a search for repetitions takes longest, and finds no more.
+const smallPage = 4 << 10
+
+// evenWords is a small page, or a dictionary, that ends with count numbers of eight
+// bytes. Most of them have zeros above or, as doubles, below what differs.
 func evenWords(raw []byte, count int) even {
-	const minCount, maxBytes = 16, 4 << 10
-	if count < minCount || len(raw) > maxBytes {
+	const minCount = 16
+	if count < minCount {
 		return even{}
 	}
 	words := raw[len(raw)-8*count:]
@@ -60,7 +66,7 @@ func evenWords(raw []byte, count int) even {
 	}
 	// what differs stands in bytes from to to; what is repeated begins behind it
 	from, to := bits.TrailingZeros64(differ)/8, 8-bits.LeadingZeros64(differ)/8
-	return even{first: len(raw) - len(words) + 8 + to, step: 8, match: 8 - to + from, count: count - 2, plain: true, sure: true}
+	return even{first: len(raw) - len(words) + 8 + to, step: 8, match: 8 - to + from, count: count - 2, plain: len(raw) <= smallPage, sure: true}
 }
 
 // evenPacker compresses such pages into Zstandard frames. Where the items are random
@@ -68,8 +74,9 @@ func evenWords(raw []byte, count int) even {
 // item before. What is left of texts goes through a Huffman code. That takes a
 // fraction of the time of a search for repetitions.
 type evenPacker struct {
-	literals []byte
-	huffman  huff0.Scratch
+	literals  []byte
+	huffman   huff0.Scratch
+	stretches []stretch
 }
 
 // The limits of Zstandard, and of the tables below.
@@ -125,6 +132,9 @@ func encode(codes []code, length int) (byte, field) {
 // pack compresses raw, a page that is even, in place of dst. It reports whether
 // it could.
 func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
+	if p.near {
+		return e.packNear(dst, raw, p)
+	}
 	var (
 		fresh  = p.step - p.match // bytes of each item that are its own
 		blocks = (p.count*p.step + blockBytes - 1) / blockBytes
@@ -132,24 +142,9 @@ func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
 	if p.step > 1<<16 || fresh < 1 || p.first >= maxLiterals || p.match < minMatch || p.match >= maxMatch {
 		return dst, false
 	}
-	dst = binary.LittleEndian.AppendUint32(dst[:0], frameMagic)
-	dst = append(dst, 0xa0) // one segment, whose size follows in four bytes
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(raw)))
-
-	// The first block ends with the first match. What follows only repeats its
-	// distance.
-	literals, own := encode(literalCodes, p.first)
+	dst = begin(dst, raw, p)
+	literals, own := encode(literalCodes, fresh)
 	matches, more := encode(matchCodes, p.match)
-	far := uint64(p.step + 3)
-	distance := byte(bits.Len64(far) - 1)
-	at := len(dst)
-	dst = append(dst, 0, 0, 0)
-	dst = appendRaw(dst, raw[:p.first])
-	dst = append(dst, 1, sameCodes, literals, distance, matches)
-	dst = appendFields(dst, 1, own, more, field{far - 1<<distance, int(distance)})
-	setBlock(dst[at:], false)
-
-	literals, own = encode(literalCodes, fresh)
 	pos := p.first + p.match // in raw
 	for i := range blocks {
 		// n times an item's own bytes, all but the last of all before a match.
@@ -183,6 +178,25 @@ func (e *evenPacker) pack(dst, raw []byte, p even) ([]byte, bool) {
 	return dst, true
 }
 
+// begin makes the head of a frame in place of dst, and its first block, which ends
+// with the first match. What follows only repeats its distance.
+func begin(dst, raw []byte, p even) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst[:0], frameMagic)
+	dst = append(dst, 0xa0) // one segment, whose size follows in four bytes
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(raw)))
+	literals, own := encode(literalCodes, p.first)
+	matches, more := encode(matchCodes, p.match)
+	far := uint64(p.step + 3)
+	distance := byte(bits.Len64(far) - 1)
+	at := len(dst)
+	dst = append(dst, 0, 0, 0)
+	dst = appendRaw(dst, raw[:p.first])
+	dst = append(dst, 1, sameCodes, literals, distance, matches)
+	dst = appendFields(dst, 1, own, more, field{far - 1<<distance, int(distance)})
+	setBlock(dst[at:], false)
+	return dst
+}
+
 const blockHead = 3
 
 func setBlock(b []byte, last bool) {
@@ -195,9 +209,12 @@ func setBlock(b []byte, last bool) {
 
 // appendRaw adds literals as they are.
 func appendRaw(dst, literals []byte) []byte {
-	head := uint32(len(literals))<<4 | 3<<2 | rawLiterals
-	dst = append(dst, byte(head), byte(head>>8), byte(head>>16))
-	return append(dst, literals...)
+	return append(appendRawHead(dst, len(literals)), literals...)
+}
+
+func appendRawHead(dst []byte, n int) []byte {
+	head := uint32(n)<<4 | 3<<2 | rawLiterals
+	return append(dst, byte(head), byte(head>>8), byte(head>>16))
 }
 
 func (e *evenPacker) appendLiterals(dst []byte) []byte {
