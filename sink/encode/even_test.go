@@ -11,13 +11,19 @@ import (
 	parquetzstd "github.com/parquet-go/parquet-go/compress/zstd"
 )
 
-// Pages of even texts come out as they were, if they are packed at all.
-func TestEven(t *testing.T) {
+func newDecoder(t *testing.T) *zstd.Decoder {
+	t.Helper()
 	dec, err := zstd.NewReader(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dec.Close()
+	t.Cleanup(dec.Close)
+	return dec
+}
+
+// Pages of even texts come out as they were, if they are packed at all.
+func TestEven(t *testing.T) {
+	dec := newDecoder(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var e evenPacker
 	packed := 0
@@ -100,11 +106,7 @@ func TestEvenTrial(t *testing.T) {
 // Small pages and dictionaries of numbers come out as they were, if they are packed at
 // all: those of which some bytes differ, wherever they stand.
 func TestEvenWords(t *testing.T) {
-	dec, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
+	dec := newDecoder(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var e evenPacker
 	for from := range 8 {

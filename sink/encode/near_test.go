@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
 	parquetzstd "github.com/parquet-go/parquet-go/compress/zstd"
 )
 
@@ -23,11 +22,7 @@ func nearPage(rng *rand.Rand, from uint64, count, distance int) []byte {
 // Pages of numbers that are near to each other come out as they were, if they are packed
 // at all, and take little more than a byte a number.
 func TestNear(t *testing.T) {
-	dec, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
+	dec := newDecoder(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var e evenPacker
 	packed := 0
@@ -60,11 +55,7 @@ func TestNear(t *testing.T) {
 
 // Stretches are cut so that what is packed is what was there, whatever the numbers are.
 func TestNearAny(t *testing.T) {
-	dec, err := zstd.NewReader(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dec.Close()
+	dec := newDecoder(t)
 	rng := rand.New(rand.NewPCG(3, 4))
 	var e evenPacker
 	packed := 0
