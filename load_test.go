@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -1037,6 +1038,56 @@ func TestRunSums(t *testing.T) {
 			}
 			if rows := rowsOf(t, lake, schemas.Usage); int64(len(rows)) != tt.rows {
 				t.Errorf("%s: %d rows, want %d", name, len(rows), tt.rows)
+			}
+		}
+	}
+}
+
+// What Gemini CLI prints are sums over a session. Those of a run that went on with it hold,
+// in whatever order and how long after they come; another session counts by itself.
+func TestSessionSums(t *testing.T) {
+	t.Parallel()
+	sums := func(session string, models ...string) string {
+		return fmt.Sprintf(`{"session_id":%q,"response":"","stats":{"models":{%s},"tools":{},"files":{}}}`+"\n", session, strings.Join(models, ","))
+	}
+	model := func(name string, in, out int) string {
+		return fmt.Sprintf(`%q:{"api":{"totalRequests":1},"tokens":{"prompt":%d,"candidates":%d,"total":%d,"cached":0,"thoughts":0,"tool":0}}`, name, in, out, in+out)
+	}
+	runs := []string{
+		sums("s", model("pro", 100, 10), model("flash", 50, 5)),
+		sums("s", model("flash", 90, 9), model("lite", 7, 1), model("pro", 300, 30)),
+		sums("t", model("pro", 1000, 100)),
+	}
+	dir := t.TempDir()
+	key := writeKey(t, filepath.Join(dir, "key"), "k")
+	for name, loads := range map[string][][]int{
+		"at once": {{0, 1, 2}}, "one by one": {{0}, {1}, {2}}, "the later first": {{1}, {2}, {0}}, "twice": {{0, 1, 2}, {2, 1, 0}},
+	} {
+		for _, hashed := range []string{"", key} {
+			lake := filepath.Join(dir, fmt.Sprint(name, hashed != ""), "lake")
+			for _, some := range loads {
+				var inputs []string
+				for _, i := range some {
+					in := write(t, filepath.Join(lake+"-logs", fmt.Sprint(i, ".json")), runs[i])
+					when := time.Date(2026, 8, 1+20*i, 0, 0, 0, 0, time.UTC)
+					if err := os.Chtimes(in, when, when); err != nil {
+						t.Fatal(err)
+					}
+					inputs = append(inputs, in)
+				}
+				load(t, usagelake.Config{Inputs: inputs, Lake: lake, HashIDs: hashed})
+			}
+			in := 0.0
+			rows := rowsOf(t, lake, schemas.Usage)
+			for _, row := range rows {
+				n, err := strconv.ParseFloat(row["input_tokens"], 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				in += n
+			}
+			if len(rows) != 4 || in != 300+90+7+1000 {
+				t.Errorf("%s, hashed %v: %d rows, %v tokens in", name, hashed != "", len(rows), in)
 			}
 		}
 	}

@@ -350,7 +350,8 @@ var agentEntries = []Entry{
 		Columns: []Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}, {schemas.RequestID, "session_id"}},
 		Basis:   exclusive,
 		Parts: []Part{{
-			Path: "stats.models.*", Entry: "google.sum", ID: "#model", Key: schemas.Model,
+			// without an ID: models of another run of the session can have another order
+			Path: "stats.models.*", Entry: "google.sum", Key: schemas.Model,
 			Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID},
 		}},
 	},
