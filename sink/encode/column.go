@@ -576,7 +576,7 @@ func (c *Column) compress(b *Buffers, even even) (err error) {
 			return nil
 		}
 	}
-	ok := even.count > 0 && !even.plain && c.codec.CompressionCodec() == format.Zstd
+	ok := even.count > 0 && !even.sure && c.codec.CompressionCodec() == format.Zstd
 	trial := ok && c.evenPages%trialPages == 0
 	if ok && (trial || c.wins) {
 		b.other, ok = b.even.pack(b.other, b.raw, even)
