@@ -179,8 +179,16 @@ func TestBasis(t *testing.T) {
 	chat := func(id string, total int) string {
 		return fmt.Sprintf(`{"id":%q,"object":"chat.completion","created":1740830400,"model":"m","provider_name":"acme","usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":40}}}`+"\n", id, total)
 	}
+	own := func(id string, in, cached, total int) string {
+		all := ""
+		if total > 0 {
+			all = fmt.Sprintf(`,"total_tokens":%d`, total)
+		}
+		return fmt.Sprintf(`{"id":%q,"time":1740830400,"usage":{"input_tokens":%d,"output_tokens":10,"cached_tokens":%d%s}}`+"\n", id, in, cached, all)
+	}
 	text := chat("fits", 110) + chat("contradicts", 150) + chat("neither", 111) +
-		`{"id":"pi","timestamp":1740830400,"message":{"usage":{"input":60,"output":10,"cacheRead":40,"cacheWrite":0,"totalTokens":70}}}` + "\n"
+		`{"id":"pi","timestamp":1740830400,"message":{"usage":{"input":60,"output":10,"cacheRead":40,"cacheWrite":0,"totalTokens":70}}}` + "\n" +
+		own("fits both", 100, 40, 110) + own("apart", 100, 40, 150) + own("no total", 100, 40, 0) + own("too many", 10, 40, 0) + own("too many, total", 10, 40, 20)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -195,6 +203,12 @@ func TestBasis(t *testing.T) {
 		"contradicts": "100 inclusive basis_contradicts,total_mismatch",
 		"neither":     "100 inclusive total_mismatch",
 		"pi":          "100 exclusive basis_contradicts,total_mismatch",
+
+		"fits both":       "100 inclusive ",
+		"apart":           "140 exclusive ",
+		"no total":        "100 ambiguous total_derived",
+		"too many":        "50 exclusive total_derived",
+		"too many, total": "50 exclusive total_mismatch",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

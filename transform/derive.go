@@ -30,18 +30,40 @@ func (n *Normalizer) whole() (w whole) {
 }
 
 // basis holds a row's reading of the parts against the total that is reported,
-// and returns it.
+// and returns it. Where neither the rule nor the total tells, a part that is more than
+// its whole does.
 func (n *Normalizer) basis(rule string, w *whole) string {
 	cache, reasoning := w.read+w.write, w.reasoning
+	apart := rule == ambiguous && (w.hasIn && cache > w.in || w.hasOut && reasoning > w.out)
 	switch {
-	case cache+reasoning == 0 || !w.hasIn || !w.hasOut || !w.hasTotal:
+	case cache+reasoning == 0:
 		return rule
+	case !w.hasIn || !w.hasOut || !w.hasTotal:
 	case w.in+w.out == w.total:
-		if rule == ambiguous {
+		if rule == ambiguous && !apart {
 			return inclusive
 		}
+	default:
+		if basis, fits := n.fit(rule, w); fits {
+			return basis
+		}
+	}
+	if !apart {
 		return rule
 	}
+	if w.hasIn && cache > w.in {
+		n.raise(schemas.InputTokens, &w.in, cache)
+	}
+	if w.hasOut && reasoning > w.out {
+		n.raise(schemas.OutputTokens, &w.out, reasoning)
+	}
+	return exclusive
+}
+
+// fit is the reading of a row whose total is not input and output, if there is one that
+// the total fits.
+func (n *Normalizer) fit(rule string, w *whole) (string, bool) {
+	cache, reasoning := w.read+w.write, w.reasoning
 	if rule == exclusive { // they were added
 		cache, reasoning = -cache, -reasoning
 	}
@@ -51,16 +73,20 @@ func (n *Normalizer) basis(rule string, w *whole) string {
 		}
 		if rule != ambiguous {
 			n.flags |= flagBasisContradicts
-			return rule
+			return rule, true
 		}
-		w.in, w.out = w.in+more[0], w.out+more[1]
-		n.setFixed(schemas.InputTokens, w.in)
-		n.setFixed(schemas.OutputTokens, w.out)
-		n.reread(schemas.InputTokens, more[0])
-		n.reread(schemas.OutputTokens, more[1])
-		return exclusive
+		n.raise(schemas.InputTokens, &w.in, more[0])
+		n.raise(schemas.OutputTokens, &w.out, more[1])
+		return exclusive, true
 	}
-	return rule
+	return rule, false
+}
+
+// raise adds to a whole what was reported apart from it.
+func (n *Normalizer) raise(c schemas.Col, whole *int64, more int64) {
+	*whole += more
+	n.setFixed(c, *whole)
+	n.reread(c, more)
 }
 
 // reread adds what a column has more of than was read.

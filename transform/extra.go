@@ -31,7 +31,7 @@ type extraText struct {
 
 const maxExtraTexts = 1024
 
-// tell tells of members that no entry knows.
+// tell tells of members that no entry knows, and of counts that this one does not.
 func (n *Normalizer) tell(p *plan, rec *schemas.Record) {
 	if n.unknown == nil {
 		return
@@ -40,6 +40,11 @@ func (n *Normalizer) tell(p *plan, rec *schemas.Record) {
 	for i := range found {
 		if !known[found[i].Key] {
 			n.unknown(p.entry.Name, found[i].Key, nil)
+		}
+	}
+	for _, k := range p.keep {
+		if k.unread && countText(rec.Bytes(rec.Frames[k.from.frame].Val[k.from.slot])) {
+			n.unknown(p.entry.Name, k.key, nil)
 		}
 	}
 }

@@ -110,8 +110,12 @@ var googleEntries = []Entry{
 	},
 	{
 		Name: "google.interactions", Doc: "Gemini Interactions API, or the event around it",
-		At:   []string{"", "response.body", "response", "body", "interaction"},
-		When: []string{"usage.total_input_tokens", "usage.total_output_tokens"},
+		At: []string{"", "response.body", "response", "body", "interaction"},
+		// input and output alone are what sums of anything are called
+		When: []string{
+			"usage.total_input_tokens", "usage.total_output_tokens", "usage.total_tokens",
+			"status | object | usage.total_thought_tokens | usage.total_cached_tokens | usage.input_tokens_by_modality",
+		},
 		Columns: []Rule{
 			{schemas.EventTime, "created | create_time"},
 			{schemas.InputTokens, "usage.total_input_tokens + usage.total_tool_use_tokens"},

@@ -1,6 +1,10 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"strings"
+
+	"usagelake/schemas"
+)
 
 // openaiEntries are the shapes of OpenAI's APIs, which many others speak.
 var openaiEntries = []Entry{
@@ -186,7 +190,7 @@ var openaiEntries = []Entry{
 	},
 	{
 		Name: "openai.embeddings", Doc: "usage without output",
-		When:    []string{"usage.prompt_tokens", "usage.total_tokens", "!usage.completion_tokens", "!usage.input_tokens", "!choices", "!requests", "!api_requests"},
+		When:    append([]string{"usage.prompt_tokens", "usage.total_tokens", "!usage.completion_tokens", "!usage.input_tokens", "!choices"}, noSums...),
 		Columns: chatColumns,
 		Basis:   "inclusive", Operation: "embeddings", Key: bodyKey,
 	},
@@ -210,28 +214,16 @@ var openaiEntries = []Entry{
 	{
 		Name: "openai.chat",
 		Doc:  "chat completion usage: prompt and completion tokens",
-		When: []string{
-			"usage.prompt_tokens", "usage.completion_tokens | choices",
-			// a report's row is no call; a gateway's has its own meaning
-			"!usage.billed_units", "!requests", "!api_requests", "!^spend",
-		},
+		// a gateway's row has its own meaning
+		When:    append([]string{"usage.prompt_tokens", "usage.completion_tokens | choices", "!usage.billed_units", "!^spend"}, noSums...),
 		Columns: chatColumns,
 		Basis:   "inclusive", Operation: "chat", Key: bodyKey, Payload: "choices",
 	},
 	{
 		Name: "generic.usage", Doc: "input and output counts of nobody in particular",
-		When: []string{
-			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens",
-			"!requests", "!request_count", "!api_requests", "!num_requests",
-		},
-		Columns: []Rule{
-			{schemas.InputTokens, "usage.input_tokens"},
-			{schemas.OutputTokens, "usage.output_tokens"},
-			{schemas.TotalTokens, "usage.total_tokens"},
-			{schemas.CacheReadTokens, "usage.cached_tokens/usage.cached_input_tokens"},
-			{schemas.ReasoningTokens, "usage.reasoning_tokens"},
-		},
-		Basis: "ambiguous", Key: modelKey,
+		When:    append([]string{"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens"}, noSums...),
+		Columns: anyColumns,
+		Basis:   "ambiguous", Key: modelKey,
 	},
 }
 
@@ -274,6 +266,34 @@ var responsesColumns = []Rule{
 	{schemas.ReportedCostUSD, "usage.cost | usage.cost_in_usd_ticks:e-10"},
 	{schemas.IsBYOK, "usage.is_byok"},
 }
+
+// noSums is what is not in a call, but in a row that sums several up.
+var noSums = []string{
+	"!requests", "!request_count", "!api_requests", "!num_requests", "!n_requests", "!successful_requests", "!num_calls", "!n_calls", "!calls", "!step_count",
+}
+
+// anyColumns are the names that counts have in objects of nobody in particular. What is
+// not read here would make a row too small without a word.
+var anyColumns = []Rule{
+	{schemas.InputTokens, "usage.input_tokens"},
+	{schemas.OutputTokens, "usage.output_tokens"},
+	{schemas.TotalTokens, "usage.total_tokens"},
+	{schemas.CacheReadTokens, anyOf("cached_tokens", "cached_input_tokens", "cache_read_tokens", "cache_read_input_tokens", "cached_read_tokens",
+		"input_cached_tokens", "input_tokens_cached", "input_tokens_cache_read", "cache_hit_tokens", "cache_read",
+		"input_tokens_details.cached_tokens", "input_token_details.cached_tokens", "input_token_details.cache_read")},
+	{schemas.CacheWriteTokens, anyOf("cache_write_tokens", "cache_creation_tokens", "cache_write_input_tokens", "cache_creation_input_tokens",
+		"cached_write_tokens", "input_tokens_cache_write", "cache_write", "input_tokens_details.cache_write_tokens", "input_token_details.cache_creation")},
+	{schemas.ReasoningTokens, anyOf("reasoning_tokens", "reasoning_output_tokens", "output_reasoning_tokens", "output_tokens_reasoning",
+		"thinking_tokens", "thought_tokens", "thoughts_tokens",
+		"output_tokens_details.reasoning_tokens", "output_token_details.reasoning_tokens", "output_token_details.reasoning")},
+	{schemas.InputAudioTokens, anyOf("input_audio_tokens", "input_tokens_details.audio_tokens", "input_token_details.audio_tokens")},
+	{schemas.OutputAudioTokens, anyOf("output_audio_tokens", "output_tokens_details.audio_tokens", "output_token_details.audio_tokens")},
+	{schemas.InputImageTokens, anyOf("input_image_tokens", "input_tokens_details.image_tokens", "input_token_details.image_tokens")},
+	{schemas.OutputImageTokens, anyOf("output_image_tokens", "output_tokens_details.image_tokens", "output_token_details.image_tokens")},
+}
+
+// anyOf is the first of some members of usage.
+func anyOf(names ...string) string { return "usage." + strings.Join(names, " | usage.") }
 
 // audioColumns are of shapes that say input_token_details, without the s.
 var audioColumns = []Rule{

@@ -66,6 +66,9 @@ type move struct {
 type keep struct {
 	key  string
 	from slot
+	// unread: it is called a count of tokens, and nobody knows what it says more than
+	// the columns.
+	unread bool
 }
 
 // fold is a text that may hold JSON.
@@ -285,7 +288,7 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	}
 	for _, k := range e.keep {
 		if at, ok := c.present(filled, frame, k.any); ok {
-			p.keep = append(p.keep, keep{k.key, at})
+			p.keep = append(p.keep, keep{key: k.key, from: at})
 		}
 	}
 	for _, usage := range spellings(e.usage()) {
@@ -294,7 +297,7 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 				continue
 			}
 			if at := c.at(ref{frame, v}, frame); at != noSlot && filled[frame].Set.Has(at.slot) && !p.moved(at) {
-				p.keep = append(p.keep, keep{m.name, at})
+				p.keep = append(p.keep, keep{m.name, at, tokenName([]byte(m.name)) && !known[m.name] && !slices.Contains(e.Keep, m.usage+"."+m.name)})
 			}
 		}
 	}

@@ -77,11 +77,7 @@ var sdkEntries = slices.Concat([]Entry{
 // sdkRest are usage objects of the AI SDK that say nothing but the totals. They
 // are tried after all others.
 var sdkRest = []Entry{
-	aisdkEntry("usage", "AI SDK 5 and later, or alike: input and output only", []string{"usage.inputTokens", "usage.outputTokens"}, []Rule{
-		{schemas.InputTokens, "usage.inputTokens"},
-		{schemas.OutputTokens, "usage.outputTokens"},
-		{schemas.TotalTokens, "usage.totalTokens"},
-	}, ambiguous),
+	aisdkEntry("usage", "AI SDK 5 and later, or alike", append([]string{"usage.inputTokens", "usage.outputTokens"}, noSums...), slices.Clone(anyColumns), ambiguous),
 	{
 		Name: "aisdk.embedding", Doc: "AI SDK embeddings",
 		NoBare: true, When: []string{"usage.tokens", "embedding | embeddings"},

@@ -212,7 +212,7 @@ func (p *plan) learns(src *Source, row *schemas.Builder) bool {
 // rows depend on values in other ways than usual knows.
 func (n *Normalizer) whatIsUsual(p *plan, rec *schemas.Record, src *Source) *usual {
 	row := n.row
-	if p.entry.Basis == ambiguous {
+	if p.entry.Basis == ambiguous || slices.ContainsFunc(p.keep, func(k keep) bool { return k.unread }) {
 		return nil
 	}
 	u := &usual{src: src, row: row}

@@ -113,7 +113,7 @@ func summary(w io.Writer, r *usagelake.Report) {
 	if b.Filtered > 0 {
 		line("filtered", number(b.Filtered))
 	}
-	line("no usage", number(b.NoUsage))
+	line("no usage", number(b.NoUsage), without(r.Inputs))
 	line("quarantined", number(b.Quarantined), counts(r.Reasons)...)
 	if len(r.Flags) > 0 {
 		line("flags", strings.Join(counts(r.Flags), ", "))
@@ -176,6 +176,25 @@ func extra(n int64) string {
 		return ""
 	}
 	return "and " + number(n) + " further rows inside them"
+}
+
+// without names inputs that were read for the first time and have records, but no usage.
+func without(inputs []usagelake.InputReport) string {
+	n, first := 0, ""
+	for _, in := range inputs {
+		if in.State == usagelake.Loaded && in.Books.Records > 0 && in.Books.NoUsage == in.Books.Records {
+			if n++; n == 1 {
+				first = in.Path
+			}
+		}
+	}
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "nothing else is in " + first
+	}
+	return fmt.Sprintf("nothing else is in %s inputs; the first: %s", number(int64(n)), first)
 }
 
 func replaced(n int64) string {
