@@ -198,6 +198,7 @@ var usualLines = [][]byte{
 	[]byte(`{"span_id":"a","start_time":1785542401,"attributes":{"gen_ai.response.id":"x","gen_ai.usage.input_tokens":10,"gen_ai.usage.output_tokens":1,"gen_ai.usage.cache_read.input_tokens":0,"gen_ai.usage.total_tokens":11}}`),
 	[]byte(`{"type":"assistant","timestamp":"2026-08-01T00:00:05Z","sessionId":"s","requestId":"r","message":{"id":"m","type":"message","role":"assistant","model":"claude","usage":{"input_tokens":9,"output_tokens":1}}}`),
 	[]byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1785542401,"model":"m","usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"news":{"a":1},"more":5}}`),
+	[]byte(`{"id":"chatcmpl-1","object":"chat.completion","created":1785542401,"model":"m","usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"thoughts_tokens":5}}`),
 	[]byte(`{"type":"response.image_generation_call.completed","id":"i","created":1785542401,"usage":{"input_tokens":10,"input_tokens_details":{"image_tokens":9,"text_tokens":1},"output_tokens":1,"total_tokens":11}}`),
 }
 
