@@ -52,7 +52,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	}
 	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
 	if errors.Is(err, ledger.ErrBroken) {
-		v.problem("%v; restore state/ledger", err)
+		v.problem("%v; restore the directory state", err)
 		return &v.Verification, nil
 	}
 	if err != nil {

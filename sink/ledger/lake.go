@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"usagelake/schemas"
@@ -105,7 +106,7 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	if opt.MustExist {
 		f, err := fsys.Open(l.Path("state/lake.json"))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", dir, ErrNoLake)
+			return nil, cmp.Or(l.bereft(), fmt.Errorf("%s: %w", dir, ErrNoLake))
 		}
 		if err != nil {
 			return nil, err
@@ -201,6 +202,9 @@ func (l *Lake) settings() error {
 	path := l.Path("state/lake.json")
 	data, err := disk.ReadFile(l.fs, path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := l.bereft(); err != nil {
+			return err
+		}
 		l.State.Settings = Settings{Format: Format, Buckets: max(opt.Buckets, 1)}
 		if opt.ReadOnly {
 			return nil
@@ -229,10 +233,26 @@ func (l *Lake) settings() error {
 	}
 	s := l.State.Settings
 	if s.Format != Format {
-		return fmt.Errorf("lake %s has format %d, which another version of the program made; this one knows format %d: load the logs into a new lake", l.dir, s.Format, Format)
+		remedy := "load the logs into a new lake"
+		if s.Format > Format {
+			remedy = "use a newer version"
+		}
+		return fmt.Errorf("lake %s has format %d, which another version of the program made; this one knows format %d: %s", l.dir, s.Format, Format, remedy)
 	}
 	if opt.Buckets != 0 && opt.Buckets != s.Buckets {
 		return fmt.Errorf("lake %s was made with %d buckets; that cannot be changed to %d", l.dir, s.Buckets, opt.Buckets)
+	}
+	return nil
+}
+
+// bereft fails if there are records, but not the settings that they were made under.
+func (l *Lake) bereft() error {
+	entries, err := l.fs.ReadDir(l.records())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == recordName(1) }) {
+		return fmt.Errorf("lake %s: %w: it has records, but state/lake.json is missing, a line like {\"format\":%d,\"buckets\":1} with the buckets that the lake was made with", l.dir, ErrBroken, Format)
 	}
 	return nil
 }

@@ -418,6 +418,59 @@ func TestForeignChange(t *testing.T) {
 	}
 }
 
+// What stands in the place of a new file and is not of the ledger is not replaced.
+func TestForeignFile(t *testing.T) {
+	for _, fsys := range []disk.FS{faults.NewMem(), faults.NewObjects()} {
+		for _, target := range []string{fileB, "quarantine/000000001.jsonl"} {
+			l := open(t, fsys, lakeDir)
+			if err := fsys.MkdirAll(filepath.Dir(lakeDir+"/"+target), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := disk.WriteFile(fsys, lakeDir+"/"+target, []byte("mine"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			moves := []ledger.Move{stage(t, l, l.Stage("a"), fileA, "A1", ""), stage(t, l, l.Stage("b"), target, "B1", "")}
+			err := l.Publish(&ledger.Publication{Moves: moves})
+			if err == nil || !strings.Contains(err.Error(), target+" is there, but the ledger does not know it") {
+				t.Errorf("publish: %v", err)
+			}
+			l.Close()
+			if got, err := disk.ReadFile(fsys, lakeDir+"/"+target); string(got) != "mine" {
+				t.Errorf("the file holds %q, %v", got, err)
+			}
+			if _, err := disk.ReadFile(fsys, lakeDir+"/"+fileA); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a file was published: %v", err)
+			}
+			if err := fsys.Remove(lakeDir + "/" + target); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// A ledger without the settings of its lake is not taken for a new lake's: with other
+// buckets its calls would not be found.
+func TestSettingsLost(t *testing.T) {
+	for _, fsys := range []disk.FS{faults.NewMem(), faults.NewObjects()} {
+		l, err := ledger.Open(fsys, lakeDir, ledger.Options{Buckets: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Publish(&ledger.Publication{}); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if err := fsys.Remove(lakeDir + "/state/lake.json"); err != nil {
+			t.Fatal(err)
+		}
+		for _, opt := range []ledger.Options{{}, {ReadOnly: true}, {MustExist: true}} {
+			if _, err := ledger.Open(fsys, lakeDir, opt); !errors.Is(err, ledger.ErrBroken) || !strings.Contains(err.Error(), "state/lake.json is missing") {
+				t.Errorf("%+v: %v", opt, err)
+			}
+		}
+	}
+}
+
 // An intent that holds the record, as older versions wrote it, is carried out like
 // one whose record is staged.
 func TestIntentWithRecord(t *testing.T) {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -94,6 +95,9 @@ func (l *Lake) Publish(p *Publication) error {
 	if l.unfinished {
 		return fmt.Errorf("lake %s: %w", l.dir, ErrInterrupted)
 	}
+	if err := l.foreign(p.Moves); err != nil {
+		return cmp.Or(l.Overtaken(), err)
+	}
 	p.Record.Format, p.Record.Seq, p.Record.Prev = Format, l.NextSeq(), l.State.Sum
 	// The state takes the record as the next Open reads it: JSON has no paths
 	// that are no UTF-8.
@@ -126,6 +130,38 @@ func (l *Lake) Publish(p *Publication) error {
 	}
 	l.State.apply(&p.Record, sum)
 	l.checkpoint()
+	return nil
+}
+
+// foreign fails if a file is in a place where the ledger knows none: it is not ours to
+// replace.
+func (l *Lake) foreign(moves []Move) error {
+	dirs := map[string]map[string]bool{} // names in those of the tables and of the quarantine
+	for _, m := range moves {
+		if m.Old != "" || m.New == "" {
+			continue
+		}
+		dir, rest, _ := strings.Cut(m.Target, "/")
+		if dirs[dir] == nil {
+			entries, err := l.fs.ReadDir(l.Path(dir))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			dirs[dir] = map[string]bool{}
+			for _, e := range entries {
+				dirs[dir][e.Name()] = true
+			}
+		}
+		if name, _, _ := strings.Cut(rest, "/"); !dirs[dir][name] {
+			continue
+		}
+		if there, err := l.exists(l.Path(m.Target)); err != nil {
+			return err
+		} else if there {
+			return fmt.Errorf("lake %s: %s is there, but the ledger does not know it, so nothing was published: "+
+				"restore state/ledger if that was lost; else move the file out of the lake, and run again", l.dir, m.Target)
+		}
+	}
 	return nil
 }
 
