@@ -221,7 +221,9 @@ var openaiEntries = []Entry{
 	},
 	{
 		Name: "generic.usage", Doc: "input and output counts of nobody in particular",
-		When:    append([]string{"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens"}, noSums...),
+		When:    append([]string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens", "!request_count", "!num_requests",
+		}, noSums...),
 		Columns: anyColumns,
 		Basis:   "ambiguous", Key: modelKey,
 	},
@@ -269,7 +271,7 @@ var responsesColumns = []Rule{
 
 // noSums is what is not in a call, but in a row that sums several up.
 var noSums = []string{
-	"!requests", "!request_count", "!api_requests", "!num_requests", "!n_requests", "!successful_requests", "!num_calls", "!n_calls", "!calls", "!step_count",
+	"!requests", "!api_requests", "!n_requests", "!successful_requests", "!num_calls", "!n_calls", "!calls", "!step_count",
 }
 
 // anyColumns are the names that counts have in objects of nobody in particular. What is
