@@ -221,7 +221,7 @@ var openaiEntries = []Entry{
 	},
 	{
 		Name: "generic.usage", Doc: "input and output counts of nobody in particular",
-		When:    append([]string{
+		When: append([]string{
 			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens", "!request_count", "!num_requests",
 		}, noSums...),
 		Columns: anyColumns,
