@@ -39,7 +39,7 @@ type Verification struct {
 
 // Verify re-reads a lake whole: the chain of the ledger, every file's hash,
 // footer, order and values, every column's sum against the books, calls that
-// are there twice, and files that do not belong. It changes nothing, except
+// are there twice, be it in the sums of their session, and files that do not belong. It changes nothing, except
 // that a publication that was interrupted is brought to its end.
 func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error) {
 	v := &verification{Verification: Verification{Lake: dir, Problems: []string{}}}
@@ -67,6 +67,9 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	}
 	v.Rows, v.Sums, v.Reports = v.held[schemas.Usage].Rows, v.held[schemas.Usage].Sums, v.held[schemas.Reports]
 	v.books()
+	if err := v.sessions(ctx); err != nil {
+		return &v.Verification, meanwhile(ctx, lake, err)
+	}
 	v.Problems = append(v.Problems, lake.Audit()...)
 	for t := range schemas.NumTables {
 		v.foreign(t)
@@ -83,6 +86,8 @@ type verification struct {
 	lake  *ledger.Lake
 	table *table
 	held  [schemas.NumTables]Held
+	// readable are the files of the usage table whose rows can be read.
+	readable []schemas.Unit
 }
 
 // rows checks every file, and that no call is there twice.
@@ -118,6 +123,9 @@ func (v *verification) rows(ctx context.Context) (err error) {
 		}
 		if !v.file(unit, f) {
 			continue
+		}
+		if unit.Table == schemas.Usage {
+			v.readable = append(v.readable, unit)
 		}
 		if err := m.Old(v.table.file(unit, f.Rows)); err != nil {
 			v.problem("%s: %v", name, err)

@@ -83,3 +83,36 @@ func TestVerifyFindsEveryFlip(t *testing.T) {
 		t.Errorf("all flips taken back, and still: %s", fmt.Sprint(p))
 	}
 }
+
+// Sums of a session beside its calls, from another source, are found by verify, and are
+// gone when their source is forgotten.
+func TestSumsBesideCalls(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	call := func(session string) string {
+		return fmt.Sprintf(`{"type":"assistant","message":{"id":"m-%[1]s","role":"assistant","model":"claude-x","usage":{"input_tokens":10,"cache_read_input_tokens":0,"output_tokens":2}},"requestId":"r-%[1]s","sessionId":"%[1]s","uuid":"a-%[1]s","cwd":"/","timestamp":"2026-03-05T01:00:00Z"}`+"\n", session)
+	}
+	sums := func(session string) string {
+		return fmt.Sprintf(`{"type":"result","num_turns":1,"session_id":"%[1]s","total_cost_usd":0.01,"usage":{"input_tokens":10,"output_tokens":2},"uuid":"u-%[1]s","timestamp":"2026-03-06T01:00:01Z"}`+"\n", session)
+	}
+	calls := write(t, filepath.Join(dir, "calls.jsonl"), call("s")+call("t"))
+	for _, key := range []string{"", writeKey(t, filepath.Join(dir, "key"), "k")} {
+		lake := filepath.Join(dir, "lake-"+filepath.Base(key))
+		load(t, usagelake.Config{Inputs: []string{calls, write(t, filepath.Join(dir, "alone.json"), sums("u"))}, Lake: lake, HashIDs: key})
+		if p := problems(t, lake); len(p) > 0 {
+			t.Error(p)
+		}
+		load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "both.json"), sums("s")+sums("v")+sums("t"))}, Lake: lake, HashIDs: key})
+		found := problems(t, lake)
+		if len(found) != 1 || !strings.Contains(found[0], "20 tokens in and 4 out count twice") {
+			t.Fatal(found)
+		}
+		source := strings.Fields(found[0][strings.Index(found[0], "forget "):])[1]
+		if _, err := usagelake.Forget(t.Context(), usagelake.Config{Lake: lake, HashIDs: key}, source); err != nil {
+			t.Fatal(err)
+		}
+		if p := problems(t, lake); len(p) > 0 {
+			t.Error(p)
+		}
+	}
+}

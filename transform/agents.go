@@ -35,7 +35,7 @@ var agentEntries = []Entry{
 		Name: "anthropic.sum", Doc: "Claude Code: sums over a run, a call where no line of the run is before",
 		At: []string{""}, Own: true, EnvelopeTime: true, When: []string{"total_cost_usd", "num_turns", "usage"},
 		Columns: slices.Concat(anthropicRun, []Rule{{schemas.ReportedCostUSD, "total_cost_usd"}}, anthropicColumns),
-		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID,
+		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID, OfSession: true,
 	},
 	{
 		Name: "anthropic.sum", Doc: "Claude Code: what a run used of one model",
@@ -45,7 +45,7 @@ var agentEntries = []Entry{
 			{schemas.WebSearchRequests, "usage.web_search_requests"},
 			{schemas.ReportedCostUSD, "usage.costUSD"},
 		}),
-		Basis: exclusive, Operation: "chat", Key: modelKey,
+		Basis: exclusive, Operation: "chat", Key: modelKey, OfSession: true,
 	},
 	{
 		Name: "anthropic.partial", Doc: "Claude Code: event of a streamed answer, in a line of a run",
@@ -368,7 +368,7 @@ var agentEntries = []Entry{
 			{schemas.ReasoningTokens, "tokens.thoughts"},
 			{schemas.DurationMs, "api.total_latency_ms"},
 		},
-		Basis: exclusive, Operation: "chat", Key: modelKey,
+		Basis: exclusive, Operation: "chat", Key: modelKey, OfSession: true,
 		Keep: []string{"tokens.input"}, // less what is cached
 	},
 }

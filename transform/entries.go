@@ -117,6 +117,8 @@ type Entry struct {
 	// what they are more than in the record of the same family before is the row's.
 	Running string
 	Differs bool
+	// OfSession: a row sums up calls that have its session_id.
+	OfSession bool
 	// Sums: what fits sums up calls that have its value in this column. It and its parts
 	// are calls only where the record of the same family before it does not say that value.
 	Sums schemas.Col

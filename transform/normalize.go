@@ -34,6 +34,17 @@ var keyRules = sync.OnceValue(func() map[string]schemas.KeyRule {
 	return m
 })
 
+// OfSession reports whether rows of a dialect sum up calls that have their session_id.
+func OfSession(dialect string) bool { return ofSession()[dialect] }
+
+var ofSession = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for i := range Entries {
+		m[Entries[i].Name] = Entries[i].OfSession
+	}
+	return m
+})
+
 // Options hold for a whole run.
 type Options struct {
 	Dialects *Dialects

@@ -24,7 +24,8 @@ func verifyCommand() *cobra.Command {
 		Short: "Re-read a lake and hold it against its ledger",
 		Long: `Re-read a lake whole and hold it against its ledger: the chain of records,
 every file's hash, footer, order and values, every column's sum against the
-books, calls that are there twice, files that are missing or do not belong.
+books, calls that are there twice, be it in the sums that an agent printed of
+its session, files that are missing or do not belong.
 Nothing is changed, except that an interrupted publication is finished.
 
 Exit code 4 means that something is wrong; each finding is on a line of its own.`,

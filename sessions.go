@@ -1,0 +1,86 @@
+package usagelake
+
+import (
+	"context"
+	"io"
+	"maps"
+	"slices"
+
+	"usagelake/schemas"
+	"usagelake/transform"
+)
+
+// sessions finds rows that sum up a session whose calls are in the table by
+// themselves: from what an agent printed at the end of a run, and from its session
+// log. Nothing but the session tells that they are the same, so a load cannot.
+func (v *verification) sessions(ctx context.Context) error {
+	type sum struct {
+		session string
+		source  int32
+	}
+	sums := map[sum]*schemas.Sums{}
+	alone := map[string]bool{} // sessions with sums, as far as is known
+	err := v.ofSessions(ctx, transform.OfSession, func(b *schemas.Batch, i int) {
+		k := sum{string([]byte(b.Str(schemas.SessionID, i))), b.Source.Value(i)}
+		if sums[k] == nil {
+			sums[k], alone[k.session] = new(schemas.Sums), true
+		}
+		for _, c := range []schemas.Col{schemas.InputTokens, schemas.OutputTokens} {
+			sums[k].AddDouble(c, b.Double(c, i))
+		}
+	})
+	if err != nil || len(sums) == 0 {
+		return err
+	}
+	call := func(dialect string) bool { return !transform.OfSession(dialect) }
+	err = v.ofSessions(ctx, call, func(b *schemas.Batch, i int) { delete(alone, b.Str(schemas.SessionID, i)) })
+	if err != nil {
+		return err
+	}
+	twice := map[int32]*schemas.Sums{} // by source
+	for k, of := range sums {
+		if alone[k.session] {
+			continue
+		}
+		if twice[k.source] == nil {
+			twice[k.source] = new(schemas.Sums)
+		}
+		twice[k.source].Add(of)
+	}
+	for _, source := range slices.Sorted(maps.Keys(twice)) {
+		of, file := twice[source], v.table.sources.At(source).File
+		v.problem("%s: has sums over sessions whose calls are in the table by themselves, so that %s tokens in and %s out count twice; usagelake forget %s takes them out",
+			file, of.Text(schemas.InputTokens), of.Text(schemas.OutputTokens), file)
+	}
+	return nil
+}
+
+// ofSessions tells of all rows that have a session and a dialect that is asked for.
+func (v *verification) ofSessions(ctx context.Context, of func(dialect string) bool, tell func(b *schemas.Batch, i int)) error {
+	for _, unit := range v.readable {
+		rows := v.lake.State.Files[unit.Path()].Rows
+		r, err := v.table.file(unit, rows).Open(schemas.Dialect, schemas.SessionID, schemas.InputTokens, schemas.OutputTokens)
+		for err == nil {
+			var b *schemas.Batch
+			if b, err = r.Next(); err != nil {
+				break
+			}
+			for i := range b.Len() {
+				if !b.Null(schemas.SessionID, i) && of(b.Str(schemas.Dialect, i)) {
+					tell(b, i)
+				}
+			}
+			b.Release()
+			err = ctx.Err()
+		}
+		if r != nil {
+			if e := r.Close(); err == io.EOF {
+				err = e
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
