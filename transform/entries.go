@@ -189,8 +189,8 @@ var common = []Rule{
 	{schemas.RequestID, "id | ^request_id | ^id | ^generation_id | ^call_id | ^req_id | ^log_id"},
 	{schemas.TransportID, "^response.request_id | ^request_id | ^x_request_id | ^\"x-request-id\""},
 	{schemas.Operation, "^operation | ^operation_name | ^call_type"},
-	{schemas.Provider, "^provider | ^provider_name | ^vendor"},
-	{schemas.Model, "model | ^model | ^model_name | ^response_model | ^model_id | ^deployment"},
+	{schemas.Provider, "^provider | ^provider_name | ^vendor | model.provider"},
+	{schemas.Model, "model | ^model | ^model_name | ^response_model | ^model_id | ^deployment | model.id"},
 	{schemas.RequestModel, "^request_model | ^requested_model | ^request.model"},
 	{schemas.Region, "^region | ^data_region | ^location"},
 	{schemas.ServiceTier, "service_tier | usage.service_tier | ^service_tier"},
@@ -208,7 +208,7 @@ var common = []Rule{
 }
 
 // envelopeTime are the usual names of a log line's own time.
-var envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^date_time | " +
+var envelopeTime = "^timestamp | ^time | ^ts | ^event_time | ^\"@timestamp\" | ^datetime | ^datetime_utc:utc | ^date_time | " +
 	"^created_at | ^created | ^start_time | ^request_time | ^logged_at | ^date | " +
 	timeObjects("timestamp", "created_at", "created", "time", "date", "start_time")
 

@@ -334,7 +334,7 @@ var chatColumns = []Rule{
 	{schemas.RejectedPredictionTokens, "usage.completion_tokens_details.rejected_prediction_tokens"},
 	{schemas.AudioSeconds, "usage.prompt_audio_seconds"},
 	{schemas.WebSearchRequests, "usage.server_tool_use_details.web_search_requests/usage.num_search_queries"},
-	{schemas.ReportedCostUSD, "usage.cost/usage.cost.total_cost"},
+	{schemas.ReportedCostUSD, "usage.cost/usage.cost.total_cost | usage.estimated_cost"},
 	{schemas.IsBYOK, "usage.is_byok"},
 	{schemas.DurationMs, "usage.total_time:e3 | time_info.total_time:e3"},
 }
