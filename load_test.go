@@ -1092,3 +1092,43 @@ func TestSessionSums(t *testing.T) {
 		}
 	}
 }
+
+// What Codex prints at the end of a turn are sums over its thread: those of a run that went
+// on with it hold, in whatever file they are; another thread counts by itself.
+func TestThreadSums(t *testing.T) {
+	t.Parallel()
+	run := func(thread string, in int) string {
+		return fmt.Sprintf(`{"type":"thread.started","thread_id":%q}`+"\n"+`{"type":"turn.completed","usage":{"input_tokens":%d,"cached_input_tokens":0,"output_tokens":%d}}`+"\n", thread, in, in/10)
+	}
+	dir := t.TempDir()
+	key := writeKey(t, filepath.Join(dir, "key"), "k")
+	for name, loads := range map[string][]string{
+		"in one file":  {run("s", 100) + run("t", 1000) + run("s", 300)},
+		"in two loads": {run("s", 100) + run("t", 1000), run("s", 300)},
+		"twice":        {run("s", 300), run("t", 1000) + run("s", 100), run("s", 300) + run("t", 1000)},
+	} {
+		for _, hashed := range []string{"", key} {
+			lake := filepath.Join(dir, fmt.Sprint(name, hashed != ""), "lake")
+			for i, text := range loads {
+				in := write(t, filepath.Join(lake+"-logs", fmt.Sprint(i, ".jsonl")), text)
+				when := time.Date(2026, 8, 1+20*i, 0, 0, 0, 0, time.UTC)
+				if err := os.Chtimes(in, when, when); err != nil {
+					t.Fatal(err)
+				}
+				load(t, usagelake.Config{Inputs: []string{in}, Lake: lake, HashIDs: hashed})
+			}
+			in := 0.0
+			rows := rowsOf(t, lake, schemas.Usage)
+			for _, row := range rows {
+				n, err := strconv.ParseFloat(row["input_tokens"], 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				in += n
+			}
+			if len(rows) != 2 || in != 300+1000 {
+				t.Errorf("%s, hashed %v: %d rows, %v tokens in", name, hashed != "", len(rows), in)
+			}
+		}
+	}
+}

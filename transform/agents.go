@@ -119,7 +119,9 @@ var agentEntries = []Entry{
 		Running: "payload.info.total_token_usage", Differs: true,
 	},
 	{
-		Name: "codex.exec", Doc: "codex exec --json: a turn's usage",
+		// the usage of a turn is the thread's since it began, also where a run goes on with it,
+		// in another file: of a thread's turns one holds
+		Name: "codex.exec", Doc: "codex exec --json: sums over a thread, at the end of a turn",
 		At:   []string{""},
 		When: []string{"usage.cached_input_tokens", "usage.output_tokens", "type", "!usage.total_tokens"},
 		Columns: []Rule{
@@ -128,7 +130,7 @@ var agentEntries = []Entry{
 			{schemas.CacheReadTokens, "usage.cached_input_tokens"},
 			{schemas.ReasoningTokens, "usage.reasoning_output_tokens"},
 		},
-		Basis: inclusive, Operation: "chat",
+		Basis: inclusive, Operation: "chat", Recall: []schemas.Col{schemas.RequestID, schemas.SessionID},
 	},
 	{
 		Name: "pi.message", Doc: "pi session: counts apart from each other, with costs",
@@ -370,6 +372,18 @@ var agentEntries = []Entry{
 		},
 		Basis: exclusive, Operation: "chat", Key: modelKey, OfSession: true,
 		Keep: []string{"tokens.input"}, // less what is cached
+	},
+}
+
+// agentRest are lines of agents that say little by which to know them. They are tried
+// after all others, and what has counts of tokens is none of them.
+var agentRest = []Entry{
+	{
+		Name: "codex.thread", Doc: "codex exec --json: the thread of the lines that follow",
+		At:      []string{""},
+		When:    []string{"thread_id", "type", "!id", "!role", "!content", "!message", "!data"},
+		Columns: []Rule{{schemas.RequestID, "thread_id"}, {schemas.SessionID, "thread_id"}},
+		Ignore:  true, Wraps: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.RequestID, schemas.SessionID},
 	},
 }
 

@@ -105,7 +105,7 @@ type Entry struct {
 	Parts     []Part
 	Container bool
 	// Wraps: a Container of records that can be anything. Where none of them is a
-	// call, it is taken as if nobody knew it.
+	// call, it is taken as if nobody knew it. So is what is to Ignore, and Wraps.
 	Wraps bool
 	// Named: only a Part can be of this shape.
 	Named bool
@@ -181,6 +181,7 @@ var Entries = slices.Concat(
 	openaiEntries,
 	sdkRest,
 	shipperEntries,
+	agentRest,
 )
 
 // common are the usual names of a body and of an envelope around it. They

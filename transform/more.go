@@ -345,7 +345,7 @@ func (n *Normalizer) inheritance(p *plan, rec *schemas.Record, part *compiledPar
 }
 
 // inherit fills in what the record at hand does not say.
-func (n *Normalizer) inherit(h *heir) {
+func (n *Normalizer) inherit(e *Entry, h *heir) {
 	for _, f := range h.texts {
 		n.take(f.Col, f.Value)
 	}
@@ -353,7 +353,7 @@ func (n *Normalizer) inherit(h *heir) {
 		n.row.SetInt(schemas.EventTime, h.time)
 		n.row.SetString(schemas.EventTimeSource, h.timeFrom)
 	}
-	for c := range schemas.NumColumns {
+	for _, c := range e.Recall {
 		if text, ok := h.recalled[c.String()]; ok {
 			n.take(c, text)
 		}

@@ -194,7 +194,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 	n.flags, n.read, n.missing = 0, n.read[:0], 0
 	if n.Reason = n.move(p, rec); n.Reason == "" {
 		if heir != nil {
-			n.inherit(heir)
+			n.inherit(p.entry.Entry, heir)
 			if p.entry.Differs {
 				n.differ(p.entry.Entry, heir.recalled)
 			}
