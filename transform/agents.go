@@ -216,6 +216,32 @@ var agentEntries = []Entry{
 		Basis: inclusive, Operation: "chat", Own: true,
 	},
 	{
+		// The sums are of calls that are in the list no more, or never were. Whether the cache
+		// is in tokensIn differs by program, version and provider.
+		Name: "cline.request", Doc: "message of a Cline, Roo or Kilo task: a request, or sums of deleted ones or of sub-agents",
+		At: []string{""}, Own: true, Usage: "none", // what else the text has is content
+		When: []string{"text.tokensIn | text.tokensOut", "say", "ts"},
+		Columns: []Rule{
+			{schemas.EventTime, "ts"},
+			{schemas.Provider, "modelInfo.providerId"},
+			{schemas.Model, "modelInfo.modelId"},
+			{schemas.ErrorCode, "text.cancelReason:except=user_cancelled"},
+			{schemas.InputTokens, "text.tokensIn"},
+			{schemas.OutputTokens, "text.tokensOut"},
+			{schemas.CacheReadTokens, "text.cacheReads"},
+			{schemas.CacheWriteTokens, "text.cacheWrites"},
+			{schemas.ReportedCostUSD, "text.cost"},
+		},
+		Basis: ambiguous, Operation: "chat",
+		// the text is written anew while the answer comes, its request is not
+		IDOf: []string{"ts", "text.request"}, Keep: []string{"text.apiProtocol"},
+	},
+	{
+		Name: "cline.message", Doc: "message of a Cline, Roo or Kilo task, which can have a request's counts in its text",
+		At: []string{""}, Own: true, Container: true, Folded: []string{"text"}, Texts: true,
+		When: []string{"text", "say", "ts", "type"}, Basis: ambiguous,
+	},
+	{
 		Name: "copilot.shutdown", Doc: "Copilot: sums over a session by model",
 		At: []string{""}, When: []string{"data.modelMetrics | modelMetrics"}, Ignore: true, Basis: inclusive,
 	},
