@@ -242,6 +242,19 @@ var agentEntries = []Entry{
 		When: []string{"text", "say", "ts", "type"}, Basis: ambiguous,
 	},
 	{
+		Name: "cursor.run", Doc: "Cursor CLI: sums over a run, its only counts; they do not say whether the cache is in the input",
+		At: []string{""}, When: []string{"usage.inputTokens", "usage.outputTokens", "usage.cacheReadTokens | usage.cacheWriteTokens", "session_id", "request_id", "type"},
+		Columns: []Rule{
+			{schemas.InputTokens, "usage.inputTokens"},
+			{schemas.OutputTokens, "usage.outputTokens"},
+			{schemas.CacheReadTokens, "usage.cacheReadTokens"},
+			{schemas.CacheWriteTokens, "usage.cacheWriteTokens"},
+			{schemas.RequestID, "request_id"},
+			{schemas.DurationMs, "duration_api_ms"},
+		},
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
 		Name: "copilot.shutdown", Doc: "Copilot: sums over a session by model",
 		At: []string{""}, When: []string{"data.modelMetrics | modelMetrics"}, Ignore: true, Basis: inclusive,
 	},
