@@ -155,6 +155,10 @@ var agentEntries = []Entry{
 		At: []string{""}, When: []string{"tokens.input", "messageID", "sessionID", "type"}, Ignore: true, Basis: exclusive,
 	},
 	{
+		Name: "opencode.part", Doc: "OpenCode: row of a part of a message, whose own row says it too",
+		At: []string{""}, When: []string{"data.tokens.input", "data.type", "message_id", "session_id"}, Ignore: true, Basis: exclusive,
+	},
+	{
 		Name: "opencode.session", Doc: "OpenCode export of a session with its messages",
 		At: []string{""}, Own: true, Container: true, When: []string{"messages[].info.tokens", "info"}, Basis: exclusive,
 		Parts: []Part{{Path: "messages[].info", Entry: "opencode.message"}},
