@@ -17,6 +17,14 @@ var agentEntries = []Entry{
 		Ignore: true, Basis: exclusive,
 	},
 	{
+		Name: "anthropic.compact", Doc: "Claude Code: how large the context was before it was compacted",
+		At: []string{""}, When: []string{"compact_metadata.pre_tokens", "session_id", "!message"}, Ignore: true, Basis: exclusive,
+	},
+	{
+		Name: "anthropic.task", Doc: "Claude Code: how far a sub-agent is, whose own lines say what it used",
+		At: []string{""}, When: []string{"task_id", "usage.total_tokens", "usage.tool_uses", "!message"}, Ignore: true, Basis: exclusive,
+	},
+	{
 		Name: "anthropic.init", Doc: "Claude Code: the session that the lines of a run are of",
 		At: []string{""}, When: []string{"session_id", "model", "tools", "mcp_servers | permission_mode | apiKeySource"},
 		Columns: []Rule{{schemas.SessionID, "session_id"}},
@@ -149,6 +157,10 @@ var agentEntries = []Entry{
 			{schemas.ReportedCostUSD, "usage.cost.total"},
 		},
 		Basis: exclusive, Operation: "chat", Key: bodyKey,
+	},
+	{
+		Name: "pi.compaction", Doc: "pi session: how large the context was before it was compacted",
+		At: []string{""}, When: []string{"tokensBefore", "summary", "!usage"}, Ignore: true, Basis: exclusive,
 	},
 	{
 		Name: "opencode.part", Doc: "OpenCode: a step of a message, which says it too",
