@@ -206,6 +206,31 @@ var agentEntries = []Entry{
 		Ignore: true, Basis: exclusive,
 	},
 	{
+		// an answer of several parts is a line for each; what it used is in the last
+		Name: "anthropic.messages", Doc: "Qwen Code: part of an answer before its last, without counts",
+		At: []string{"message"},
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.total_tokens", "!usage.cache_read_input_tokens",
+			"!usage.cache_creation_input_tokens", "!usage.service_tier", "id", "role", "^session_id", "^uuid", "!^cwd",
+		},
+		Columns: anthropicColumns, Basis: exclusive, Operation: "chat", Key: modelKey, Payload: "content",
+		Unless: []string{"usage.input_tokens=0", "model=<synthetic>"}, Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
+		Name: "qwen.message", Doc: "line of a run of Qwen Code: the cache is in the input",
+		At:      []string{"message"},
+		When:    []string{"usage.input_tokens", "usage.output_tokens", "usage.total_tokens", "id", "role", "^session_id", "^uuid"},
+		Columns: qwenCounts, Basis: inclusive, Operation: "chat", Key: modelKey, Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
+		// what sub-agents used is in the sums, but in no line
+		Name: "qwen.sum", Doc: "Qwen Code: sums over a session, a call where no line of the run is before",
+		At: []string{""}, Own: true, EnvelopeTime: true,
+		When:    []string{"usage.input_tokens", "usage.total_tokens", "num_turns", "session_id", "!total_cost_usd", "!message"},
+		Columns: slices.Concat([]Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}, {schemas.RequestID, "session_id"}}, qwenCounts),
+		Basis:   inclusive, Operation: "chat", Sums: schemas.SessionID,
+	},
+	{
 		Name: "google.gemini", Doc: "line of a Qwen Code session: Gemini's counts",
 		At: []string{""}, Usage: "usage_metadata",
 		When: []string{"usage_metadata.prompt_token_count | usage_metadata.total_token_count", "uuid", "sessionId"},
@@ -440,6 +465,13 @@ var agentRest = []Entry{
 		Columns: []Rule{{schemas.RequestID, "thread_id"}, {schemas.SessionID, "thread_id"}},
 		Ignore:  true, Wraps: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.RequestID, schemas.SessionID},
 	},
+}
+
+var qwenCounts = []Rule{
+	{schemas.InputTokens, "usage.input_tokens"},
+	{schemas.OutputTokens, "usage.output_tokens"},
+	{schemas.TotalTokens, "usage.total_tokens"},
+	{schemas.CacheReadTokens, "usage.cache_read_input_tokens"},
 }
 
 var opencodeCounts = []Rule{
