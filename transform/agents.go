@@ -56,6 +56,26 @@ var agentEntries = []Entry{
 		Basis: exclusive, Operation: "chat", Key: modelKey, OfSession: true,
 	},
 	{
+		Name: "anthropic.messages", Doc: "line of a run of Amp",
+		At: []string{"message"},
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.total_tokens", "role", "!id",
+			"^session_id", "!^uuid", "!^cwd",
+		},
+		Columns: anthropicColumns, Basis: exclusive, Operation: "chat", Key: modelKey, Payload: "content",
+		Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
+		Name: "anthropic.sum", Doc: "Amp: sums over a run, a call where no line of the run is before",
+		At: []string{""}, Own: true, EnvelopeTime: true,
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "num_turns", "is_error", "session_id",
+			"!usage.total_tokens", "!total_cost_usd", "!message",
+		},
+		Columns: slices.Concat(anthropicRun, anthropicColumns),
+		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID,
+	},
+	{
 		Name: "anthropic.partial", Doc: "Claude Code: event of a streamed answer, in a line of a run",
 		At: []string{""}, Own: true, Container: true, When: []string{"event.message.usage | event.usage", "session_id", "uuid"},
 		Columns: []Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}},

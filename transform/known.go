@@ -33,5 +33,5 @@ const knownNames = `
 	input_tokens.no_cache output_tokens.text input_token_details.no_cache_tokens output_token_details.text_tokens
 	input_tokens output_tokens prompt_tokens completion_tokens total_tokens reasoning_tokens cached_input_tokens
 	prompt_cache_hit_tokens cache_read_input_token_count cache_write_input_token_count search_units
-	input_cost output_cost total_cost unit context_window per_turn_token time_per_token plugin_id request_mode
+	input_cost output_cost total_cost unit context_window per_turn_token time_per_token plugin_id request_mode max_tokens
 `
