@@ -316,6 +316,30 @@ var agentEntries = []Entry{
 		Basis: ambiguous, Operation: "chat",
 	},
 	{
+		Name: "goose.session", Doc: "goose: sums over a session, its only counts but those of the last call",
+		At: []string{""}, Own: true, Usage: "none", Folded: []string{"model_config_json"},
+		When: []string{"accumulated_input_tokens | accumulated_total_tokens", "working_dir", "id"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at:utc"}, // it stays as the session grows
+			{schemas.RequestID, "id"},
+			{schemas.SessionID, "id"},
+			{schemas.Provider, "provider_name"},
+			{schemas.Model, "model_config.model_name | model_config_json.model_name"},
+			{schemas.InputTokens, "accumulated_input_tokens"},
+			{schemas.OutputTokens, "accumulated_output_tokens"},
+			{schemas.TotalTokens, "accumulated_total_tokens"},
+			{schemas.CacheReadTokens, "accumulated_cache_read_tokens"},
+			{schemas.CacheWriteTokens, "accumulated_cache_write_tokens"},
+			{schemas.ReportedCostUSD, "accumulated_cost"},
+		},
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "goose.session", Doc: "goose: sums over a session without an id, which is written anew as it grows",
+		At: []string{""}, When: []string{"accumulated_input_tokens | accumulated_total_tokens", "working_dir", "!id"},
+		Ignore: true, Wraps: true, Basis: ambiguous,
+	},
+	{
 		Name: "copilot.shutdown", Doc: "Copilot: sums over a session by model",
 		At: []string{""}, When: []string{"data.modelMetrics | modelMetrics"}, Ignore: true, Basis: inclusive,
 	},
