@@ -316,6 +316,21 @@ var agentEntries = []Entry{
 		Basis: ambiguous, Operation: "chat",
 	},
 	{
+		Name: "aider.exercise", Doc: "Aider's benchmark: sums over an exercise, its only counts",
+		At:   []string{"bare"},
+		When: []string{"usage.prompt_tokens", "usage.completion_tokens", "testcase", "tests_outcomes"},
+		Columns: []Rule{
+			{schemas.InputTokens, "usage.prompt_tokens"},
+			{schemas.OutputTokens, "usage.completion_tokens"},
+		},
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "crush.session", Doc: "crush: size of the context of a session, and its costs with those of sessions below",
+		At: []string{""}, When: []string{"title", "message_count", "prompt_tokens", "completion_tokens", "cost", "!model"},
+		Ignore: true, Wraps: true, Basis: ambiguous,
+	},
+	{
 		Name: "goose.session", Doc: "goose: sums over a session, its only counts but those of the last call",
 		At: []string{""}, Own: true, Usage: "none", Folded: []string{"model_config_json"},
 		When: []string{"accumulated_input_tokens | accumulated_total_tokens", "working_dir", "id"},
