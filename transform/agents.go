@@ -147,6 +147,22 @@ var agentEntries = []Entry{
 		Running: "payload.info.total_token_usage", Differs: true,
 	},
 	{
+		Name: "codex.tokens", Doc: "codex exec --json of early versions: what one request used",
+		At: []string{""}, Own: true, Usage: "msg.info.last_token_usage",
+		When: []string{"msg.info.last_token_usage.input_tokens", "msg.type", "id"},
+		// the context was compacted, and its size is given anew
+		Unless:  []string{"msg.info.last_token_usage.input_tokens=0"},
+		Columns: append([]Rule{{schemas.EventTime, envelopeTime}}, below("msg.info.last_token_usage", codexCounts)...),
+		Basis:   inclusive, Operation: "chat", EnvelopeTime: true,
+	},
+	{
+		Name: "codex.tokens", Doc: "codex exec --json of the first versions: what one request used",
+		At: []string{""}, Own: true, Usage: "msg",
+		When:    []string{"msg.input_tokens", "msg.output_tokens", "msg.total_tokens", "msg.type", "id"},
+		Columns: append([]Rule{{schemas.EventTime, envelopeTime}}, below("msg", codexCounts)...),
+		Basis:   inclusive, Operation: "chat", EnvelopeTime: true,
+	},
+	{
 		// the usage of a turn is the thread's since it began, also where a run goes on with it,
 		// in another file: of a thread's turns one holds
 		Name: "codex.exec", Doc: "codex exec --json: sums over a thread, at the end of a turn",
@@ -524,6 +540,14 @@ var agentRest = []Entry{
 		Columns: []Rule{{schemas.RequestID, "thread_id"}, {schemas.SessionID, "thread_id"}},
 		Ignore:  true, Wraps: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.RequestID, schemas.SessionID},
 	},
+}
+
+var codexCounts = []Rule{
+	{schemas.InputTokens, "usage.input_tokens"},
+	{schemas.OutputTokens, "usage.output_tokens"},
+	{schemas.TotalTokens, "usage.total_tokens"},
+	{schemas.CacheReadTokens, "usage.cached_input_tokens"},
+	{schemas.ReasoningTokens, "usage.reasoning_output_tokens"},
 }
 
 var qwenCounts = []Rule{
