@@ -371,6 +371,33 @@ var agentEntries = []Entry{
 		Ignore: true, Wraps: true, Basis: ambiguous,
 	},
 	{
+		// cost is a number of premium requests
+		Name: "copilot.usage", Doc: "Copilot: what one request used; it does not say whether the cache is in the input",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{"data.inputTokens", "data.outputTokens", "data.model", "ephemeral", "id", "timestamp"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.RequestID, "data.apiCallId | id"},
+			{schemas.TransportID, "data.providerCallId"},
+			{schemas.Model, "data.model"},
+			{schemas.InputTokens, "data.inputTokens"},
+			{schemas.OutputTokens, "data.outputTokens"},
+			{schemas.CacheReadTokens, "data.cacheReadTokens"},
+			{schemas.CacheWriteTokens, "data.cacheWriteTokens"},
+			{schemas.ReasoningTokens, "data.reasoningTokens"},
+			{schemas.DurationMs, "data.duration"},
+			{schemas.TimeToFirstTokenMs, "data.ttftMs | data.time_to_first_token_ms"},
+		},
+		Basis: ambiguous, Operation: "chat", EnvelopeTime: true, Key: modelKey,
+		Recall: []schemas.Col{schemas.SessionID},
+	},
+	{
+		Name: "copilot.session", Doc: "Copilot: the session of the lines that follow",
+		At: []string{""}, When: []string{"data.sessionId", "data.producer | data.copilotVersion", "type"},
+		Columns: []Rule{{schemas.SessionID, "data.sessionId"}},
+		Ignore:  true, Own: true, Basis: ambiguous, Remember: []schemas.Col{schemas.SessionID},
+	},
+	{
 		Name: "copilot.shutdown", Doc: "Copilot: sums over a session by model",
 		At: []string{""}, When: []string{"data.modelMetrics | modelMetrics"}, Ignore: true, Basis: inclusive,
 	},
