@@ -371,6 +371,35 @@ var agentEntries = []Entry{
 		Ignore: true, Wraps: true, Basis: ambiguous,
 	},
 	{
+		Name: "amp.thread", Doc: "thread of Amp with its messages; usageLedger says their usage again",
+		At: []string{""}, Own: true, Container: true,
+		When:    []string{"messages[].usage.inputTokens", "messages[].usage.cacheReadInputTokens | messages[].usage.cacheCreationInputTokens", "id"},
+		Columns: []Rule{{schemas.EventTime, "created"}, {schemas.RequestID, "id"}, {schemas.SessionID, "id"}},
+		Basis:   exclusive,
+		Parts: []Part{{
+			Path: "messages[]", Entry: "amp.message", ID: "#message",
+			Inherit: []schemas.Col{schemas.RequestID, schemas.SessionID},
+		}},
+	},
+	{
+		Name: "amp.message", Doc: "message of a thread of Amp: counts apart from each other",
+		At: []string{""}, Named: true, Own: true,
+		When: []string{"usage.inputTokens", "usage.outputTokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "usage.timestamp"},
+			{schemas.Model, "usage.model"},
+			{schemas.InputTokens, "usage.totalInputTokens | usage.inputTokens + usage.cacheReadInputTokens + usage.cacheCreationInputTokens"},
+			{schemas.OutputTokens, "usage.outputTokens"},
+			{schemas.CacheReadTokens, "usage.cacheReadInputTokens"},
+			{schemas.CacheWriteTokens, "usage.cacheCreationInputTokens"},
+		},
+		Basis: exclusive, Operation: "chat", Key: modelKey,
+	},
+	{
+		Name: "amp.message", Doc: "message of a thread of Amp that used nothing",
+		At: []string{""}, Named: true, When: []string{"role", "!usage.inputTokens"}, Ignore: true, Basis: exclusive,
+	},
+	{
 		// cost is a number of premium requests
 		Name: "copilot.usage", Doc: "Copilot: what one request used; it does not say whether the cache is in the input",
 		At: []string{""}, Own: true, Usage: "none",
