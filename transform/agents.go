@@ -400,6 +400,21 @@ var agentEntries = []Entry{
 		At: []string{""}, Named: true, When: []string{"role", "!usage.inputTokens"}, Ignore: true, Basis: exclusive,
 	},
 	{
+		Name: "kimi.status", Doc: "Kimi CLI: what a step used, counts apart from each other",
+		At: []string{""}, Own: true, Usage: "message.payload.token_usage",
+		When: []string{"message.payload.token_usage.input_other", "message.payload.token_usage.output"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.RequestID, "message.payload.message_id"},
+		}, below("message.payload.token_usage", []Rule{
+			{schemas.InputTokens, "usage.input_other + usage.input_cache_read + usage.input_cache_creation"},
+			{schemas.OutputTokens, "usage.output"},
+			{schemas.CacheReadTokens, "usage.input_cache_read"},
+			{schemas.CacheWriteTokens, "usage.input_cache_creation"},
+		})...),
+		Basis: exclusive, Operation: "chat",
+	},
+	{
 		// cost is a number of premium requests
 		Name: "copilot.usage", Doc: "Copilot: what one request used; it does not say whether the cache is in the input",
 		At: []string{""}, Own: true, Usage: "none",
