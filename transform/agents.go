@@ -415,6 +415,13 @@ var agentEntries = []Entry{
 		Basis: exclusive, Operation: "chat",
 	},
 	{
+		Name: "swe.trajectory", Doc: "mini-swe-agent's trajectory: answers in its messages",
+		At: []string{""}, Own: true, Container: true, When: []string{"messages[].extra.response.usage", "info"},
+		Columns: []Rule{{schemas.SessionID, "instance_id"}},
+		Basis:   inclusive,
+		Parts:   []Part{{Path: "messages[].extra.response", Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
 		// cost is a number of premium requests
 		Name: "copilot.usage", Doc: "Copilot: what one request used; it does not say whether the cache is in the input",
 		At: []string{""}, Own: true, Usage: "none",
