@@ -73,7 +73,7 @@ var agentEntries = []Entry{
 			"!usage.total_tokens", "!total_cost_usd", "!message",
 		},
 		Columns: slices.Concat(anthropicRun, anthropicColumns),
-		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID,
+		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID, OfSession: true,
 	},
 	{
 		Name: "anthropic.partial", Doc: "Claude Code: event of a streamed answer, in a line of a run",
@@ -174,7 +174,7 @@ var agentEntries = []Entry{
 			{schemas.CacheReadTokens, "usage.cached_input_tokens"},
 			{schemas.ReasoningTokens, "usage.reasoning_output_tokens"},
 		},
-		Basis: inclusive, Operation: "chat", Recall: []schemas.Col{schemas.RequestID, schemas.SessionID},
+		Basis: inclusive, Operation: "chat", Recall: []schemas.Col{schemas.RequestID, schemas.SessionID}, OfSession: true,
 	},
 	{
 		Name: "pi.message", Doc: "pi session: counts apart from each other, with costs",
@@ -264,7 +264,7 @@ var agentEntries = []Entry{
 		At: []string{""}, Own: true, EnvelopeTime: true,
 		When:    []string{"usage.input_tokens", "usage.total_tokens", "num_turns", "session_id", "!total_cost_usd", "!message"},
 		Columns: slices.Concat([]Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}, {schemas.RequestID, "session_id"}}, qwenCounts),
-		Basis:   inclusive, Operation: "chat", Sums: schemas.SessionID,
+		Basis:   inclusive, Operation: "chat", Sums: schemas.SessionID, OfSession: true,
 	},
 	{
 		Name: "google.gemini", Doc: "line of a Qwen Code session: Gemini's counts",
@@ -440,7 +440,7 @@ var agentEntries = []Entry{
 			{schemas.TimeToFirstTokenMs, "data.ttftMs | data.time_to_first_token_ms"},
 		},
 		Basis: ambiguous, Operation: "chat", EnvelopeTime: true, Key: modelKey,
-		Recall: []schemas.Col{schemas.SessionID},
+		Recall: []schemas.Col{schemas.SessionID}, Remember: []schemas.Col{schemas.Operation},
 	},
 	{
 		Name: "copilot.session", Doc: "Copilot: the session of the lines that follow",
@@ -449,8 +449,28 @@ var agentEntries = []Entry{
 		Ignore:  true, Own: true, Basis: ambiguous, Remember: []schemas.Col{schemas.SessionID},
 	},
 	{
-		Name: "copilot.shutdown", Doc: "Copilot: sums over a session by model",
-		At: []string{""}, When: []string{"data.modelMetrics | modelMetrics"}, Ignore: true, Basis: inclusive,
+		// what a session has on the disk; each process that goes on with it adds its own
+		Name: "copilot.run", Doc: "Copilot: sums over a run by model, calls where no request of it is before",
+		At: []string{""}, Own: true, Container: true, When: []string{"data.modelMetrics"},
+		Columns: []Rule{{schemas.EventTime, "timestamp"}, {schemas.RequestID, "id"}},
+		Basis:   ambiguous, Sums: schemas.Operation, Recall: []schemas.Col{schemas.SessionID},
+		Parts: []Part{{
+			Path: "data.modelMetrics.*", Entry: "copilot.sum", ID: "#model", Key: schemas.Model,
+			Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID},
+		}},
+	},
+	{
+		Name: "copilot.sum", Doc: "Copilot: what a run used of one model; it does not say whether the cache is in the input",
+		At: []string{""}, Named: true, Own: true, Usage: "none",
+		When: []string{"usage.inputTokens", "usage.outputTokens"},
+		Columns: []Rule{
+			{schemas.InputTokens, "usage.inputTokens"},
+			{schemas.OutputTokens, "usage.outputTokens"},
+			{schemas.CacheReadTokens, "usage.cacheReadTokens"},
+			{schemas.CacheWriteTokens, "usage.cacheWriteTokens"},
+			{schemas.ReasoningTokens, "usage.reasoningTokens"},
+		},
+		Basis: ambiguous, Operation: "chat", Key: modelKey, OfSession: true,
 	},
 	{
 		Name: "openhands.run", Doc: "OpenHands run: its calls one by one; accumulated counts say them again",

@@ -119,8 +119,9 @@ type Entry struct {
 	Differs bool
 	// OfSession: a row sums up calls that have its session_id.
 	OfSession bool
-	// Sums: what fits sums up calls that have its value in this column. It and its parts
-	// are calls only where the record of the same family before it does not say that value.
+	// Sums: what fits sums up calls that have its value in this column, or any where it
+	// has none. It and its parts are calls only where no record of the same family before
+	// it said that value.
 	Sums schemas.Col
 }
 

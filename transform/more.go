@@ -277,9 +277,14 @@ func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) bool {
 	}
 	n.linked = true
 	own := n.inheritance(p, rec, &compiledPart{Part: &Part{Inherit: []schemas.Col{col}}}, &heir{}, said)
-	before := said[family(p.entry.Name)][col.String()]
-	return said == nil || strings.HasPrefix(before, "\x00") ||
-		slices.ContainsFunc(own.texts, func(f Fill) bool { return f.Col == col && f.Value == before })
+	before, some := said[family(p.entry.Name)][col.String()]
+	value := before
+	for _, f := range own.texts {
+		if f.Col == col {
+			value = f.Value
+		}
+	}
+	return said == nil || some && (strings.HasPrefix(before, "\x00") || value == before)
 }
 
 // member is the raw text of a member of a document, empty where there is none.
