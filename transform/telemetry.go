@@ -36,35 +36,13 @@ var telemetryEntries = slices.Concat([]Entry{
 			{Path: "scopeLogs[].logRecords[]", Inherit: otelInherit, Zero: true},
 		},
 	},
-	otelSpan("span or log record of OTLP", listed, true),
-	otelSpan("span of an SDK's exporter, with a map of attributes", mapped, true),
-	otelSpan("attributes as members of a line", flat, false),
-	otelSpan("attributes as objects within each other", nested, false),
-	{
-		Name: "otel.event", Doc: "Claude Code's telemetry of a request: counts apart from each other",
-		At: []string{""}, Own: true, Usage: "none",
-		When: []string{
-			listed("input_tokens", "intValue", "stringValue"), listed("cache_read_tokens", "intValue", "stringValue"),
-			listed("session.id", "stringValue"),
-		},
-		Columns: []Rule{
-			{schemas.EventTime, "timeUnixNano | observedTimeUnixNano"},
-			{schemas.RequestID, attribute(listed).text("request_id")},
-			{schemas.Model, attribute(listed).text("model")},
-			{schemas.UserID, attribute(listed).text("user.email", "user.account_uuid", "user.id")},
-			{schemas.SessionID, attribute(listed).text("session.id")},
-			{
-				schemas.InputTokens, attribute(listed).sum("input_tokens", "cache_read_tokens", "cache_creation_tokens"),
-			},
-			{schemas.OutputTokens, attribute(listed).count("output_tokens")},
-			{schemas.CacheReadTokens, attribute(listed).count("cache_read_tokens")},
-			{schemas.CacheWriteTokens, attribute(listed).count("cache_creation_tokens")},
-			{schemas.ReportedCostUSD, listed("cost_usd", "doubleValue", "intValue", "stringValue")},
-			{schemas.DurationMs, attribute(listed).count("duration_ms")},
-		},
-		Basis: exclusive, Operation: "chat",
-	},
-})
+}, eventEntries,
+	otelSpans("span or log record of OTLP", listed, true),
+	otelSpans("span of an SDK's exporter, with a map of attributes", mapped, true),
+	otelSpans("attributes as members of a line", flat, false),
+	otelSpans("attributes as objects within each other", nested, false),
+	sizes(listed), sizes(mapped),
+)
 
 var (
 	otelInherit = []schemas.Col{schemas.ProjectID}
@@ -97,7 +75,7 @@ func (at attribute) count(names ...string) string {
 // sum is that of some attributes, which are all of one type.
 func (at attribute) sum(names ...string) string {
 	var all []string
-	for _, kind := range []string{"intValue", "stringValue"} {
+	for _, kind := range []string{"intValue", "doubleValue", "stringValue"} {
 		var sum []string
 		for _, n := range names {
 			sum = append(sum, at(n, kind))
@@ -127,6 +105,29 @@ var (
 		"ai.usage.outputTokens", "ai.usage.completionTokens",
 	}
 )
+
+// otelSpans are the spans of a form of attributes.
+func otelSpans(doc string, at attribute, own bool) []Entry {
+	counted := at.count("gen_ai.usage.input_tokens") + " | " + at.count("gen_ai.usage.output_tokens")
+	return []Entry{
+		{
+			Name: "otel.agent", Doc: "span of a run of an agent, which sums up its requests",
+			At:     []string{""},
+			When:   []string{at.count("gen_ai.aggregated_usage.input_tokens") + " | " + at.count("gen_ai.aggregated_usage.output_tokens")},
+			Ignore: true, Basis: ambiguous,
+		},
+		{
+			Name: "otel.agent", Doc: "the same of Pydantic AI before it had names of operations",
+			At: []string{""},
+			When: []string{
+				counted, at.text("agent_name"), at.text("model_name"), at.text("logfire.msg"),
+				"!" + at.text("gen_ai.request.model"), "!" + at.text("gen_ai.operation.name"),
+			},
+			Ignore: true, Basis: ambiguous,
+		},
+		otelSpan(doc, at, own),
+	}
+}
 
 // otelSpan is a span, or a log record like one. Counts of several conventions
 // say the same; cache and reasoning tokens should be in the totals, and are not
@@ -169,11 +170,12 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 			{schemas.TotalTokens, at.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens")},
 			{
 				schemas.CacheReadTokens, at.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-					"gen_ai.usage.cached_input_tokens", "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
+					"gen_ai.usage.cached_input_tokens", "gen_ai.usage.cache_read_tokens", "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
 					"gen_ai.usage.details.cached_tokens", "llm.token_count.prompt_details.cache_read", "ai.usage.cachedInputTokens"),
 			},
 			{
 				schemas.CacheWriteTokens, at.count("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
+					"gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.cache_write_tokens", "gen_ai.usage.cache_creation_tokens",
 					"gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens",
 					"llm.token_count.prompt_details.cache_write"),
 			},
