@@ -102,7 +102,7 @@ func (i *inspection) add(d *ingest.Doc) {
 		in.Parts = i.norm.Explain(d.Data, &i.source, i.said)
 		if in.Outcome = outcome(in.Parts); in.Outcome == "not claimed" {
 			in.Outcome = "no usage"
-			if i.walker.AnyMember(d.Data, transform.TokenLike) {
+			if transform.Betrays(i.walker, d.Data) {
 				in.Outcome = string(schemas.UnknownUsage)
 			}
 		}

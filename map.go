@@ -357,7 +357,7 @@ func (w *worker) single(ctx context.Context, t *task, books *schemas.Books, d *i
 	case transform.IsBad:
 		return w.norm.Reason
 	case transform.NotClaimed:
-		if w.walker.AnyMember(d.Data, transform.TokenLike) {
+		if transform.Betrays(w.walker, d.Data) {
 			return schemas.UnknownUsage
 		}
 		books.NoUsage++

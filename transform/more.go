@@ -50,6 +50,8 @@ type call struct {
 	summed bool
 	// unclaimed: it is a part that no entry fits.
 	unclaimed bool
+	// deeper: its parts are too deep in the record to be read.
+	deeper bool
 }
 
 // tree is how parts of a record stand below each other.
@@ -128,9 +130,9 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 }
 
 // hides reports whether there is what looks like a count of tokens in a part that
-// nobody knows, or in what wraps no row.
+// nobody knows or reads, or in what wraps no row.
 func (n *Normalizer) hides(c *call, rows bool) bool {
-	return (c.unclaimed || c.wraps && !rows) && n.walker.AnyMember(c.doc, TokenLike)
+	return (c.unclaimed || c.deeper || c.wraps && !rows) && Betrays(n.walker, c.doc)
 }
 
 // Linked reports whether any record so far was one that recalls what others before it
@@ -219,6 +221,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	c.wraps = p.entry != nil && p.entry.Wraps
 	c.plain = p.entry != nil && p.entry.Texts && !unfolded
 	c.summed = p.entry != nil && n.summed(p, rec, said)
+	c.deeper = depth == maxNesting && p.entry != nil && p.entry.Container
 	*calls = append(*calls, c)
 	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || c.summed {
 		return

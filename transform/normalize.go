@@ -91,8 +91,8 @@ const (
 	IsRow Verdict = iota
 	// IsMore: it comes to any number of rows, which More makes.
 	IsMore
-	// NotClaimed: no dialect recognises it. It has no usage, unless a member
-	// is TokenLike.
+	// NotClaimed: no dialect recognises it. It has no usage, unless it Betrays
+	// some.
 	NotClaimed
 	// NoCall: it is known, and has no usage of its own.
 	NoCall

@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 )
 
@@ -16,6 +17,7 @@ var decoys = [][]byte{
 	[]byte("max"), []byte("min"), []byte("limit"), []byte("cost"), []byte("price"), []byte("per_token"), []byte("pertoken"),
 	[]byte("budget"), []byte("window"), []byte("remaining"), []byte("threshold"), []byte("tokenizer"),
 	[]byte("type"), []byte("reset"), []byte("logprob"), []byte("bytes"), []byte("token_id"), []byte("tokenid"), []byte("visibility"),
+	[]byte("first_token"), []byte("firsttoken"), []byte("per_sec"), []byte("persec"), []byte("expir"),
 }
 
 // tokenName reports whether a key names a token count.
@@ -83,6 +85,61 @@ func TokenLike(parent, key, value []byte) bool {
 	var buf [maxName]byte
 	k := lower(buf[:0], key)
 	return (of || slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(k, w) }) || typed[string(k)]) && !decoy(k)
+}
+
+// Betrays reports whether a document that no entry claims has usage all the same: a
+// member that is TokenLike, or an attribute that would be as a member.
+func Betrays(w Walker, doc []byte) bool {
+	return w.AnyMember(doc, TokenLike) || listsTokens(doc)
+}
+
+// listsTokens reports whether a list of keys and values, as OTLP and Jaeger write
+// attributes, has a count of tokens. It looks at bytes: in a text the quotes that it looks
+// for are escaped.
+func listsTokens(doc []byte) bool {
+	for {
+		at := bytes.Index(doc, keyMember)
+		if at < 0 {
+			return false
+		}
+		doc = doc[at+len(keyMember):]
+		m := attributeHead.FindSubmatchIndex(doc)
+		if m == nil {
+			continue
+		}
+		name := doc[m[2]:m[3]]
+		measured := bytes.HasSuffix(name, metrics)
+		if !measured && !tokenName(name) && !usageName(name) {
+			continue
+		}
+		if value := scalar(doc[m[1]:]); len(value) > 0 && (TokenLike(nil, name, value) || measured && printed(value)) {
+			return true
+		}
+	}
+}
+
+var (
+	keyMember = []byte(`"key"`)
+	metrics   = []byte("metrics")
+	// attributeHead is what follows the word key in an attribute, up to its value.
+	attributeHead = regexp.MustCompile(`^\s*:\s*"([^"\\]{1,64})"\s*,\s*(?:"v?[tT]ype"\s*:\s*"\w*"\s*,\s*)?` +
+		`"value"\s*:\s*(?:\{\s*"\w+"\s*:\s*)?`)
+)
+
+// scalar is the raw value that b begins with, if it is no object or array.
+func scalar(b []byte) []byte {
+	if len(b) == 0 || b[0] != '"' {
+		return b[:max(0, bytes.IndexAny(b, ",}] \t\r\n"))]
+	}
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return b[:i+1]
+		}
+	}
+	return nil
 }
 
 // typed are the keys of numbers that are objects, as exports of DynamoDB, MongoDB and
