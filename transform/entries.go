@@ -172,6 +172,7 @@ var Entries = slices.Concat(
 	reportEntries,
 	agentEntries,
 	gatewayEntries,
+	langsmithEntries,
 	telemetryEntries,
 	sdkEntries,
 	googleEntries,

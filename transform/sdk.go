@@ -27,7 +27,8 @@ var sdkEntries = slices.Concat([]Entry{
 			{schemas.OutputTokens, "usage_metadata.output_tokens"},
 			{schemas.TotalTokens, "usage_metadata.total_tokens"},
 			{schemas.CacheReadTokens, "usage_metadata.input_token_details.cache_read"},
-			{schemas.CacheWriteTokens, "usage_metadata.input_token_details.cache_creation"},
+			{schemas.CacheWriteTokens, langchainWrites("usage_metadata.input_token_details.")},
+			{schemas.CacheWrite1hTokens, "usage_metadata.input_token_details.ephemeral_1h_input_tokens"},
 			{schemas.InputAudioTokens, "usage_metadata.input_token_details.audio"},
 			{schemas.OutputAudioTokens, "usage_metadata.output_token_details.audio"},
 			{schemas.ReasoningTokens, "usage_metadata.output_token_details.reasoning"},
@@ -147,6 +148,12 @@ var langchainEnvelope = []Rule{
 	{schemas.Provider, "response_metadata.model_provider"},
 	{schemas.Model, "response_metadata.model_name | response_metadata.model"},
 	{schemas.ServiceTier, "response_metadata.service_tier"},
+}
+
+// langchainWrites are the cache writes among the details of the input: where they are
+// told apart by how long they live, cache_creation is 0.
+func langchainWrites(at string) string {
+	return at + "cache_creation + " + at + "ephemeral_5m_input_tokens + " + at + "ephemeral_1h_input_tokens"
 }
 
 var langchainInherit = []schemas.Col{
