@@ -174,6 +174,7 @@ var Entries = slices.Concat(
 	gatewayEntries,
 	langsmithEntries,
 	telemetryEntries,
+	pydanticEntries,
 	sdkEntries,
 	googleEntries,
 	bedrockEntries,
