@@ -173,6 +173,8 @@ var Entries = slices.Concat(
 	agentEntries,
 	gatewayEntries,
 	langsmithEntries,
+	opikEntries,
+	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,
 	sdkEntries,

@@ -34,4 +34,8 @@ const knownNames = `
 	input_tokens output_tokens prompt_tokens completion_tokens total_tokens reasoning_tokens cached_input_tokens
 	prompt_cache_hit_tokens cache_read_input_token_count cache_write_input_token_count search_units
 	input_cost output_cost total_cost unit context_window per_turn_token time_per_token plugin_id request_mode max_tokens
+	requests successful_requests n_requests num_requests step_count llm_calls num_calls calls
+	original_usage.prompt_tokens original_usage.completion_tokens original_usage.total_tokens
+	original_usage.input_tokens original_usage.output_tokens
+	original_usage.candidates_token_count original_usage.total_token_count
 `
