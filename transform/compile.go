@@ -101,6 +101,7 @@ type compiledEntry struct {
 	rules    []compiledRule
 	payload  []ref
 	idOf     []ref
+	calls    []ref
 	folded   []compiledFold
 	keep     []compiledKeep
 	also     []compiledPart
@@ -250,6 +251,7 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 		}
 	}
 	ce.payload = refs(e.Payload, schemas.Span)
+	ce.calls = refs(e.Calls, schemas.Scalar)
 	for _, p := range e.IDOf {
 		ce.idOf = append(ce.idOf, refs(p, schemas.Span)...)
 	}

@@ -58,6 +58,9 @@ type Entry struct {
 	// Unless lists "path=word|word": a record that has one of the words there
 	// is no call.
 	Unless []string
+	// Calls is where a record says how many calls it sums up, paths with | between them: it
+	// is one of these only where it says 1, or says 0 and is none.
+	Calls string
 	// Report: what fits is a row of a provider's own sums over calls, for the table
 	// of them, or is around such rows. Its id is made of all that tells it from
 	// other rows; what no column takes goes to extra_json; Keep lists what of that
@@ -177,6 +180,8 @@ var Entries = slices.Concat(
 	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,
+	livekitEntries,
+	sumEntries,
 	sdkEntries,
 	googleEntries,
 	bedrockEntries,

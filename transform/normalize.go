@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,8 +187,13 @@ func (n *Normalizer) count(in *schemas.Sums) {
 // apply is Apply for a plan, with what is inherited for columns that the record
 // leaves empty.
 func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schemas.Builder, in *schemas.Sums, heir *heir) Verdict {
-	if p.entry.Ignore || p.excluded(rec) {
+	switch calls, says := p.sumOf(rec); {
+	case p.entry.Ignore || p.excluded(rec) || says && calls == "0":
 		return NoCall
+	case says && calls != "1":
+		n.Reason = schemas.UnknownUsage
+		row.Drop()
+		return IsBad
 	}
 	n.row = row
 	row.SetSource(src.Index)
@@ -261,6 +267,15 @@ func (p *plan) excluded(rec *schemas.Record) bool {
 		}
 	}
 	return false
+}
+
+// sumOf is how many calls a record says that it sums up.
+func (p *plan) sumOf(rec *schemas.Record) (calls string, says bool) {
+	if p.calls == noSlot {
+		return "", false
+	}
+	text, ok := numberText(rec, p.calls)
+	return strings.TrimSuffix(string(text), ".0"), ok
 }
 
 // folded is the paths of texts that begin as JSON does that is no plain list of numbers,

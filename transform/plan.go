@@ -29,13 +29,14 @@ type plan struct {
 	timeFrom string // "" where the record has no time of its own
 	utc      bool   // time is in UTC where it names no zone
 	payload  slot   // noSlot where there is none
+	calls    slot   // the same
 	idOf     []slot
 	unless   []exclusionAt
 	keep     []keep
 	texts    map[string]keptText // by the one text that is kept
 	recent   [64]keptText        // some of texts, by a few letters
 	// more: the record can come to other rows than one, or is read with what
-	// records before it said.
+	// records before it said, or is a sum.
 	more  bool
 	folds []fold
 	batch bool // the record is of a batch job
@@ -163,6 +164,7 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	}
 	p.idOf = layAll(p.idOf)
 	lay(&p.payload)
+	lay(&p.calls)
 	if p.timeFrom != "" {
 		lay(&p.time)
 	}
@@ -281,6 +283,8 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	p.outParts = p.reported(schemas.OutputTextTokens, schemas.OutputImageTokens, schemas.OutputAudioTokens)
 	_, p.batch = c.present(filled, frame, c.batch[frame])
 	p.payload, _ = c.present(filled, frame, e.payload)
+	p.calls, _ = c.present(filled, frame, e.calls)
+	p.more = p.more || p.calls != noSlot
 	for _, r := range e.idOf {
 		if at, ok := c.present(filled, frame, []ref{r}); ok {
 			p.idOf = append(p.idOf, at)
