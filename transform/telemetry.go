@@ -21,6 +21,27 @@ var telemetryEntries = slices.Concat([]Entry{
 		Parts: []Part{{Path: "resourceLogs[]", Entry: "otel.resource"}},
 	},
 	{
+		Name: "otel.export", Doc: "trace of Tempo's API",
+		At: []string{""}, Own: true, Container: true, Basis: inclusive,
+		When:  []string{"batches[].scopeSpans | batches[].instrumentationLibrarySpans"},
+		Parts: []Part{{Path: "batches[]", Entry: "otel.resource"}},
+	},
+	{
+		Name: "otel.export", Doc: "trace of Tempo's API, as it has it since version 2",
+		At: []string{""}, Own: true, Container: true, When: []string{"trace.resourceSpans"}, Basis: inclusive,
+		Parts: []Part{{Path: "trace.resourceSpans[]", Entry: "otel.resource"}},
+	},
+	{
+		Name: "otel.export", Doc: "traces of Jaeger's API",
+		At: []string{""}, Own: true, Container: true, When: []string{"data[].spans[].spanID"}, Basis: inclusive,
+		Parts: []Part{{Path: "data[].spans[]", Zero: true, Tree: jaegerTree}},
+	},
+	{
+		Name: "otel.export", Doc: "one of them",
+		At: []string{""}, Own: true, Container: true, When: []string{"spans[].spanID", "traceID"}, Basis: inclusive,
+		Parts: []Part{{Path: "spans[]", Zero: true, Tree: jaegerTree}},
+	},
+	{
 		Name: "otel.metrics", Doc: "OTLP metrics: sums over calls",
 		At: []string{""}, When: []string{"resourceMetrics"}, Ignore: true, Basis: inclusive,
 	},
@@ -39,6 +60,8 @@ var telemetryEntries = slices.Concat([]Entry{
 }, eventEntries,
 	otelSpans("span or log record of OTLP", listed, true),
 	otelSpans("span of an SDK's exporter, with a map of attributes", mapped, true),
+	otelSpans("span of Jaeger", tagged, true),
+	otelSpans("row of Phoenix's data frame of spans", dotted, true),
 	otelSpans("attributes as members of a line", flat, false),
 	otelSpans("attributes as objects within each other", nested, false),
 	sizes(listed), sizes(mapped),
@@ -47,6 +70,7 @@ var telemetryEntries = slices.Concat([]Entry{
 var (
 	otelInherit = []schemas.Col{schemas.ProjectID}
 	otelTree    = [2]string{"spanId", "parentSpanId"}
+	jaegerTree  = [2]string{"spanID", "references[].spanID"}
 )
 
 // attribute is the path of a span's attribute in a form of attributes.
@@ -62,6 +86,12 @@ func listed(name string, kinds ...string) string {
 }
 
 func mapped(name string, _ ...string) string { return `attributes."` + name + `"` }
+
+// tagged is Jaeger's list of keys and values.
+func tagged(name string, _ ...string) string { return "tags[key=" + name + "].value" }
+
+// dotted is a column of a data frame.
+func dotted(name string, _ ...string) string { return `"attributes.` + name + `"` }
 
 func flat(name string, _ ...string) string { return `"` + name + `"` }
 
@@ -143,13 +173,14 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 		Unless: []string{
 			"name=ai.generateText|ai.streamText|ai.generateObject|ai.streamObject|ai.embed|ai.embedMany|ai.toolCall",
 			at.text("gen_ai.operation.name") + "=invoke_agent|create_agent|execute_tool|invoke_workflow",
+			"span_kind=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
 			at.text("openinference.span.kind") + "=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
 			at.text("traceloop.span.kind") + "=workflow|task|agent|tool",
 		},
 		Columns: []Rule{
 			{schemas.EventTime, when},
-			{schemas.RequestID, at.text("gen_ai.response.id", "ai.response.id") + " | span_id | context.span_id | spanContext.spanId | _spanContext.spanId | id"},
-			{schemas.TransportID, "trace_id | context.trace_id | spanContext.traceId | _spanContext.traceId"},
+			{schemas.RequestID, at.text("gen_ai.response.id", "ai.response.id") + " | span_id | spanID | context.span_id | \"context.span_id\" | spanContext.spanId | _spanContext.spanId | id"},
+			{schemas.TransportID, "trace_id | traceID | context.trace_id | \"context.trace_id\" | spanContext.traceId | _spanContext.traceId"},
 			{schemas.Operation, at.text("gen_ai.operation.name", "llm.request.type")},
 			{schemas.Provider, at.text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")},
 			{schemas.Model, at.text("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name", "gen_ai.request.model", "ai.model.id")},
@@ -159,7 +190,7 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 				schemas.ErrorCode,
 				at.text("error.type") + " | status.code:except=0,1,OK,UNSET,STATUS_CODE_OK,STATUS_CODE_UNSET | status.status_code:except=OK,UNSET",
 			},
-			{schemas.ProjectID, "resource.attributes.\"service.name\" | \"service.name\""},
+			{schemas.ProjectID, "resource.attributes.\"service.name\" | \"service.name\" | process.serviceName"},
 			{schemas.UserID, at.text("user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id")},
 			{
 				schemas.SessionID,
