@@ -37,7 +37,7 @@ var telemetryEntries = slices.Concat([]Entry{
 		Parts: []Part{{Path: "data[].spans[]", Zero: true, Tree: jaegerTree}},
 	},
 	{
-		Name: "otel.export", Doc: "one of them",
+		Name: "otel.export", Doc: "one trace of Jaeger",
 		At: []string{""}, Own: true, Container: true, When: []string{"spans[].spanID", "traceID"}, Basis: inclusive,
 		Parts: []Part{{Path: "spans[]", Zero: true, Tree: jaegerTree}},
 	},
@@ -201,24 +201,26 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 			{schemas.TotalTokens, at.count("gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens")},
 			{
 				schemas.CacheReadTokens, at.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-					"gen_ai.usage.cached_input_tokens", "gen_ai.usage.cache_read_tokens", "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
-					"gen_ai.usage.details.cached_tokens", "llm.token_count.prompt_details.cache_read", "ai.usage.cachedInputTokens"),
+					"gen_ai.usage.cached_input_tokens", "gen_ai.usage.cache_read_tokens", "gen_ai.usage.input_tokens.cached", "gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cache_read_input_tokens",
+					"gen_ai.usage.details.cached_tokens", "llm.token_count.prompt_details.cache_read", "ai.usage.cachedInputTokens",
+					"ai.usage.inputTokenDetails.cacheReadTokens"),
 			},
 			{
 				schemas.CacheWriteTokens, at.count("gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens",
-					"gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.cache_write_tokens", "gen_ai.usage.cache_creation_tokens",
+					"gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_write_input_tokens", "gen_ai.usage.cache_write_tokens", "gen_ai.usage.cache_creation_tokens",
+					"gen_ai.usage.input_tokens.cache_write",
 					"gen_ai.usage.details.cache_write_tokens", "gen_ai.usage.details.cache_creation_input_tokens",
-					"llm.token_count.prompt_details.cache_write"),
+					"llm.token_count.prompt_details.cache_write", "ai.usage.inputTokenDetails.cacheWriteTokens"),
 			},
 			{schemas.InputAudioTokens, at.count("gen_ai.usage.details.input_audio_tokens", "llm.token_count.prompt_details.audio")},
 			{schemas.OutputAudioTokens, at.count("gen_ai.usage.details.output_audio_tokens", "llm.token_count.completion_details.audio")},
 			{
-				schemas.ReasoningTokens, at.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+				schemas.ReasoningTokens, at.count("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "gen_ai.usage.output_tokens.reasoning",
 					"gen_ai.usage.details.reasoning_tokens", "llm.usage.reasoning_tokens", "llm.token_count.completion_details.reasoning",
-					"ai.usage.reasoningTokens"),
+					"ai.usage.reasoningTokens", "ai.usage.outputTokenDetails.reasoningTokens"),
 			},
 			{
-				schemas.ReportedCostUSD, at.first([]string{"gen_ai.usage.cost", "llm.cost.total", "operation.cost"}, "doubleValue", "intValue", "stringValue") +
+				schemas.ReportedCostUSD, at.first([]string{"gen_ai.usage.cost", "gen_ai.usage.total_cost", "llm.cost.total", "operation.cost"}, "doubleValue", "intValue", "stringValue") +
 					" | " + at("gen_ai.usage.cost_in_usd_ticks", "intValue") + ":e-10",
 			},
 			{schemas.DurationMs, at.count("ai.response.msToFinish") + " | duration_ms"},
