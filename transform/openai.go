@@ -190,7 +190,7 @@ var openaiEntries = []Entry{
 	},
 	{
 		Name: "openai.embeddings", Doc: "usage without output",
-		When:    append([]string{"usage.prompt_tokens", "usage.total_tokens", "!usage.completion_tokens", "!usage.input_tokens", "!choices"}, noSums...),
+		When:    []string{"usage.prompt_tokens", "usage.total_tokens", "!usage.completion_tokens", "!usage.input_tokens", "!choices", "!requests", "!api_requests"},
 		Columns: chatColumns,
 		Basis:   "inclusive", Operation: "embeddings", Key: bodyKey,
 	},
@@ -214,16 +214,17 @@ var openaiEntries = []Entry{
 	{
 		Name: "openai.chat",
 		Doc:  "chat completion usage: prompt and completion tokens",
-		// a gateway's row has its own meaning
-		When:    append([]string{"usage.prompt_tokens", "usage.completion_tokens | choices", "!usage.billed_units", "!^spend"}, noSums...),
+		// a report's row is no call; a gateway's has its own meaning
+		When:    []string{"usage.prompt_tokens", "usage.completion_tokens | choices", "!usage.billed_units", "!requests", "!api_requests", "!^spend"},
 		Columns: chatColumns,
 		Basis:   "inclusive", Operation: "chat", Key: bodyKey, Payload: "choices",
 	},
 	{
 		Name: "generic.usage", Doc: "input and output counts of nobody in particular",
-		When: append([]string{
-			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens", "!request_count", "!num_requests",
-		}, noSums...),
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "!usage.prompt_tokens", "!usage.inputTokens",
+			"!requests", "!request_count", "!api_requests", "!num_requests",
+		},
 		Columns: anyColumns,
 		Basis:   "ambiguous", Key: modelKey,
 	},
@@ -267,11 +268,6 @@ var responsesColumns = []Rule{
 	{schemas.WebSearchRequests, "tool_usage.web_search.num_requests | usage.server_tool_use_details.web_search_requests"},
 	{schemas.ReportedCostUSD, "usage.cost | usage.cost_in_usd_ticks:e-10"},
 	{schemas.IsBYOK, "usage.is_byok"},
-}
-
-// noSums is what is not in a call, but in a row that sums several up.
-var noSums = []string{
-	"!requests", "!api_requests", "!n_requests", "!successful_requests", "!num_calls", "!n_calls", "!calls", "!step_count",
 }
 
 // anyColumns are the names that counts have in objects of nobody in particular. What is

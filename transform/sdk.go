@@ -78,7 +78,7 @@ var sdkEntries = slices.Concat([]Entry{
 // sdkRest are usage objects of the AI SDK that say nothing but the totals. They
 // are tried after all others.
 var sdkRest = []Entry{
-	aisdkEntry("usage", "AI SDK 5 and later, or alike", append([]string{"usage.inputTokens", "usage.outputTokens"}, noSums...), slices.Clone(anyColumns), ambiguous),
+	aisdkEntry("usage", "AI SDK 5 and later, or alike", []string{"usage.inputTokens", "usage.outputTokens"}, slices.Clone(anyColumns), ambiguous),
 	{
 		Name: "aisdk.embedding", Doc: "AI SDK embeddings",
 		NoBare: true, When: []string{"usage.tokens", "embedding | embeddings"},
