@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -35,18 +36,22 @@ type reading struct {
 // asideTimes are the names of times around a row that tell no rows apart.
 var asideTimes = envelopeTime + " | start_time_iso | end_time_iso | updated_at"
 
-func newReading(e *Entry) *reading {
+func (c *Dialects) newReading(e *Entry) *reading {
 	r := &reading{texts: map[string]bool{}, measures: map[string]bool{}, aside: map[string]bool{}, kept: map[string]bool{}, currency: map[string]bool{}, slots: map[string]int{}}
 	add := func(to map[string]bool, from string) {
-		for _, alt := range parseExpr(from) {
+		for _, alt := range c.expr(from) {
 			for _, t := range alt {
-				for _, keys := range spellings(t.path) {
-					to[canonical(strings.Join(keys, "."))] = true
+				for _, spelling := range c.spellings(t.path) {
+					to[canonical(strings.Join(spelling.keys, "."))] = true
 				}
 			}
 		}
 	}
-	add(r.aside, asideTimes)
+	if c.aside == nil {
+		c.aside = map[string]bool{}
+		add(c.aside, asideTimes)
+	}
+	maps.Copy(r.aside, c.aside)
 	for _, rule := range e.Columns {
 		switch traits[rule.Col].kind {
 		case schemas.String, schemas.Bool:

@@ -26,7 +26,9 @@ type Dialects struct {
 	paths   [][]string            // of the mounts
 	batch   [][]ref               // by mount: there is one of them in a document of a batch job
 	spelled map[string][]spelling // what spellings has said
+	exprs   map[string]expr       // what expr has
 	wanted  map[wanted]bool       // what want was asked for
+	aside   map[string]bool       // times that every report may say
 	// reports is the frame of what rows of reports hold, behind those of the
 	// mounts. The walk does not look for that: it would be known at the root of
 	// every record then, and no news.
@@ -54,6 +56,16 @@ func (c *Dialects) spellings(paths string) []spelling {
 		c.spelled[paths] = all
 	}
 	return all
+}
+
+// expr is parseExpr. What it returns is shared.
+func (c *Dialects) expr(text string) expr {
+	e, ok := c.exprs[text]
+	if !ok {
+		e = parseExpr(text)
+		c.exprs[text] = e
+	}
+	return e
 }
 
 // valueKey is a value below a frame.
@@ -158,14 +170,15 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 	if m == nil {
 		m = &Mapping{}
 	}
+	const many = 2048 // of anything, about
 	mounts := slices.Clone(m.bodies)
 	mounts = append(mounts, Mounts...)
 	c := &Dialects{
 		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
-		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: map[valueKey]int{}, slots: make([]map[int]int, len(mounts)+1),
+		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: make(map[valueKey]int, many), slots: make([]map[int]int, len(mounts)+1),
 		usage: map[int]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{},
 		rules: map[ruleKey]compiledRule{}, counts: map[string]bool{},
-		spelled: map[string][]spelling{}, wanted: map[wanted]bool{},
+		spelled: make(map[string][]spelling, many), exprs: make(map[string]expr, many), wanted: make(map[wanted]bool, 4*many),
 	}
 	for f := range c.slots {
 		c.slots[f] = map[int]int{}
@@ -201,7 +214,7 @@ func (c *Dialects) countsOf(e *Entry) {
 		if t := &traits[r.Col]; t.kind != schemas.Double || !t.additive {
 			continue
 		}
-		for _, alt := range parseExpr(r.From) {
+		for _, alt := range c.expr(r.From) {
 			for _, t := range alt {
 				for _, spelling := range c.spellings(t.path) {
 					c.counts[spelling.path] = true
@@ -214,7 +227,7 @@ func (c *Dialects) countsOf(e *Entry) {
 func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	ce.Entry = e
 	if e.Report {
-		ce.reading = newReading(e)
+		ce.reading = c.newReading(e)
 	}
 	for f := range c.mounts {
 		if e.standsAt(&c.mounts[f]) {
@@ -301,16 +314,18 @@ func (c *Dialects) newRule(e *compiledEntry, r Rule, envelope bool) compiledRule
 	if r.Col == schemas.Tags {
 		shape = schemas.Span
 	}
-	for _, alt := range parseExpr(r.From) {
-		var cs compiledSum
-		for _, t := range alt {
+	sums := c.expr(r.From)
+	cr.from = make([]compiledSum, len(sums))
+	for i, terms := range sums {
+		cr.from[i] = make(compiledSum, len(terms))
+		for k := range terms {
+			t := &terms[k]
 			if e.Report {
-				cs = append(cs, compiledTerm{c.reportRefs(e, t), &t})
-				continue
+				cr.from[i][k] = compiledTerm{c.reportRefs(e, *t), t}
+			} else {
+				cr.from[i][k] = compiledTerm{c.refs(e, *t, shape), t}
 			}
-			cs = append(cs, compiledTerm{c.refs(e, t, shape), &t})
 		}
-		cr.from = append(cr.from, cs)
 	}
 	return cr
 }
@@ -323,7 +338,9 @@ func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) (out []re
 	if t.count {
 		shape = schemas.Count
 	}
-	for _, spelling := range c.spellings(t.path) {
+	spellings := c.spellings(t.path)
+	out = make([]ref, 0, len(spellings))
+	for _, spelling := range spellings {
 		keys, shape := spelling.keys, shape
 		if shape == schemas.Span && c.counts[spelling.path] {
 			shape = schemas.Scalar
@@ -333,7 +350,7 @@ func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) (out []re
 			usage = c.inUsage(e.Entry, keys)
 		}
 		v := c.value(spelling.path, shape)
-		if shape == schemas.Scalar && usage > 0 && len(keys) > usage && !slices.ContainsFunc(keys, chooses) {
+		if shape == schemas.Scalar && usage > 0 && len(keys) > usage && c.usage[v].usage == "" && !slices.ContainsFunc(keys, chooses) {
 			c.usage[v] = member{strings.Join(keys[:usage], "."), strings.Join(keys[usage:], ".")}
 		}
 		frame := bodyFrame
