@@ -1,18 +1,23 @@
 package usagelake
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
 
+	"usagelake/ingest"
 	"usagelake/schemas"
 )
 
@@ -23,7 +28,11 @@ func (r *reconciling) readCSV() error {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	defer f.Close()
-	rows := csv.NewReader(f)
+	text := bufio.NewReader(f)
+	if err := isText(text); err != nil {
+		return fmt.Errorf("%w: --csv %s: %w", ErrUsage, r.with.CSV, err)
+	}
+	rows := csv.NewReader(text)
 	rows.TrimLeadingSpace = true
 	head, err := rows.Read()
 	if err != nil {
@@ -50,13 +59,32 @@ func (r *reconciling) readCSV() error {
 	}
 }
 
+// isText reports, by how it begins, why a file cannot be CSV.
+func isText(r *bufio.Reader) error {
+	head, _ := r.Peek(ingest.HeadLen) // an error comes back with the first Read
+	control := func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' && c != '\n' }
+	switch looks := ingest.Looks(head); {
+	case len(head) == 0:
+		return errors.New("is empty; want a line of column names, then the lines of the bill")
+	case looks != "":
+		return errors.New("is no CSV; it looks like " + looks)
+	case bytes.ContainsFunc(head, control):
+		return errors.New("is no CSV: it holds bytes that are no text; decompress it, or export it as CSV")
+	}
+	return nil
+}
+
 // billColumn is a column of a bill.
 type billColumn struct {
 	name  string // day, model, provider or a meter's
+	title string // in the bill
 	meter schemas.Col
 	at    int
 	shift int32
 }
+
+// mostShift is the largest power of ten that an amount may be multiplied by.
+const mostShift = 18
 
 func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
 	names := map[string]schemas.Col{"cost": schemas.CostUSD}
@@ -67,21 +95,26 @@ func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
 		name, column, ok := strings.Cut(text, "=")
 		c := billColumn{name: name}
 		if at := strings.LastIndex(column, ":e"); at > 0 {
-			if n, err := fmt.Sscanf(column[at:], ":e%d", &c.shift); n == 1 && err == nil {
-				column = column[:at]
+			n, err := strconv.Atoi(column[at+len(":e"):])
+			if errors.Is(err, strconv.ErrRange) || err == nil && max(n, -n) > mostShift {
+				return nil, fmt.Errorf("%w: --columns %q: want a power of ten from e-%d to e%[3]d, such as e-2 for cents", ErrUsage, text, mostShift)
+			}
+			if err == nil {
+				c.shift, column = int32(n), column[:at]
 			}
 		}
+		c.title = column
 		c.at = slices.IndexFunc(head, func(h string) bool { return strings.TrimSpace(h) == column })
 		meter, isMeter := names[name]
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("%w: --columns %q: want name=column", ErrUsage, text)
 		case c.at < 0:
-			return nil, fmt.Errorf("%w: --columns %q: %s has no such column; it has: %s", ErrUsage, text, r.with.CSV, strings.Join(head, ", "))
+			return nil, fmt.Errorf("%w: --columns %q: %s has no such column; it has: %s", ErrUsage, text, r.with.CSV, titles(head))
 		case isMeter:
 			c.meter = meter
 		case name != "day" && name != "model" && name != "provider":
-			return nil, fmt.Errorf("%w: --columns %q: a bill can have day, model, provider, cost, %s", ErrUsage, text, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+			return nil, fmt.Errorf("%w: --columns %q: a bill can have day, model, provider, %s", ErrUsage, text, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
 		}
 		cols = append(cols, c)
 	}
@@ -94,6 +127,23 @@ func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
 	return cols, nil
 }
 
+// titles lists a bill's columns, so many and so much of each as can be read.
+func titles(head []string) string {
+	const most, longest = 30, 40
+	var list []string
+	for i, h := range head {
+		if i == most {
+			list = append(list, fmt.Sprintf("and %d more", len(head)-i))
+			break
+		}
+		if text := []rune(h); len(text) > longest {
+			h = string(text[:longest]) + "…"
+		}
+		list = append(list, strconv.Quote(h))
+	}
+	return strings.Join(list, ", ")
+}
+
 // billed takes in a line of a bill.
 func (r *reconciling) billed(cols []billColumn, fields []string) error {
 	at := spot{provider: strings.ToLower(r.with.Provider)}
@@ -102,7 +152,7 @@ func (r *reconciling) billed(cols []billColumn, fields []string) error {
 		case "day":
 			var err error
 			if at.day, err = billDay(text); err != nil {
-				return err
+				return fmt.Errorf("column %q: %w", c.title, err)
 			}
 		case "model":
 			at.model = text
@@ -115,13 +165,13 @@ func (r *reconciling) billed(cols []billColumn, fields []string) error {
 	}
 	s := r.theirs.at(at)
 	for _, c := range cols {
-		text := strings.ReplaceAll(strings.TrimSpace(fields[c.at]), ",", "")
+		text := strings.TrimSpace(fields[c.at])
 		if c.meter == 0 || text == "" {
 			continue
 		}
-		d, err := decimal.NewFromString(strings.TrimPrefix(text, "$"))
+		d, err := c.amount(text)
 		if err != nil {
-			return fmt.Errorf("%s is no number", c.name)
+			return fmt.Errorf("column %q: %w", c.title, err)
 		}
 		scale := int32(6)
 		if c.meter == schemas.CostUSD {
@@ -129,18 +179,32 @@ func (r *reconciling) billed(cols []billColumn, fields []string) error {
 		}
 		v := d.Shift(c.shift + scale).Round(0).BigInt()
 		if !v.IsInt64() {
-			return fmt.Errorf("%s is too large", c.name)
+			return fmt.Errorf("column %q: the number is too large for %s", c.title, c.name)
 		}
 		s.add(c.meter, schemas.AmountOf(v.Int64()))
 	}
 	return nil
 }
 
+// billNumber is a number that can be read in one way only: 1.234,50 and 1,5 are
+// others in other countries.
+var billNumber = regexp.MustCompile(`^([-+]?\$?|\$[-+])(?:[0-9]{1,30}|[0-9]{1,3}(?:,[0-9]{3}){1,9})?(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,2})?$`)
+
+// amount reads a number of the column.
+func (c *billColumn) amount(text string) (decimal.Decimal, error) {
+	if m := billNumber.FindStringSubmatch(text); m != nil && (c.meter == schemas.CostUSD || !strings.Contains(m[1], "$")) {
+		if d, err := decimal.NewFromString(strings.NewReplacer("$", "", ",", "").Replace(text)); err == nil {
+			return d, nil
+		}
+	}
+	return decimal.Decimal{}, errors.New("holds no number that is sure: want 1234.5 or 1,234.50, with a point for decimals and commas between thousands only, and of costs $1,234.50")
+}
+
 func billDay(text string) (schemas.Day, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006/01/02", "01/02/2006", "20060102"} {
+	for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006/01/02", "20060102"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return schemas.DayOf(t.UTC().UnixMicro()), nil
 		}
 	}
-	return 0, errors.New("the day is no date: want YYYY-MM-DD")
+	return 0, errors.New("holds no date that is sure (11/04 may be April or November): write it as YYYY-MM-DD")
 }

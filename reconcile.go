@@ -145,7 +145,11 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 	if err != nil {
 		return nil, err
 	}
-	if len(r.theirs) == 0 {
+	switch {
+	case len(r.theirs) > 0:
+	case with.CSV != "":
+		return nil, fmt.Errorf("nothing to hold the table against: %s has no line of these days and providers", with.CSV)
+	default:
 		return nil, errors.New("nothing to hold the table against: no reports of these days in the lake; load them, or give a bill with --csv")
 	}
 	if err := r.readCalls(); err != nil {

@@ -210,3 +210,59 @@ func TestReconcileBill(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a bill's number or date can be taken for in two ways is not taken at all.
+func TestReconcileBillIsNotGuessed(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "in.jsonl"), aCall("a", "m", 2, 0, 100, 40, 7, 0.5)+"\n")}, Lake: lake})
+	against := func(bill string, columns ...string) (*usagelake.Reconciliation, error) {
+		path := write(t, filepath.Join(dir, "bill.csv"), bill)
+		return usagelake.Reconcile(context.Background(), usagelake.Config{Lake: lake}, usagelake.Theirs{
+			CSV: path, Provider: "openai", Columns: append([]string{"day=Date"}, columns...),
+		})
+	}
+	for number, want := range map[string]string{
+		"1234.5": "1234.5", "1,234.50": "1234.5", "$1,234,567": "1234567", "-$5": "-5", "$-5.00": "-5", ".25": "0.25", "1.5e-05": "0.000015", "+7": "7",
+		"1.234,50": "", "1,5": "", "1,2345": "", "12,34,567": "", "5$": "", "€5": "", "5 USD": "", "(5)": "", "1e999999999": "", "NaN": "", "0x10": "", "-": "", "$": "",
+	} {
+		r, err := against("Date,Cost\n2026-03-02,\""+number+"\"\n", "cost=Cost")
+		switch {
+		case want == "" && (err == nil || !strings.Contains(err.Error(), `bill.csv, line 2: column "Cost": holds no number that is sure`)):
+			t.Errorf("%s: %v", number, err)
+		case want != "" && err != nil:
+			t.Errorf("%s: %v", number, err)
+		case want != "" && (len(r.Gaps) != 1 || r.Gaps[0].Theirs != want):
+			t.Errorf("%s: %+v, want %s", number, r.Gaps, want)
+		}
+	}
+	if _, err := against("Date,Tokens\n2026-03-02,$5\n", "input_tokens=Tokens"); err == nil {
+		t.Error("tokens in dollars")
+	}
+	for _, day := range []string{"2026-03-02", "2026-03-02T23:00:00Z", "2026-03-02 23:00:00", "2026-03-02T23:00:00", "2026-03-01T23:00:00-05:00", "2026/03/02", "20260302"} {
+		if r, err := against("Date,Tokens\n"+day+",5\n", "input_tokens=Tokens"); err != nil || r.Gaps == nil || r.Compared == 0 {
+			t.Errorf("%s: %+v, %v", day, r, err)
+		}
+	}
+	for _, day := range []string{"04/11/2025", "2.3.2026", "02-03-2026", "yesterday", ""} {
+		if _, err := against("Date,Tokens\n"+day+",5\n", "input_tokens=Tokens"); err == nil || !strings.Contains(err.Error(), `column "Date": holds no date`) {
+			t.Errorf("%s: %v", day, err)
+		}
+	}
+	for bill, want := range map[string]string{
+		"":                          "is empty",
+		"Date,Tokens\n":             "bill.csv has no line of these days",
+		"\x00\x01Date\x1b[2J\n":     "is no CSV",
+		"PAR1":                      "looks like a Parquet file",
+		strings.Repeat("x,", 99999): `"x", and 99970 more`,
+	} {
+		if _, err := against(bill); err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 1000 {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	for _, c := range []string{"cost=Date:e999999999", "cost=Date:e99999999999999999999", "cost=Date:e-19"} {
+		if _, err := against("Date\n2026-03-02\n", c); !errors.Is(err, usagelake.ErrUsage) || !strings.Contains(err.Error(), "want a power of ten") {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+}
