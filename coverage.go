@@ -92,6 +92,9 @@ func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []s
 	if err != nil {
 		return err
 	}
+	if err := s.spanned(); err != nil {
+		return err
+	}
 	lake, err := openLake(ctx, s, ledger.Options{MustExist: true, ReadOnly: true})
 	if err != nil {
 		return err
@@ -110,6 +113,21 @@ func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []s
 		err = lake.Overtaken() // it may be some of the old and some of the new
 	}
 	return meanwhile(ctx, lake, err)
+}
+
+// spanned fails if days are asked for that no event can be of: every day that is
+// asked for is judged.
+func (s *settings) spanned() error {
+	first, end := schemas.DayOf(schemas.MinTime), schemas.DayOf(schemas.MaxTime)
+	for _, asked := range []struct {
+		flag, text string
+		day        schemas.Day
+	}{{"--from", s.From, s.from}, {"--to", s.To, s.to}} {
+		if asked.text != "" && (asked.day < first || asked.day > end) {
+			return fmt.Errorf("%w: %s %s: event dates are from %s up to, not including, %s", ErrUsage, asked.flag, asked.text, first, end)
+		}
+	}
+	return nil
 }
 
 // mostSources is how many are told apart. Of more, files of a directory are one,
@@ -172,9 +190,6 @@ func (t *table) coverage(s *settings, units []schemas.Unit, match string) (*Cove
 		to = s.to
 	}
 	if from >= to {
-		if s.From != "" && s.To != "" {
-			return nil, fmt.Errorf("%w: --from %s is not before --to %s", ErrUsage, s.From, s.To)
-		}
 		return c, nil
 	}
 	c.From, c.To = from.String(), (to - 1).String()
@@ -204,6 +219,9 @@ func (t *table) coverage(s *settings, units []schemas.Unit, match string) (*Cove
 		name = func(file string) string { return path.Join(path.Dir(strings.TrimSuffix(finer(file), "/**")), "**") }
 	}
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		if err := t.ctx.Err(); err != nil {
+			return nil, err
+		}
 		if ok, _ := path.Match(match, name); !ok && match != "" && match != name {
 			continue
 		}
@@ -282,16 +300,16 @@ func judge(rows map[schemas.Day]int64, from, to schemas.Day, asksFrom, asksTo bo
 		state := byte('-')
 		n := rows[d]
 		s.Rows += n
-		switch usual, known := usually(rows, had, d); {
-		case n == 0 && (d < begin || d >= end):
-		case n == 0:
+		switch {
+		case n > 0:
+			state = 'h'
+			if usual, known := usually(rows, had, d); known && usual >= thinFloor && n*thinShare < usual {
+				state = 't'
+				s.Thin = append(s.Thin, ThinDay{d.String(), n, usual})
+			}
+		case d >= begin && d < end:
 			state = 'm'
 			s.Missing = append(s.Missing, d.String())
-		case known && usual >= thinFloor && n*thinShare < usual:
-			state = 't'
-			s.Thin = append(s.Thin, ThinDay{d.String(), n, usual})
-		default:
-			state = 'h'
 		}
 		days[d-from] = state
 	}

@@ -36,6 +36,9 @@ type Inspected struct {
 // records are read: for the first of each shape, most shapes at most. Nothing is
 // written.
 func Inspect(ctx context.Context, cfg Config, path string, most int) ([]Inspected, error) {
+	if most < 1 {
+		return nil, fmt.Errorf("%w: --samples %d: want 1 or more", ErrUsage, most)
+	}
 	cfg.Lake = cmp.Or(cfg.Lake, "none")
 	s, err := cfg.check()
 	if err != nil {
@@ -61,7 +64,7 @@ func Inspect(ctx context.Context, cfg Config, path string, most int) ([]Inspecte
 	}
 	defer stream.Close()
 	i := inspection{
-		walker: s.dialects().walker(), seen: map[string]*Inspected{}, said: transform.Memory{}, most: most,
+		walker: s.dialects().walker(), seen: map[string]int{}, said: transform.Memory{}, most: most,
 		norm: transform.NewNormalizer(transform.Options{
 			Dialects: s.dialects().Dialects,
 			Location: s.location,
@@ -89,7 +92,7 @@ type inspection struct {
 	norm   *transform.Normalizer
 	source transform.Source
 	said   transform.Memory
-	seen   map[string]*Inspected
+	seen   map[string]int // place in list, by shape
 	list   []Inspected
 	most   int
 }
@@ -109,17 +112,14 @@ func (i *inspection) add(d *ingest.Doc) {
 	}
 	shape := in.shape()
 	if at, ok := i.seen[shape]; ok {
-		at.Count++
+		i.list[at].Count++
 		return
 	}
 	if len(i.list) == i.most {
 		return
 	}
-	if i.list == nil {
-		i.list = make([]Inspected, 0, i.most) // seen points into it
-	}
+	i.seen[shape] = len(i.list)
 	i.list = append(i.list, in)
-	i.seen[shape] = &i.list[len(i.list)-1]
 }
 
 // outcome is that of a record with these parts: as many rows, or why one of them is

@@ -82,8 +82,6 @@ func Reprice(ctx context.Context, cfg Config, dry bool) (done *Repricing, err er
 		return done, fmt.Errorf("%w: --prices BOOK is missing", ErrUsage)
 	case s.From == "" || s.To == "":
 		return done, fmt.Errorf("%w: say from which day to which, with --from and --to (exclusive)", ErrUsage)
-	case s.from >= s.to:
-		return done, fmt.Errorf("%w: --from %s is not before --to %s", ErrUsage, s.From, s.To)
 	}
 	s.dry = dry
 	lake, err := openLake(ctx, s, ledger.Options{MustExist: true, ReadOnly: dry})

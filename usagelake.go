@@ -190,6 +190,9 @@ func (cfg Config) check() (*settings, error) {
 			return nil, bad("--to", err)
 		}
 	}
+	if s.from >= s.to {
+		return nil, fmt.Errorf("%w: --from %s is not before --to %s, which is exclusive", ErrUsage, s.From, s.To)
+	}
 	if err := s.quarantineLimit(); err != nil {
 		return nil, bad("--max-quarantine", err)
 	}

@@ -35,6 +35,9 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
   usagelake status --lake lake --coverage --from 2026-08-01 --to 2026-09-01 --fail-on-missing`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if runs < 0 {
+				return &usageError{fmt.Errorf("--runs %d: want 0 or more", runs)}
+			}
 			if !coverage {
 				for _, name := range []string{"from", "to", "source", "fail-on-missing"} {
 					if cmd.Flags().Changed(name) {
