@@ -244,6 +244,10 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 			in.State = Replayed
 		case t.read() && b.Records+b.Blank == 0 && t.known != nil:
 			in.State = Known
+		case t.read() && t.known == nil && b.Records == 0 && b.Pending > 0:
+			if in.State = Pending; t.looks != "" {
+				report.problem("%s: nothing in it could be read: %d bytes without a whole record; it looks like %s", in.Path, b.Pending, t.looks)
+			}
 		case t.read() && res.end.Offset == 0:
 			in.State = Empty
 		case t.read() && b.Records > 0 && b.Quarantined == b.Records:
@@ -255,7 +259,7 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 		}
 		if t.err != nil {
 			in.Error = t.err.Error()
-			report.problem("%s: %s", in.Path, in.Error)
+			report.problem("%s", in.whatIsWrong())
 		}
 		report.Inputs = append(report.Inputs, in)
 	}
@@ -280,6 +284,15 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 	if b := &report.Books; s.overLimit(b.Quarantined, b.Records) {
 		report.problem("%d of %d records are in the quarantine: more than --max-quarantine allows", b.Quarantined, b.Records)
 	}
+}
+
+// whatIsWrong is the error of an input, behind its path, which it may name.
+func (in *InputReport) whatIsWrong() string {
+	text := in.Path + ": " + strings.Replace(in.Error, " "+in.Path+":", ":", 1)
+	if in.State == Damaged {
+		text += "; what is before the damage is loaded, the rest is when the file has changed"
+	}
+	return text
 }
 
 // allFailed is the error of a run in which no input could be read at all.

@@ -56,7 +56,8 @@ const (
 	Continued InputState = "continued" // what was new behind a known prefix is in the books
 	Known     InputState = "known"     // nothing new
 	Same      InputState = "same"      // its bytes are those of another input of this run, or a beginning of them
-	Empty     InputState = "empty"     // no bytes, or nothing but an unfinished tail
+	Empty     InputState = "empty"     // no bytes
+	Pending   InputState = "pending"   // has bytes, but not one whole record yet
 	Failed    InputState = "failed"    // could not be read; tried again next time
 	Damaged   InputState = "damaged"   // read up to the damage; continues when the whole file comes
 	Replayed  InputState = "replayed"  // records of it that were set aside were read again

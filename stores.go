@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,8 +18,26 @@ import (
 // objects, such as s3://bucket/lake.
 func IsURL(path string) bool { return ingest.IsObject(path) }
 
+// scheme is what a URL begins with, also one that is not spelled well; a letter
+// alone is a drive.
+var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:/`)
+
+// CheckPath fails if the path of an input, a lake or a page is a URL of a kind that
+// is not known, which would be taken for a local path.
+func CheckPath(path string) error {
+	if IsURL(path) || !scheme.MatchString(path) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s: only s3:// is known of URLs; want a local path, or s3://bucket/key", ErrUsage, path)
+}
+
 // objects is where the inputs are that URLs name, or nil where none does.
 func (s *settings) objects(paths []string) (ingest.Store, error) {
+	for _, path := range paths {
+		if err := CheckPath(path); err != nil {
+			return nil, err
+		}
+	}
 	if s.Objects == nil && slices.ContainsFunc(paths, IsURL) {
 		store, err := openBucket()
 		if err != nil {
@@ -31,6 +50,9 @@ func (s *settings) objects(paths []string) (ingest.Store, error) {
 
 // lakeFS is the file system that a lake is on, unless one is given.
 func lakeFS(dir string, given disk.FS) (disk.FS, error) {
+	if err := CheckPath(dir); err != nil {
+		return nil, err
+	}
 	if given != nil {
 		return given, nil
 	}

@@ -54,6 +54,12 @@ Sources and days:
 			case output == "-" && show:
 				return &usageError{errors.New("--open needs -o FILE.html")}
 			}
+			if usagelake.IsURL(output) {
+				return &usageError{fmt.Errorf("-o %s: the page is written to a file; copy it there, or pipe it with -o -", output)}
+			}
+			if err := usagelake.CheckPath(output); err != nil {
+				return err
+			}
 			limitMemory(reportMemory)
 			f, err := usagelake.ReadFigures(cmd.Context(), cfg)
 			if err != nil {

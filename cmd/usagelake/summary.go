@@ -95,7 +95,7 @@ func summary(w io.Writer, r *usagelake.Report) {
 	}
 	var kinds []string
 	for _, s := range []usagelake.InputState{
-		usagelake.Loaded, usagelake.Continued, usagelake.Known, usagelake.Same, usagelake.Empty, usagelake.Failed, usagelake.Damaged, usagelake.Replayed,
+		usagelake.Loaded, usagelake.Continued, usagelake.Known, usagelake.Same, usagelake.Empty, usagelake.Pending, usagelake.Failed, usagelake.Damaged, usagelake.Replayed,
 	} {
 		if n := states[s]; n > 0 {
 			kinds = append(kinds, fmt.Sprintf("%d %s", n, s))
@@ -103,10 +103,12 @@ func summary(w io.Writer, r *usagelake.Report) {
 	}
 	if b.Records == 0 && len(r.Files) == 0 {
 		line("nothing new", "", kinds...)
+		pendingLines(t, r.Inputs)
 		t.Flush()
 		return
 	}
 	line("inputs", number(int64(len(r.Inputs))), kinds...)
+	pendingLines(t, r.Inputs)
 	line("records", number(b.Records), extra(b.ExtraRows))
 	line("rows", number(b.Rows))
 	line("duplicates", number(b.Duplicates), replaced(r.Displaced))
@@ -157,6 +159,22 @@ func summary(w io.Writer, r *usagelake.Report) {
 		line("quarantine", r.Quarantine)
 	}
 	t.Flush()
+}
+
+// pendingLines print the inputs that have bytes and no record.
+func pendingLines(w io.Writer, inputs []usagelake.InputReport) {
+	n := 0
+	for _, in := range inputs {
+		if in.State != usagelake.Pending {
+			continue
+		}
+		if n++; n <= 5 {
+			fmt.Fprintf(w, "pending\t%s  (%s bytes, and the first record has no end yet)\n", in.Path, number(in.Books.Pending))
+		}
+	}
+	if n > 5 {
+		fmt.Fprintf(w, "pending\t%d more; --json lists them\n", n-5)
+	}
 }
 
 // unpricedLines print the models without a cost, those with the most tokens.
