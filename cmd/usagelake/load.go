@@ -79,7 +79,7 @@ those of load, and so are the exit codes.`,
 		Args: inputArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg.Inputs = args
-			out.verbose = true
+			out.verbose, out.prints = true, true
 			return out.run(cmd, cfg, usagelake.Plan, planSummary)
 		},
 	}
@@ -222,6 +222,7 @@ type output struct {
 	verbose bool
 	json    bool
 	drift   bool // unknown members are a failed check
+	prints  bool // to print is what the command is for
 }
 
 func (out *output) flags(f *pflag.FlagSet) {
@@ -247,9 +248,12 @@ func (out *output) run(cmd *cobra.Command, cfg usagelake.Config, do func(context
 	bar.finish()
 	if err == nil {
 		measureReport(cmd, report)
+		if !out.prints {
+			worked(cmd)
+		}
 	}
 	if out.json {
-		if e := writeJSON(stdout, report, err); e != nil && err == nil {
+		if e := writeJSON(stdout, report, err); err == nil {
 			err = e
 		}
 	} else if err == nil && (out.verbose || isTerminal(stdout)) {
@@ -341,6 +345,9 @@ func printJSON(w io.Writer, v any) error {
 }
 
 func isTerminal(w any) bool {
+	if p, ok := w.(*printer); ok {
+		w = p.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -67,9 +67,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}()
 
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // so that it ends nothing, and the write fails
+
 	root := rootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &printer{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	timed, inv := measured(ctx)
 	cmd, err := root.ExecuteContextC(timed)
@@ -83,6 +86,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil && !errors.Is(err, errProblems) && !errors.Is(err, errCheck) {
 		say(cmd, slog.LevelError, err.Error(), "exit_code", code)
 	}
+	code = out.end(cmd, inv, code)
 	if inv.begun {
 		if err := writeMetrics(cmd, inv, code); err != nil {
 			say(cmd, slog.LevelError, err.Error())

@@ -52,6 +52,7 @@ var metricNames = []struct{ name, help string }{
 type invocation struct {
 	start  time.Time
 	begun  bool // the command line was read and a command is to run: not --help
+	worked bool // it has done what it is for, but for printing that
 	values map[string]float64
 }
 

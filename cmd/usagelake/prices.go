@@ -61,6 +61,7 @@ BOOK are lost.`,
 		if err != nil {
 			return err
 		}
+		worked(cmd)
 		out := cmd.OutOrStdout()
 		if asJSON {
 			return printJSON(out, done)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,11 +72,14 @@ Sources and days:
 			if err := writeFile(output, func(w io.Writer) error { return page.Write(w, f) }); err != nil {
 				return err
 			}
+			worked(cmd)
 			if isTerminal(cmd.OutOrStdout()) {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s rows, %s to %s\n", output, number(f.Rows), f.From, f.To)
 			}
 			if show {
-				return open(cmd, output)
+				if err := open(cmd, output); err != nil {
+					say(cmd, slog.LevelWarn, err.Error())
+				}
 			}
 			return nil
 		},

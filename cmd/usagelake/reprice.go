@@ -38,6 +38,9 @@ load that brings more calls to an old day leaves the cost of those there as it i
 			measure(cmd, "changed_rows", done.Changed)
 			measure(cmd, "written_bytes", done.Bytes)
 			measureUnpriced(cmd, done.Unpriced)
+			if !dry {
+				worked(cmd)
+			}
 			out := cmd.OutOrStdout()
 			switch {
 			case asJSON:

@@ -224,6 +224,7 @@ func (s *stepping) command(cmd *cobra.Command, do func(context.Context, *cobra.C
 
 // say prints a line, for people.
 func (s *stepping) say(cmd *cobra.Command, format string, args ...any) error {
+	worked(cmd)
 	out := cmd.OutOrStdout()
 	if !s.verbose && !isTerminal(out) {
 		return nil
