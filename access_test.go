@@ -210,6 +210,14 @@ func TestPermissions(t *testing.T) {
 				t.Errorf("%v: the lake changed\n%s", dirs, d)
 			}
 		}
+		// what only reads needs no more than that
+		s.chmod(0o444, "lake/state/lock")
+		s.chmod(0o555, "lake", "lake/state", "lake/state/staging")
+		s.run(0, "status --lake lake")
+		s.run(0, "verify --lake lake")
+		s.run(1, "reconcile --lake lake", "no reports of these days")
+		s.chmod(0o755, "lake", "lake/state", "lake/state/staging")
+		s.chmod(0o600, "lake/state/lock")
 		// where the table cannot be written the change is begun, and waits
 		s.chmod(0o555, "lake/usage/event_date=2026-08-20")
 		s.run(1, "load b.jsonl --lake lake", "permission denied", "will be finished by the next run")

@@ -21,7 +21,6 @@ import (
 
 	"usagelake/schemas"
 	"usagelake/sink"
-	"usagelake/sink/ledger"
 	"usagelake/transform/price"
 )
 
@@ -61,7 +60,7 @@ func (s *settings) pricer() *price.Pricer {
 
 // Unpriced is a model whose rows have no cost, or some of them.
 type Unpriced struct {
-	Provider string   `json:"provider"` // or the dialect, where rows name none
+	Provider string   `json:"provider"` // or the vendor whose dialect it is, where rows name none
 	Model    string   `json:"model"`
 	Rows     int64    `json:"rows"`
 	Tokens   string   `json:"tokens"` // input and output of these rows
@@ -229,7 +228,7 @@ type PriceExplained struct {
 	Line      int64        `json:"source_line"`
 	RequestID string       `json:"request_id,omitempty"`
 	Time      string       `json:"event_time"`
-	Provider  string       `json:"provider"` // or the dialect, where the row names none
+	Provider  string       `json:"provider"` // or the vendor whose dialect it is, where the row names none
 	Model     string       `json:"model"`
 	Lines     []price.Line `json:"lines"`
 	// Cost is by the books that are given; "" where there is none, and Why says
@@ -256,7 +255,7 @@ func ExplainPrice(ctx context.Context, cfg Config, at PricePlace) (out []PriceEx
 	if (at.RequestID == "") == (at.File == "" || at.Line <= 0) {
 		return nil, fmt.Errorf("%w: name a row by --request-id, or by --source-file and --source-line", ErrUsage)
 	}
-	lake, err := ledger.Open(s.FS, s.Lake, ledger.Options{MustExist: true})
+	lake, err := lookAt(s.FS, s.Lake)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"usagelake/schemas"
 	"usagelake/sink"
-	"usagelake/sink/ledger"
 	"usagelake/transform/price"
 )
 
@@ -118,7 +117,7 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 	if err != nil {
 		return nil, err
 	}
-	lake, err := openLake(ctx, s, ledger.Options{MustExist: true})
+	lake, err := lookAt(s.FS, s.Lake)
 	if err != nil {
 		return nil, err
 	}

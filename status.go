@@ -56,7 +56,7 @@ func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
+	lake, err := lookAt(fsys, dir)
 	if err != nil {
 		return nil, err
 	}

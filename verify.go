@@ -50,7 +50,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	if err != nil {
 		return &v.Verification, err
 	}
-	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true})
+	lake, err := lookAt(fsys, dir)
 	if errors.Is(err, ledger.ErrBroken) {
 		v.problem("%v; restore the directory state", err)
 		return &v.Verification, nil
@@ -203,7 +203,7 @@ func (v *verification) books() {
 func (v *verification) foreign(t schemas.Table) {
 	root := v.lake.Table(t)
 	dirs, err := v.lake.FS().ReadDir(root)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		v.problem("%v", err)
 		return
 	}
