@@ -178,7 +178,7 @@ func TestPricesMerge(t *testing.T) {
 	if got, want := plan.Files[0].Sums.Text(schemas.CostUSD), "0.012"; got != want || r.Files[0].Sums.Text(schemas.CostUSD) != want {
 		t.Errorf("planned %s, loaded %s, want %s", got, r.Files[0].Sums.Text(schemas.CostUSD), want)
 	}
-	unpriced := []usagelake.Unpriced{{Provider: "openai.chat", Model: "other", Rows: 2, Tokens: "32", Why: []string{"no entry"}}}
+	unpriced := []usagelake.Unpriced{{Provider: "openai", Model: "other", Rows: 2, Tokens: "32", Why: []string{"no entry"}}}
 	if d := cmp.Diff(unpriced, r.Unpriced); d != "" {
 		t.Errorf("unpriced, -want +got\n%s", d)
 	}

@@ -37,7 +37,7 @@ type Repricing struct {
 // RepricedModel is a model on a day.
 type RepricedModel struct {
 	Day      string `json:"event_date"`
-	Provider string `json:"provider"` // or the dialect, where rows name none
+	Provider string `json:"provider"` // or the vendor whose dialect it is, where rows name none
 	Model    string `json:"model"`
 	Repriced
 }

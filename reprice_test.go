@@ -105,7 +105,7 @@ func TestRepriceDays(t *testing.T) {
 			Day: "2026-03-02", Provider: "openai", Model: "gpt-4o",
 			Repriced: usagelake.Repriced{Changed: 1, Old: "3.5", New: "2.8", Change: "-0.7"},
 		}},
-		Unpriced: []usagelake.Unpriced{{Provider: "openai.chat", Model: "other", Rows: 1, Tokens: "8", Why: []string{"no entry"}}},
+		Unpriced: []usagelake.Unpriced{{Provider: "openai", Model: "other", Rows: 1, Tokens: "8", Why: []string{"no entry"}}},
 		Bytes:    done.Bytes, Seconds: done.Seconds,
 	}
 	if d := cmp.Diff(want, done); d != "" {

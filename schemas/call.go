@@ -127,3 +127,15 @@ func PlaceBucket(file string, line, row int64, n int) uint16 {
 	b = binary.AppendVarint(binary.AppendVarint(b, line), row)
 	return uint16(xxh3.Hash(b) % uint64(n))
 }
+
+// Vendor is who a call is taken to be billed by: its provider or, where it names
+// none, the vendor whose dialect it speaks.
+func Vendor(provider, dialect string) string {
+	if provider != "" {
+		return provider
+	}
+	if vendor, _, _ := strings.Cut(dialect, "."); vendor != "codex" {
+		return vendor
+	}
+	return "openai"
+}

@@ -30,14 +30,14 @@ type Outcome struct {
 	Unpriced map[Model]*Tally
 }
 
-// Model is what a row's price hangs on: its provider, or dialect where it names
-// none, and its model, or the one asked for.
+// Model is what a row's price hangs on: its provider, or the vendor whose dialect
+// it speaks where it names none, and its model, or the one asked for.
 type Model struct{ Provider, Name string }
 
 // ModelOf is the model of a row.
 func ModelOf(row interface{ Str(c schemas.Col) string }) Model {
 	return Model{
-		Provider: cmp.Or(row.Str(schemas.Provider), row.Str(schemas.Dialect)),
+		Provider: schemas.Vendor(row.Str(schemas.Provider), row.Str(schemas.Dialect)),
 		Name:     cmp.Or(row.Str(schemas.Model), row.Str(schemas.RequestModel)),
 	}
 }

@@ -202,20 +202,13 @@ var beside = func() uint64 {
 	return set
 }()
 
-// Key is the provider and the model whose prices a row has. A row that names no
-// provider is taken for one of the vendor whose dialect it speaks.
+// Key is the provider and the model whose prices a row has.
 func Key(r Row) (provider, name string) {
 	name = r.Str(schemas.Model)
 	if name == "" {
 		name = r.Str(schemas.RequestModel)
 	}
-	if provider = r.Str(schemas.Provider); provider == "" {
-		provider, _, _ = strings.Cut(r.Str(schemas.Dialect), ".")
-		if provider == "codex" {
-			provider = "openai"
-		}
-	}
-	return provider, name
+	return schemas.Vendor(r.Str(schemas.Provider), r.Str(schemas.Dialect)), name
 }
 
 // Model is what the list says of a model as rows name it. It belongs to the pricer's
