@@ -288,7 +288,14 @@ func (report *Report) outcome(s *settings, p *planned, m *mapped, r *reduced) {
 
 // whatIsWrong is the error of an input, behind its path, which it may name.
 func (in *InputReport) whatIsWrong() string {
-	text := in.Path + ": " + strings.Replace(in.Error, " "+in.Path+":", ":", 1)
+	text := in.Error
+	switch doing, why, ok := strings.Cut(text, " "+in.Path+": "); {
+	case ok && (doing == "open" || doing == "stat"):
+		text = why
+	case ok:
+		text = doing + ": " + why
+	}
+	text = in.Path + ": " + text
 	if in.State == Damaged {
 		text += "; what is before the damage is loaded, the rest is when the file has changed"
 	}

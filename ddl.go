@@ -29,7 +29,7 @@ func DDL(lake string, to Warehouse, fsys disk.FS) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: --dialect %q: want %s", ErrUsage, to.Dialect, ddl.Names())
 	}
-	l := ddl.Lake{Location: strings.TrimRight(to.Location, "/"), Schema: to.Schema}
+	l := ddl.Lake{Location: strings.TrimRight(to.Location, "/"), Given: to.Location != "", Schema: to.Schema}
 	if l.Location == "" {
 		l.Location = strings.TrimRight(filepath.ToSlash(wholePath(lake)), "/")
 	}

@@ -323,7 +323,7 @@ func TestOpenReplaced(t *testing.T) {
 			if err := replace(path); err != nil {
 				t.Fatal(err)
 			}
-			want := "open " + path + ": not a regular file"
+			want := "open " + path + ": not a regular file; a pipe goes to standard input, which - names"
 			if name == "vanished" || name == "broken link" {
 				want = "open " + path + ": no such file or directory"
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -36,14 +37,16 @@ is never among them.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := usagelake.Inspect(cmd.Context(), cfg, args[0], most)
-			if err != nil {
-				return err
+			switch { // what was read before an error is shown
+			case err != nil && len(list) == 0:
+			case asJSON:
+				err = errors.Join(printJSON(cmd.OutOrStdout(), list), err)
+			case len(list) == 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "no records")
+			default:
+				printInspected(cmd.OutOrStdout(), list)
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			printInspected(cmd.OutOrStdout(), list)
-			return nil
+			return err
 		},
 	}
 	f := cmd.Flags()

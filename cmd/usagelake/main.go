@@ -80,6 +80,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = context.Cause(ctx)
 	}
 	code := exitCode(err)
+	if errors.Is(err, usagelake.ErrLocked) && cmd.Flags().Lookup("lock-wait") != nil {
+		err = fmt.Errorf("%w; --lock-wait 10m waits for it to end", err)
+	}
 	if !inv.begun && err != nil {
 		inv.begun = reportingOnly(cmd, args)
 	}

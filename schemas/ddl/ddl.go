@@ -18,6 +18,7 @@ type Lake struct {
 	// Location is the lake's URL, or its absolute path, without a slash at the
 	// end.
 	Location string
+	Given    bool // somebody named it; it is not just where the lake is
 	// Schema is the schema, or dataset, of the tables and views; if empty, the
 	// dialect's own, which for most is the session's.
 	Schema string
@@ -53,6 +54,8 @@ func (d *Dialect) Check(l Lake) error {
 	switch {
 	case isURL && !slices.Contains(d.schemes, scheme):
 		return fmt.Errorf("--location %s: %s reads %s", l.Location, d.Name, list(d.schemes))
+	case !isURL && !d.local && l.Given:
+		return fmt.Errorf("--location %s is no URL: %s reads %s", l.Location, d.Name, list(d.schemes))
 	case !isURL && !d.local:
 		return fmt.Errorf("--location is missing: %s does not read files of this machine; say where the lake is copied to, a URL of %s", d.Name, list(d.schemes))
 	case d.globs && strings.ContainsAny(l.Location, "*?[]{}"):

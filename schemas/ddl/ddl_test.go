@@ -222,6 +222,10 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%v: %v", test, err)
 		}
 	}
+	athena, _ := Lookup("athena")
+	if err := athena.Check(Lake{Location: "/srv/lake", Given: true}); err == nil || err.Error() != "--location /srv/lake is no URL: athena reads s3://" {
+		t.Error(err)
+	}
 	if _, ok := Lookup("mysql"); ok {
 		t.Error("mysql is no dialect")
 	}
