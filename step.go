@@ -124,6 +124,9 @@ type part struct {
 var runID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func checkRunID(id string) error {
+	if id == "" {
+		return fmt.Errorf("%w: --run ID is missing", ErrUsage)
+	}
 	if !runID.MatchString(id) {
 		return fmt.Errorf("%w: --run %q: want up to 64 letters, digits, points, lines", ErrUsage, id)
 	}

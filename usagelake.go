@@ -156,6 +156,9 @@ func (cfg Config) check() (*settings, error) {
 		if s.pattern, err = transform.ParsePathPattern(s.PathColumns); err != nil {
 			return nil, bad("--path-columns", err)
 		}
+		if name := namedTwice(s.PathColumns); name != "" {
+			return nil, bad("--path-columns", fmt.Errorf("path pattern %q has {%s} twice", s.PathColumns, name))
+		}
 	}
 	s.dialects = standard
 	if s.Map != "" {
@@ -235,6 +238,19 @@ func (cfg Config) check() (*settings, error) {
 		s.Progress = func(Progress) {}
 	}
 	return s, nil
+}
+
+// namedTwice is a column that a path pattern has twice, or "".
+func namedTwice(pattern string) string {
+	seen := map[string]bool{}
+	for _, part := range strings.Split(pattern, "{")[1:] {
+		name, _, _ := strings.Cut(part, "}")
+		if seen[name] {
+			return name
+		}
+		seen[name] = true
+	}
+	return ""
 }
 
 func (s *settings) quarantineLimit() error {
@@ -440,6 +456,12 @@ func discover(ctx context.Context, s *settings) ([]ingest.Input, error) {
 	objects, err := s.objects(s.Inputs)
 	if err != nil {
 		return nil, err
+	}
+	lake := strings.TrimSuffix(wholePath(s.Lake), "/")
+	for _, in := range s.Inputs {
+		if in := wholePath(in) + "/"; strings.HasPrefix(in, lake+"/") {
+			return nil, fmt.Errorf("%w: input %s is in the lake itself, %s, whose files are no logs: --lake names the directory that the table is written to", ErrUsage, strings.TrimSuffix(in, "/"), s.Lake)
+		}
 	}
 	inputs, err := ingest.Find(ctx, s.Inputs, wholePath(s.Lake), objects)
 	if _, ok := errors.AsType[*ingest.NoMatchError](err); ok {

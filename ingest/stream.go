@@ -200,7 +200,9 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-func notRegular(path string) error { return fmt.Errorf("open %s: not a regular file; a pipe goes to standard input, which - names", path) }
+func notRegular(path string) error {
+	return fmt.Errorf("open %s: not a regular file; a pipe goes to standard input, which - names", path)
+}
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
 

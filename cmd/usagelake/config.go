@@ -88,7 +88,7 @@ func readSettings(root *cobra.Command, file string) *settings {
 		switch {
 		case value.Kind == yaml.MappingNode || command && value.ShortTag() == "!!null":
 			if !command {
-				s.fault(key, "no command %q%s", key.Value, nearest(key.Value, names(root)))
+				s.fault(key, "%s", noCommand(root, key.Value))
 				return
 			}
 			section := map[string]setting{}
@@ -98,18 +98,34 @@ func readSettings(root *cobra.Command, file string) *settings {
 			}
 			s.mapping(value, key.Value, func(k, v *yaml.Node) {
 				if !slices.Contains(of, k.Value) {
-					s.fault(k, "%s has no key %q%s", key.Value, k.Value, nearest(k.Value, of))
+					s.fault(k, "%s has no key %q%s", key.Value, k.Value, meant(k.Value, of))
 					return
 				}
 				s.add(section, k, v)
 			})
+		case command:
+			s.fault(key, "%s is a command: want a mapping of its keys, such as {%s: …}", key.Value, of[0])
 		case !slices.Contains(common, key.Value):
-			s.fault(key, "no key %q%s", key.Value, nearest(key.Value, append(common, names(root)...)))
+			s.fault(key, "no key %q%s", key.Value, meant(key.Value, append(common, names(root)...)))
 		default:
 			s.add(s.common, key, value)
 		}
 	})
 	return s
+}
+
+// noCommand says that a key which has keys is no command.
+func noCommand(root *cobra.Command, key string) string {
+	var below []string
+	for _, of := range names(root) {
+		if strings.HasPrefix(of, key+" ") {
+			below = append(below, of+":")
+		}
+	}
+	if len(below) > 0 {
+		return fmt.Sprintf("%s holds commands: want one of them as a key of the file, %s", key, strings.Join(below, " or "))
+	}
+	return fmt.Sprintf("no command %q%s", key, meant(key, names(root)))
 }
 
 // mapping calls each for the members of a mapping.
@@ -214,7 +230,7 @@ func (s *settings) apply(cmd *cobra.Command, keys []string) (faults []error) {
 			err, flag.Changed = list.Replace(found.values), true
 		default:
 			if err = cmd.Flags().Set(key, found.values[0]); err != nil {
-				err = errors.Unwrap(err) // without the name of the flag
+				err = badValue(flag, found.values[0], errors.Unwrap(err)) // without the name of the flag
 			}
 		}
 		if err != nil {
@@ -327,14 +343,19 @@ func keysOf(cmd *cobra.Command) (keys []string) {
 	return keys
 }
 
-// nearest asks whether the name was meant that takes the fewest changes of a
-// letter to get to; it asks nothing where these are most of it.
-func nearest(to string, list []string) string {
-	found := slices.MinFunc(list, func(a, b string) int { return distance(to, a) - distance(to, b) })
-	if 2*distance(to, found) > len(to) {
-		return "; usagelake --help and that of its commands list the names"
+// meant asks whether another name was meant.
+func meant(name string, list []string) string {
+	if found, ok := nearest(name, list); ok {
+		return fmt.Sprintf("; did you mean %q?", found)
 	}
-	return fmt.Sprintf("; did you mean %q?", found)
+	return "; usagelake --help and that of its commands list the names"
+}
+
+// nearest is the name that takes the fewest changes of a letter to get to, unless
+// these are most of it.
+func nearest(to string, list []string) (found string, ok bool) {
+	found = slices.MinFunc(list, func(a, b string) int { return distance(to, a) - distance(to, b) })
+	return found, 2*distance(to, found) <= len(to)
 }
 
 // distance counts the letters to put in, take out or change between two names.

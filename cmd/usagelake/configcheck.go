@@ -16,19 +16,10 @@ import (
 )
 
 func configCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := holder(&cobra.Command{
 		Use:   "config COMMAND",
 		Short: "Check a config file",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; usagelake config --help lists the commands", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &usageError{errors.New("no command given; usagelake config --help lists the commands")}
-		},
-	}
+	})
 	cmd.AddCommand(configCheckCommand())
 	return cmd
 }
@@ -99,7 +90,7 @@ Exit code 2 means that something is wrong; each fault is on a line of its own.`,
 				say(cmd, slog.LevelWarn, "no config file: neither FILE nor --config nor USAGELAKE_CONFIG names one")
 			}
 			for _, v := range strangers(cmd.Root()) {
-				say(cmd, slog.LevelWarn, v+" in the environment is the name of no flag")
+				faults = append(faults, fmt.Errorf("%s in the environment is the name of no flag", v))
 			}
 			for _, f := range faults {
 				if text := f.Error(); !slices.Contains(said, text) {
@@ -184,8 +175,9 @@ func strangers(root *cobra.Command) (list []string) {
 		}
 	}
 	for _, v := range os.Environ() {
-		if v, _, _ = strings.Cut(v, "="); strings.HasPrefix(v, variable("")) && !slices.Contains(known, v) {
-			list = append(list, v)
+		name, value, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, variable("")) && value != "" && !slices.Contains(known, name) {
+			list = append(list, name)
 		}
 	}
 	return list

@@ -51,7 +51,7 @@ is never among them.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.IntVar(&most, "samples", 10, "`number` of shapes to show, the first ones")
+	f.Var(atLeast(&most, 1, 10), "samples", "`number` of shapes to show, the first ones")
 	f.BoolVar(&asJSON, "json", false, "print all of it as JSON")
 	recordFlags(f, &cfg)
 	return cmd

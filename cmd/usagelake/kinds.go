@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,6 +43,63 @@ func (c *choice) Set(text string) error {
 		}
 	}
 	return fmt.Errorf("%q: want %s", text, strings.Join(c.words, " or "))
+}
+
+// whole is a whole number from least on.
+type whole struct {
+	value *int
+	least int
+}
+
+// atLeast makes a whole number.
+func atLeast(value *int, least, def int) *whole {
+	*value = def
+	return &whole{value, least}
+}
+
+func (w *whole) Type() string { return "int" }
+
+func (w *whole) String() string { return strconv.Itoa(*w.value) }
+
+func (w *whole) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < w.least {
+		return fmt.Errorf("%q: want a whole number from %d on", text, w.least)
+	}
+	*w.value = n
+	return nil
+}
+
+// badValue is what is wrong with the value of a flag, in words.
+func badValue(f *pflag.Flag, value string, err error) error {
+	switch f.Value.Type() {
+	case "bool":
+		return fmt.Errorf("%q: want true or false", value)
+	case "int64":
+		return fmt.Errorf("%q: want a whole number", value)
+	}
+	return err
+}
+
+// wait is how long to wait.
+type wait struct{ value *time.Duration }
+
+func (w *wait) Type() string { return "duration" }
+
+func (w *wait) String() string {
+	if *w.value == 0 {
+		return "0"
+	}
+	return w.value.String()
+}
+
+func (w *wait) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q: want a time such as 90s, 10m or 1h30m", text)
+	}
+	*w.value = d
+	return nil
 }
 
 // complete says how the values of a command's flags, and its arguments, are

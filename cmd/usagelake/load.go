@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -187,7 +186,7 @@ func recordFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringVar(&cfg.TimeZone, "tz", "", "time `zone` of times that name none, such as Europe/Berlin (default UTC)")
 	f.StringVar(&cfg.MaxQuarantine, "max-quarantine", "1%", "`limit` of records in quarantine: a share (10 are always allowed) or a count")
 	f.BoolVar(&cfg.QuarantineRaw, "quarantine-raw", false, "keep quarantined records whole, long texts included")
-	f.Int64Var(&cfg.MaxLine, "max-line", 256<<20, "longest record in `bytes`; longer ones are quarantined")
+	f.Var(&size{&cfg.MaxLine, 1}, "max-line", "longest record in `bytes`, such as 64MiB; longer ones are quarantined (default 256MiB)")
 }
 
 // idFlags say how ids are written.
@@ -207,12 +206,12 @@ func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringVar(&cfg.From, "from", "", "load only event dates from this `date` on (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "load only event dates before this `date` (UTC, YYYY-MM-DD)")
 	f.BoolVar(&cfg.AllowEmpty, "allow-empty", false, "an INPUT that matches nothing is no error")
-	f.IntVar(&cfg.Buckets, "buckets", 0, "`number` of files per partition, fixed when the lake is made (default 1)")
+	f.Var(atLeast(&cfg.Buckets, 1, 0), "buckets", "`number` of files per partition, fixed when the lake is made (default 1)")
 }
 
 // runFlags say how the work is done.
 func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.IntVar(&cfg.MaxPartitions, "max-partitions", 400, "`number` of new partitions that may be opened; more stop the run before publishing")
+	f.Var(atLeast(&cfg.MaxPartitions, 1, 400), "max-partitions", "`number` of new partitions that may be opened; more stop the run before publishing")
 	f.Var(choose(&cfg.Codec, "zstd", "zstd", "snappy"), "codec", "`name` of the compression of Parquet files: zstd or snappy")
 	workFlags(f, cfg)
 }
@@ -352,8 +351,16 @@ func isTerminal(w any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+const (
+	leastMemory = 1 << 20
+	mostBytes   = 64 << 40 // no machine has more
+)
+
 // size is a count of bytes as people write it: 1000000, 384MiB, 2G.
-type size struct{ n *int64 }
+type size struct {
+	n     *int64
+	least int64
+}
 
 func (s *size) Type() string { return "size" }
 
@@ -366,9 +373,12 @@ func (s *size) Set(text string) error {
 	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
 	by, known := shift[unit]
 	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || !known || n <= 0 || n > math.MaxInt64>>by {
+	if err != nil || !known || n <= 0 || n > mostBytes>>by {
 		return fmt.Errorf("%q: want a size such as 384MiB", text)
 	}
-	*s.n = n << by
+	if n <<= by; n < s.least {
+		return fmt.Errorf("%q: want %s bytes or more, such as 384MiB", text, grouped(strconv.FormatInt(s.least, 10)))
+	}
+	*s.n = n
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	_ "time/tzdata" // --tz works where the system has no zone files
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"usagelake"
 )
@@ -144,24 +145,43 @@ into a partitioned Parquet table whose numbers balance.
 		Version:       usagelake.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; usagelake --help lists the commands", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &usageError{errors.New("no command given; usagelake --help lists the commands")}
-		},
 	}
+	holder(root)
 	cobra.AddTemplateFunc("facts", facts)
 	root.SetVersionTemplate("{{facts}}")
 	reportingFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			return &usageError{fmt.Errorf("--%s: %w", wrong.GetFlag().Name, badValue(wrong.GetFlag(), wrong.GetValue(), wrong.Unwrap()))}
+		}
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
 	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand(), reportCommand(), stepCommand())
 	configured(root)
 	root.AddCommand(configCommand())
 	return root
+}
+
+// holder makes a command of one that only holds others: the command that was meant
+// may be misspelt, with flags that nobody knows then.
+func holder(cmd *cobra.Command) *cobra.Command {
+	cmd.FParseErrWhitelist.UnknownFlags = true
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var list []string
+		for _, c := range cmd.Commands() {
+			list = append(list, c.Name())
+		}
+		hint := ""
+		if found, ok := nearest(args[0], list); ok {
+			hint = fmt.Sprintf("; did you mean %q?", found)
+		}
+		return &usageError{fmt.Errorf("unknown command %q%s; %s --help lists the commands", args[0], hint, cmd.CommandPath())}
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return &usageError{fmt.Errorf("no command given; %s --help lists the commands", cmd.CommandPath())}
+	}
+	return cmd
 }

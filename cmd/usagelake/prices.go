@@ -13,21 +13,12 @@ import (
 )
 
 func pricesCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := holder(&cobra.Command{
 		Use:   "prices COMMAND",
 		Short: "Make, check and explain price books",
 		Long: `A price book is a YAML file of dated prices by provider, model and meter.
 load --prices BOOK computes cost_usd by it. docs/prices.md has its schema.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; usagelake prices --help lists the commands", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &usageError{fmt.Errorf("no command given; usagelake prices --help lists the commands")}
-		},
-	}
+	})
 	cmd.AddCommand(pricesImportCommand(), pricesLintCommand(), pricesExplainCommand())
 	return cmd
 }

@@ -92,8 +92,8 @@ Sources and days:
 	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
 	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book`, to say what caches saved (repeatable; each lies over those before it)")
 	f.BoolVar(&show, "open", false, "open the page in the browser")
-	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of files read at a time (default one per CPU)")
-	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
+	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of files read at a time (default one per CPU)")
+	f.Var(&wait{&cfg.LockWait}, "lock-wait", "how long to wait for another run that has the lake, such as 10m")
 	return cmd
 }
 

@@ -35,9 +35,6 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
   usagelake status --lake lake --coverage --from 2026-08-01 --to 2026-09-01 --fail-on-missing`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if runs < 0 {
-				return &usageError{fmt.Errorf("--runs %d: want 0 or more", runs)}
-			}
 			if !coverage {
 				for _, name := range []string{"from", "to", "source", "fail-on-missing"} {
 					if cmd.Flags().Changed(name) {
@@ -74,7 +71,7 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&lake, "lake", "", "`directory` of the lake")
-	f.IntVar(&runs, "runs", 10, "`number` of runs to show, the last ones")
+	f.Var(atLeast(&runs, 0, 10), "runs", "`number` of runs to show, the last ones")
 	f.BoolVar(&coverage, "coverage", false, "show which sources have rows on which days")
 	f.StringVar(&cfg.From, "from", "", "with --coverage: first event `date` (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "with --coverage: event `date` behind the last one")

@@ -15,7 +15,7 @@ import (
 )
 
 func stepCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := holder(&cobra.Command{
 		Use:   "step COMMAND",
 		Short: "Load in steps, on several machines",
 		Long: `A load in four steps, for the array jobs of a scheduler that you have: plan, then
@@ -26,16 +26,7 @@ and the table is that of one load. docs/steps.md tells how; deploy/ has manifest
 for Kubernetes, SLURM and AWS Batch.
 
 ` + exitCodes,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q; usagelake step --help lists the commands", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return &usageError{fmt.Errorf("no command given; usagelake step --help lists the commands")}
-		},
-	}
+	})
 	cmd.AddCommand(stepPlanCommand(), stepMapCommand(), stepReduceCommand(), stepCommitCommand())
 	return cmd
 }
@@ -74,7 +65,7 @@ nothing changes, unless the lake was changed meanwhile: then it is a new plan.`,
 	idFlags(f, &cfg, true)
 	inputFlags(f, &cfg)
 	runFlags(f, &cfg)
-	f.Var(&size{&cfg.Split}, "split", "`bytes` of inputs that an item reads, such as 64MiB; larger plain files are read in ranges (default 256MiB)")
+	f.Var(&size{&cfg.Split, 1}, "split", "`bytes` of inputs that an item reads, such as 64MiB; larger plain files are read in ranges (default 256MiB)")
 	return cmd
 }
 
@@ -167,9 +158,9 @@ it says so.
 
 // workFlags say how a step that was planned does its work.
 func workFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.IntVar(&cfg.Jobs, "jobs", 0, "`number` of workers (default one per CPU)")
-	f.Var(&size{&cfg.Memory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
-	f.DurationVar(&cfg.LockWait, "lock-wait", 0, "how long to wait for another run that has the lake, such as 10m")
+	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of workers (default one per CPU)")
+	f.Var(&size{&cfg.Memory, leastMemory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
+	f.Var(&wait{&cfg.LockWait}, "lock-wait", "how long to wait for another run that has the lake, such as 10m")
 }
 
 const shardHelp = `Without --shard the share is taken from the variables of Kubernetes Indexed Jobs
@@ -216,7 +207,7 @@ func (s *stepping) command(cmd *cobra.Command, do func(context.Context, *cobra.C
 	lakeFlag(f, &s.cfg)
 	s.flags(f)
 	f.Var(&s.shard, "shard", "`part` of the work: the I-th of N, from 0, such as 2/8")
-	f.IntVar(&s.shards, "shards", 0, "`number` of shares, where the environment tells only which one this is")
+	f.Var(atLeast(&s.shards, 1, 0), "shards", "`number` of shares, where the environment tells only which one this is")
 	idFlags(f, &s.cfg, false)
 	workFlags(f, &s.cfg)
 	return cmd

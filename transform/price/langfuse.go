@@ -52,7 +52,7 @@ type langfuseModel struct {
 func ImportLangfuse(r io.Reader) (*Imported, error) {
 	var file []langfuseModel
 	if err := json.NewDecoder(r).Decode(&file); err != nil {
-		return nil, fmt.Errorf("no default-model-prices.json: %w", err)
+		return nil, notThe("default-model-prices.json of Langfuse", "a list of models", err)
 	}
 	out := &Imported{}
 	claimed := map[string]string{}

@@ -3,6 +3,7 @@ package price
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -92,13 +93,21 @@ func liteField(name string) (m Meter, c condition, ok bool) {
 	return m, c, ok
 }
 
+// notThe tells that a file is not the one that an importer reads.
+func notThe(file, is string, err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		err = fmt.Errorf("at byte %d it has a JSON %s that does not belong there", wrong.Offset, wrong.Value)
+	}
+	return fmt.Errorf("is no %s, which is %s: %w", file, is, err)
+}
+
 // ImportLiteLLM reads LiteLLM's model_prices_and_context_window.json.
 func ImportLiteLLM(r io.Reader) (*Imported, error) {
 	var file map[string]map[string]any
 	dec := json.NewDecoder(r)
 	dec.UseNumber()
 	if err := dec.Decode(&file); err != nil {
-		return nil, fmt.Errorf("no model_prices_and_context_window.json: %w", err)
+		return nil, notThe("model_prices_and_context_window.json of LiteLLM", "an object of models, each an object", err)
 	}
 	delete(file, "sample_spec")
 	in := &liteImport{images: map[string]*Entry{}, claimed: map[string]bool{}}
