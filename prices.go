@@ -191,7 +191,7 @@ var priceSources = map[string]string{
 func replaceFile(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
-		return err
+		return fmt.Errorf("write %s: %w", path, because(err))
 	}
 	defer func() {
 		if err != nil {

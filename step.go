@@ -538,7 +538,7 @@ func (r *Run) Done() int64 {
 
 // scratch is a fresh directory for files of this process.
 func (r *Run) scratch() (sink.Scratch, func() error, error) {
-	dir, err := os.MkdirTemp("", "usagelake-step-")
+	dir, err := tempDir("usagelake-step-")
 	return sink.Scratch{FS: disk.OS{}, Dir: dir}, func() error { return os.RemoveAll(dir) }, err
 }
 

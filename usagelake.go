@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"runtime"
@@ -348,7 +349,7 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
 	if dry || lake.Shared() {
 		scratch.FS = disk.OS{}
-		if scratch.Dir, err = os.MkdirTemp("", "usagelake-run-"); err != nil {
+		if scratch.Dir, err = tempDir("usagelake-run-"); err != nil {
 			return report, err
 		}
 		defer undo(func() error { return os.RemoveAll(scratch.Dir) })
@@ -356,7 +357,7 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 
 	if s.stdin = scratch; s.ids != nil && slices.Contains(s.Inputs, "-") { // it holds ids in clear
 		s.stdin.FS = disk.OS{}
-		if s.stdin.Dir, err = os.MkdirTemp("", "usagelake-stdin-"); err != nil {
+		if s.stdin.Dir, err = tempDir("usagelake-stdin-"); err != nil {
 			return report, err
 		}
 		defer undo(func() error { return os.RemoveAll(s.stdin.Dir) })
@@ -402,6 +403,23 @@ func newMerger(s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned)
 		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
 		Empty: len(lake.State.Files) == 0, Again: p.again,
 	})
+}
+
+// tempDir makes a directory for scratch files that are not in the lake.
+func tempDir(pattern string) (string, error) {
+	dir, err := os.MkdirTemp("", pattern)
+	if err != nil {
+		return "", fmt.Errorf("scratch files cannot be in %s: %w; let TMPDIR name a directory that can be written", os.TempDir(), because(err))
+	}
+	return dir, nil
+}
+
+// because is an error without the path that a system call was given.
+func because(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // spare is space that must be left for the ledger, in bytes.

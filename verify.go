@@ -92,7 +92,7 @@ type verification struct {
 
 // rows checks every file, and that no call is there twice.
 func (v *verification) rows(ctx context.Context) (err error) {
-	scratch, err := os.MkdirTemp("", "usagelake-verify-")
+	scratch, err := tempDir("usagelake-verify-")
 	if err != nil {
 		return err
 	}

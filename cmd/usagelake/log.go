@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,7 +14,7 @@ import (
 // --log-format.
 func logger(cmd *cobra.Command) *slog.Logger {
 	if !logsJSON(cmd) {
-		return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+		return slog.New(plain{cmd.ErrOrStderr()})
 	}
 	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
 	if of := name(cmd); of != "" {
@@ -36,13 +38,37 @@ func say(cmd *cobra.Command, level slog.Level, text string, fields ...any) {
 		logger(cmd).Log(context.Background(), level, text, fields...)
 		return
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "usagelake: %s\n", text)
+	sayPlain(cmd.ErrOrStderr(), text)
 }
 
-// withoutTime leaves the time to cron and journald.
-func withoutTime(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
+// sayPlain writes a text, each line with the program's name. The time is left to
+// cron and journald.
+func sayPlain(w io.Writer, text string) {
+	fmt.Fprintf(w, "usagelake: %s\n", strings.ReplaceAll(text, "\n", "\nusagelake: "))
 }
+
+// plain is a log whose lines are like those of say.
+type plain struct{ w io.Writer }
+
+func (p plain) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+func (p plain) Handle(_ context.Context, r slog.Record) error {
+	var more []string
+	r.Attrs(func(a slog.Attr) bool {
+		text := a.Value.String()
+		if a.Key != "error" {
+			text = a.Key + " " + text
+		}
+		more = append(more, text)
+		return true
+	})
+	text := r.Message
+	if len(more) > 0 {
+		text += ": " + strings.Join(more, ", ")
+	}
+	sayPlain(p.w, text)
+	return nil
+}
+
+func (p plain) WithAttrs([]slog.Attr) slog.Handler { return p }
+func (p plain) WithGroup(string) slog.Handler      { return p }

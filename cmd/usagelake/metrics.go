@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -78,6 +79,9 @@ func measure[N int | int64](cmd *cobra.Command, metric string, n N) {
 	}
 }
 
+// begins is what a metrics file begins with.
+const begins = "# HELP usagelake_"
+
 // writeMetrics writes the metrics file of a run that ends with an exit code.
 func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 	path := cmd.Root().PersistentFlags().Lookup("metrics-file").Value.String()
@@ -87,6 +91,9 @@ func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--metrics-file: %w", err)
+	}
+	if len(old) > 0 && !bytes.HasPrefix(old, []byte(begins)) {
+		return fmt.Errorf("--metrics-file: %s is left as it is: it is no metrics file, which begins with %q; name another", path, begins)
 	}
 	lake := ""
 	if f := cmd.Flags().Lookup("lake"); f != nil && f.Value.String() != "" {
@@ -105,7 +112,14 @@ func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 	if code == exitOK || code == exitIncomplete {
 		values["last_success_timestamp_seconds"] = values["last_run_timestamp_seconds"]
 	}
-	return replaceFile(path, metrics(old, name(cmd), lake, values))
+	err = writeFile(path, func(w io.Writer) error { // beside it under a name that the collector does not take
+		_, err := w.Write(metrics(old, name(cmd), lake, values))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("--metrics-file: %w", err)
+	}
+	return nil
 }
 
 var (
@@ -140,22 +154,4 @@ func metrics(old []byte, command, lake string, values map[string]float64) []byte
 		}
 	}
 	return b.Bytes()
-}
-
-// replaceFile puts data in the place of a file; a reader sees the old one or the
-// new one.
-func replaceFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".usagelake-*.tmp") // the collector takes *.prom
-	if err != nil {
-		return fmt.Errorf("--metrics-file: %w", err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("--metrics-file: %w", errors.Join(err, os.Remove(f.Name())))
-	}
-	return nil
 }

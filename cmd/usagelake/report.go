@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -61,6 +62,11 @@ Sources and days:
 			if err := usagelake.CheckPath(output); err != nil {
 				return err
 			}
+			if output != "-" {
+				if err := place(output); err != nil {
+					return err
+				}
+			}
 			limitMemory(reportMemory)
 			f, err := usagelake.ReadFigures(cmd.Context(), cfg)
 			if err != nil {
@@ -97,8 +103,27 @@ Sources and days:
 	return cmd
 }
 
+// place fails if no file can be written there.
+func place(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("%s: is a directory; want the path of a file", path)
+	}
+	if err := directory(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: there is no directory %s", path, filepath.Dir(path))
+	}
+	return nil
+}
+
 // writeFile writes a file whole or not at all.
 func writeFile(path string, write func(io.Writer) error) (err error) {
+	if err := place(path); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", path, because(err))
+		}
+	}()
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
@@ -123,6 +148,17 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// because is an error without the path that a system call was given.
+func because(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // open shows a file in the browser.
