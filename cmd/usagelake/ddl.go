@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,8 +45,8 @@ what to run after a load, if anything. docs/warehouse.md has a recipe for each.`
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&lake, "lake", "", "`directory` of the lake")
-	f.StringVar(&to.Dialect, "dialect", "", "`name` of the engine: "+ddl.Names())
+	lakeFlag(f, &lake)
+	f.Var(choose(&to.Dialect, "", strings.Split(ddl.Names(), "|")...), "dialect", "`name` of the engine: "+strings.ReplaceAll(ddl.Names(), "|", ", "))
 	f.StringVar(&to.Location, "location", "", "`URL` of the lake, where it is not read from DIR: s3://bucket/lake")
 	f.StringVar(&to.Schema, "schema", "", "`name` of the schema or dataset (bigquery, redshift, trino: usagelake, unless told; others: the session's)")
 	return cmd

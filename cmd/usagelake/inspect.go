@@ -54,6 +54,8 @@ is never among them.`,
 	f.Var(atLeast(&most, 1, 10), "samples", "`number` of shapes to show, the first ones")
 	f.BoolVar(&asJSON, "json", false, "print all of it as JSON")
 	recordFlags(f, &cfg)
+	_ = f.MarkHidden("max-quarantine") // nothing is quarantined here
+	_ = f.MarkHidden("quarantine-raw")
 	return cmd
 }
 

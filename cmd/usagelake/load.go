@@ -33,8 +33,10 @@ may be in S3: s3://bucket/key is an object, or all below it; the server and the
 credentials are those of the environment (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …).
 Of runs that publish into one bucket at once all but one end with 75. What was
 loaded before is known by its bytes and skipped, so loading twice is harmless.
-The table of calls is in DIR/usage, that of sums which providers report in
-DIR/reports; records that could not be read are in DIR/quarantine.
+
+DIR is made where it is missing. The table of calls is in DIR/usage, that of sums
+which providers report in DIR/reports; records that could not be read are in
+DIR/quarantine.
 
 On a terminal a summary is printed; elsewhere a load that goes well is silent.
 
@@ -53,7 +55,7 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	recordFlags(f, &cfg)
 	idFlags(f, &cfg, true)
 	inputFlags(f, &cfg)
@@ -84,7 +86,7 @@ those of load, and so are the exit codes.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	recordFlags(f, &cfg)
 	idFlags(f, &cfg, true)
 	inputFlags(f, &cfg)
@@ -116,7 +118,7 @@ gone or was changed, the record stays.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	recordFlags(f, &cfg)
 	idFlags(f, &cfg, false)
 	runFlags(f, &cfg)
@@ -156,10 +158,11 @@ source_file; usagelake status --json lists them.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	recordFlags(f, &cfg)
 	idFlags(f, &cfg, false)
 	runFlags(f, &cfg)
+	_ = f.MarkHidden("max-partitions")
 	out.flags(f)
 	return cmd
 }
@@ -171,8 +174,8 @@ func inputArguments(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func lakeFlag(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake, or s3://bucket/prefix; load makes it where it is missing")
+func lakeFlag(f *pflag.FlagSet, lake *string) {
+	f.StringVar(lake, "lake", "", "`directory` of the lake, or s3://bucket/prefix")
 }
 
 // recordFlags say how records are read.

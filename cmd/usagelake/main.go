@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // --tz works where the system has no zone files
 
@@ -36,8 +37,8 @@ const exitCodes = `Exit codes:
   1         failed, nothing was published
   2         wrong usage, or an input that matches nothing (see --allow-empty)
   3         published, but a person should look: records in quarantine over the
-            limit, inputs that could not be read or are damaged, or no metrics file
-            could be written
+            limit, inputs that could not be read or are damaged, an input of which
+            nothing could be read, or no metrics file could be written
   4         a check failed (verify, prices lint, reconcile, status
             --fail-on-missing, or load --fail-on-drift)
   75        another run has the lake or came first, a step before this one is not
@@ -157,6 +158,7 @@ into a partitioned Parquet table whose numbers balance.
 		return &usageError{fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())}
 	})
 	root.AddCommand(loadCommand(), planCommand(), replayCommand(), forgetCommand(), verifyCommand(), statusCommand(), inspectCommand(), formatsCommand(), pricesCommand(), repriceCommand(), reconcileCommand(), ddlCommand(), reportCommand(), stepCommand())
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
 	configured(root)
 	root.AddCommand(configCommand())
 	return root

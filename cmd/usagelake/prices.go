@@ -168,7 +168,7 @@ The rows are those with a request id, or those of a line of a source.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	pricesFlag(f, &cfg)
 	f.StringVar(&at.RequestID, "request-id", "", "`id` of the call")
 	f.StringVar(&at.File, "source-file", "", "`path` of the source, as the column source_file has it")

@@ -60,7 +60,7 @@ Exit code 4 means that there are gaps.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake")
+	lakeFlag(f, &cfg.Lake)
 	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
 	f.StringVar(&with.Provider, "provider", "", "`name` of the only provider to look at, or of the one whose bill it is")

@@ -80,7 +80,11 @@ Sources and days:
 			}
 			worked(cmd)
 			if isTerminal(cmd.OutOrStdout()) {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s rows, %s to %s\n", output, number(f.Rows), f.From, f.To)
+				days := ""
+				if f.Rows > 0 {
+					days = fmt.Sprintf(", %s to %s", f.From, f.To)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s rows%s\n", output, number(f.Rows), days)
 			}
 			if show {
 				if err := open(cmd, output); err != nil {
@@ -92,7 +96,7 @@ Sources and days:
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake")
+	lakeFlag(f, &cfg.Lake)
 	f.StringVarP(&output, "output", "o", "", "`path` of the file to write; - is standard output")
 	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")

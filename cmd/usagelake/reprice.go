@@ -53,7 +53,7 @@ load that brings more calls to an old day leaves the cost of those there as it i
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&cfg.Lake, "lake", "", "`directory` of the lake")
+	lakeFlag(f, &cfg.Lake)
 	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
 	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
 	pricesFlag(f, &cfg)

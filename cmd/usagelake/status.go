@@ -70,7 +70,7 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&lake, "lake", "", "`directory` of the lake")
+	lakeFlag(f, &lake)
 	f.Var(atLeast(&runs, 0, 10), "runs", "`number` of runs to show, the last ones")
 	f.BoolVar(&coverage, "coverage", false, "show which sources have rows on which days")
 	f.StringVar(&cfg.From, "from", "", "with --coverage: first event `date` (UTC, YYYY-MM-DD)")

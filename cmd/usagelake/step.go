@@ -59,7 +59,7 @@ nothing changes, unless the lake was changed meanwhile: then it is a new plan.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	step.flags(f)
 	recordFlags(f, &cfg)
 	idFlags(f, &cfg, true)
@@ -147,7 +147,7 @@ it says so.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &cfg)
+	lakeFlag(f, &cfg.Lake)
 	f.StringVar(&step.run, "run", "", "`id` of the run, as planned")
 	idFlags(f, &cfg, false)
 	workFlags(f, &cfg)
@@ -204,7 +204,7 @@ func (s *stepping) command(cmd *cobra.Command, do func(context.Context, *cobra.C
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	lakeFlag(f, &s.cfg)
+	lakeFlag(f, &s.cfg.Lake)
 	s.flags(f)
 	f.Var(&s.shard, "shard", "`part` of the work: the I-th of N, from 0, such as 2/8")
 	f.Var(atLeast(&s.shards, 1, 0), "shards", "`number` of shares, where the environment tells only which one this is")

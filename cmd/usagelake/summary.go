@@ -13,7 +13,23 @@ import (
 
 // planSummary prints what a load would do, for people.
 func planSummary(w io.Writer, r *usagelake.Report) {
+	for _, part := range []func(io.Writer, *usagelake.Report){planInputs, planFiles} {
+		var text strings.Builder
+		part(&text, r)
+		for line := range strings.Lines(text.String()) {
+			fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+		}
+		if text.Len() > 0 {
+			fmt.Fprintln(w)
+		}
+	}
+	summary(w, r)
+}
+
+// planInputs lists the inputs that are not known.
+func planInputs(w io.Writer, r *usagelake.Report) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush()
 	for _, in := range r.Inputs {
 		switch b := in.Books; {
 		case in.State == usagelake.Known:
@@ -27,14 +43,20 @@ func planSummary(w io.Writer, r *usagelake.Report) {
 			fmt.Fprintf(t, "%s\t%s\t%s records, %s rows%s\n", in.State, in.Path, number(b.Records), number(b.Rows), reports)
 		}
 	}
-	t.Flush()
+}
+
+// planFiles lists the files that would be written.
+func planFiles(w io.Writer, r *usagelake.Report) {
+	if len(r.Files) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer t.Flush()
 	priced := ""
 	if r.Books.RowSums.Text(schemas.CostUSD) != "0" {
 		priced = "\tcost by prices"
 	}
-	if len(r.Files) > 0 {
-		fmt.Fprintln(t, "\npartition\trows\ttokens in\ttokens out\treported cost"+priced)
-	}
+	fmt.Fprintln(t, "partition\trows\ttokens in\ttokens out\treported cost"+priced)
 	for _, f := range r.Files {
 		was := usagelake.Held{}
 		if f.Before != nil {
@@ -48,9 +70,6 @@ func planSummary(w io.Writer, r *usagelake.Report) {
 		}
 		fmt.Fprintln(t)
 	}
-	t.Flush()
-	fmt.Fprintln(w)
-	summary(w, r)
 }
 
 // partition is the path of a file or directory of a table as people read it: its

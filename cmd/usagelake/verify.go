@@ -62,7 +62,7 @@ Exit code 4 means that something is wrong; each finding is on a line of its own.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&lake, "lake", "", "`directory` of the lake")
+	lakeFlag(f, &lake)
 	f.BoolVarP(&verbose, "verbose", "v", false, "print what was checked also where there is no terminal")
 	f.BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
