@@ -28,7 +28,7 @@ func CheckPath(path string) error {
 	if IsURL(path) || !scheme.MatchString(path) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s: only s3:// is known of URLs; want a local path, or s3://bucket/key", ErrUsage, path)
+	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf("%s: only s3:// is known of URLs; want a local path, or s3://bucket/key", path))
 }
 
 // objects is where the inputs are that URLs name, or nil where none does.

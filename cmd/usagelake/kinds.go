@@ -163,6 +163,9 @@ func checkValue(f *pflag.Flag, value string) error {
 	case kind == "path": // of a file that is made
 		return directory(filepath.Dir(value))
 	case kind == "directory":
+		if err := usagelake.CheckPath(value); err != nil {
+			return cause(err)
+		}
 		if err := directory(value); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
