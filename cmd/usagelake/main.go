@@ -82,8 +82,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = context.Cause(ctx)
 	}
 	code := exitCode(err)
-	if errors.Is(err, usagelake.ErrLocked) && cmd.Flags().Lookup("lock-wait") != nil {
-		err = fmt.Errorf("%w; --lock-wait 10m waits for it to end", err)
+	if wait := cmd.Flags().Lookup("lock-wait"); errors.Is(err, usagelake.ErrLocked) && wait != nil {
+		hint := "--lock-wait 10m waits for it to end"
+		if wait.Changed {
+			hint = "--lock-wait " + wait.Value.String() + " was too short"
+		}
+		err = fmt.Errorf("%w; %s", err, hint)
 	}
 	if !inv.begun && err != nil {
 		inv.begun = reportingOnly(cmd, args)

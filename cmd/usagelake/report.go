@@ -109,8 +109,11 @@ Sources and days:
 
 // place fails if no file can be written there.
 func place(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	switch info, err := os.Stat(path); {
+	case err == nil && info.IsDir():
 		return fmt.Errorf("%s: is a directory; want the path of a file", path)
+	case err == nil && !info.Mode().IsRegular(): // a device would be gone
+		return fmt.Errorf("%s: is there and no regular file; want the path of a file", path)
 	}
 	if err := directory(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: there is no directory %s", path, filepath.Dir(path))
