@@ -538,8 +538,8 @@ func (r *Run) Done() int64 {
 
 // scratch is a fresh directory for files of this process.
 func (r *Run) scratch() (sink.Scratch, func() error, error) {
-	dir, err := tempDir("usagelake-step-")
-	return sink.Scratch{FS: disk.OS{}, Dir: dir}, func() error { return os.RemoveAll(dir) }, err
+	dir, remove, err := temporary("step")
+	return sink.Scratch{FS: disk.OS{}, Dir: dir}, remove, err
 }
 
 // files is a directory of the run, for files that others read.

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -349,18 +348,22 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
 	if dry || lake.Shared() {
 		scratch.FS = disk.OS{}
-		if scratch.Dir, err = tempDir("usagelake-run-"); err != nil {
+		dir, remove, err := temporary("run")
+		if err != nil {
 			return report, err
 		}
-		defer undo(func() error { return os.RemoveAll(scratch.Dir) })
+		defer undo(remove)
+		scratch.Dir = dir
 	}
 
 	if s.stdin = scratch; s.ids != nil && slices.Contains(s.Inputs, "-") { // it holds ids in clear
 		s.stdin.FS = disk.OS{}
-		if s.stdin.Dir, err = tempDir("usagelake-stdin-"); err != nil {
+		dir, remove, err := temporary("stdin")
+		if err != nil {
 			return report, err
 		}
-		defer undo(func() error { return os.RemoveAll(s.stdin.Dir) })
+		defer undo(remove)
+		s.stdin.Dir = dir
 	}
 
 	s.Progress(Progress{Step: "plan"})
@@ -403,15 +406,6 @@ func newMerger(s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned)
 		Share: s.share(), Reading: s.reducing() / 2, Buckets: lake.State.Settings.Buckets,
 		Empty: len(lake.State.Files) == 0, Again: p.again,
 	})
-}
-
-// tempDir makes a directory for scratch files that are not in the lake.
-func tempDir(pattern string) (string, error) {
-	dir, err := os.MkdirTemp("", pattern)
-	if err != nil {
-		return "", fmt.Errorf("scratch files cannot be in %s: %w; let TMPDIR name a directory that can be written", os.TempDir(), because(err))
-	}
-	return dir, nil
 }
 
 // because is an error without the path that a system call was given.

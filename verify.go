@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -92,12 +91,12 @@ type verification struct {
 
 // rows checks every file, and that no call is there twice.
 func (v *verification) rows(ctx context.Context) (err error) {
-	scratch, err := tempDir("usagelake-verify-")
+	scratch, remove, err := temporary("verify")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if e := os.RemoveAll(scratch); err == nil {
+		if e := remove(); err == nil {
 			err = e
 		}
 	}()

@@ -2,8 +2,10 @@ package transform
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"usagelake/schemas"
@@ -29,7 +31,8 @@ var mappable = map[schemas.Col]bool{
 func ParseMapping(r io.Reader) (*Mapping, error) {
 	m := &Mapping{}
 	in := bufio.NewScanner(r)
-	for n := 1; in.Scan(); n++ {
+	n := 1
+	for ; in.Scan(); n++ {
 		text, _, _ := strings.Cut(in.Text(), "#")
 		if strings.TrimSpace(text) == "" {
 			continue
@@ -38,20 +41,28 @@ func ParseMapping(r io.Reader) (*Mapping, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 	}
+	if errors.Is(in.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("line %d: %w", n, errMapping)
+	}
 	return m, in.Err()
 }
+
+// errMapping tells nothing of what a line says: a log may have been given instead.
+var errMapping = errors.New("want column = path, such as user_id = meta.caller.id")
+
+var columnName = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 
 func (m *Mapping) parse(text string) error {
 	name, paths, ok := strings.Cut(text, "=")
 	name, paths = strings.TrimSpace(name), strings.TrimSpace(paths)
-	if !ok || paths == "" {
-		return fmt.Errorf("%q: want column = path", strings.TrimSpace(text))
+	if !ok || paths == "" || !columnName.MatchString(name) {
+		return errMapping
 	}
 	var terms []string
 	for p := range strings.SplitSeq(paths, "|") {
 		p = strings.TrimSpace(p)
-		if p == "" || strings.ContainsAny(p, " ^#'!&+:[]=") || strings.Count(p, `"`)%2 != 0 || strings.Contains(p, "..") {
-			return fmt.Errorf("%q is no path such as meta.user.id", p)
+		if p == "" || strings.ContainsAny(p, " \t^#'!&+:[]=") || strings.Count(p, `"`)%2 != 0 || strings.Contains(p, "..") {
+			return errMapping
 		}
 		terms = append(terms, "^"+p)
 	}
