@@ -51,7 +51,8 @@ What goes first: the command line, then the environment (USAGELAKE_LOCK_WAIT is
 --lock-wait; of a flag that can be repeated it is one value, or a list such as
 '[a.yaml, b.yaml]'), then the command's own keys, then those at the top.
 
-Exit code 2 means that something is wrong; each fault is on a line of its own.`,
+Exit code 2 means that something is wrong; each fault is on a line of its own. A
+variable USAGELAKE_… that is no flag's is told of, and is no fault.`,
 		Example: `  usagelake config check /etc/usagelake.yaml
   USAGELAKE_MEMORY=1GiB usagelake config check --verbose`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -89,8 +90,8 @@ Exit code 2 means that something is wrong; each fault is on a line of its own.`,
 			if file == "" {
 				say(cmd, slog.LevelWarn, "no config file: neither FILE nor --config nor USAGELAKE_CONFIG names one")
 			}
-			for _, v := range strangers(cmd.Root()) {
-				faults = append(faults, fmt.Errorf("%s in the environment is the name of no flag", v))
+			for _, v := range strangers(cmd.Root()) { // it may be another program's
+				say(cmd, slog.LevelWarn, v+" in the environment is the name of no flag")
 			}
 			for _, f := range faults {
 				if text := f.Error(); !slices.Contains(said, text) {
