@@ -183,6 +183,7 @@ var Entries = slices.Concat(
 	livekitEntries,
 	sumEntries,
 	sdkEntries,
+	countEntries,
 	googleEntries,
 	bedrockEntries,
 	vendorEntries,

@@ -9,6 +9,13 @@ import (
 // openaiEntries are the shapes of OpenAI's APIs, which many others speak.
 var openaiEntries = []Entry{
 	{
+		Name: "openai.list", Doc: "page of what an API has kept: answers, runs, jobs",
+		At:   []string{"", "response.body", "response", "body", "result"},
+		When: []string{"object", "data[].object", "has_more | first_id | last_id", "!usage"}, NoBare: true,
+		Container: true, Wraps: true, Basis: "inclusive", Key: bodyKey,
+		Parts: within("data[]"),
+	},
+	{
 		Name: "openai.batch", Doc: "batch job: its usage is that of its output lines",
 		When: []string{"input_file_id", "completion_window"}, Ignore: true, Basis: "inclusive", NoBare: true,
 	},

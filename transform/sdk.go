@@ -75,6 +75,56 @@ var sdkEntries = slices.Concat([]Entry{
 	},
 })
 
+// countEntries are objects of SDKs whose counts are called so: inputTokenCount.
+var countEntries = []Entry{
+	{
+		Name: "dotnet.chat", Doc: "Microsoft.Extensions.AI response: cache and reasoning in the totals",
+		At:   []string{"", "response", "result", "body"},
+		When: []string{"usage.inputTokenCount | usage.outputTokenCount", "responseId | modelId | usage.cachedInputTokenCount | usage.reasoningTokenCount"},
+		Columns: append([]Rule{
+			{schemas.RequestID, "responseId"},
+			{schemas.Model, "modelId"},
+		}, countColumns...),
+		Basis: inclusive, Operation: "chat", NoBare: true,
+	},
+	{
+		Name: "langchain4j.usage", Doc: "LangChain4j: token usage of a response, or in its metadata",
+		At: []string{"metadata", "", "response", "result"}, Usage: "tokenUsage",
+		When: []string{"tokenUsage.inputTokenCount | tokenUsage.outputTokenCount"},
+		Columns: append([]Rule{
+			{schemas.Model, "modelName"},
+		}, below("tokenUsage", countColumns)...),
+		Basis: ambiguous, Operation: "chat", NoBare: true,
+	},
+	{
+		Name: "databricks.usage", Doc: "Databricks' table of what serving endpoints were asked",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{"input_token_count | output_token_count", "databricks_request_id", "request_time"},
+		Columns: []Rule{
+			{schemas.EventTime, "request_time"},
+			{schemas.RequestID, "databricks_request_id"},
+			{schemas.TransportID, "client_request_id"},
+			{schemas.Model, "served_entity_id"},
+			{schemas.ProjectID, "workspace_id"},
+			{schemas.UserID, "requester"},
+			{schemas.ErrorCode, "status_code:except=200"},
+			{schemas.InputTokens, "input_token_count"},
+			{schemas.OutputTokens, "output_token_count"},
+		},
+		Basis: inclusive,
+	},
+}
+
+var countColumns = []Rule{
+	{schemas.EventTime, "created_at"},
+	{schemas.InputTokens, "usage.inputTokenCount"},
+	{schemas.OutputTokens, "usage.outputTokenCount"},
+	{schemas.TotalTokens, "usage.totalTokenCount"},
+	{schemas.CacheReadTokens, "usage.cachedInputTokenCount | usage.inputTokensDetails.cachedTokens | usage.cacheReadInputTokens"},
+	{schemas.CacheWriteTokens, "usage.cacheCreationInputTokens"},
+	{schemas.ReasoningTokens, "usage.reasoningTokenCount | usage.outputTokensDetails.reasoningTokens"},
+}
+
 // sdkRest are usage objects of the AI SDK that say nothing but the totals. They
 // are tried after all others.
 var sdkRest = []Entry{
