@@ -192,7 +192,7 @@ var Entries = slices.Concat(
 	openaiEntries,
 	sdkRest,
 	shipperEntries,
-	agentRest,
+	codexRest,
 )
 
 // common are the usual names of a body and of an envelope around it. They

@@ -1,0 +1,109 @@
+package transform
+
+import "usagelake/schemas"
+
+// trialEntries are logs of agents and models that were put to the test.
+var trialEntries = []Entry{
+	{
+		Name: "openhands.run", Doc: "OpenHands run: its calls one by one; accumulated counts say them again",
+		At: []string{""}, Own: true, Container: true, When: []string{"metrics.token_usages", "instance_id | history | metrics.costs"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp | metrics.costs[].timestamp"},
+			{schemas.SessionID, "instance_id"},
+		},
+		Basis: inclusive,
+		Parts: []Part{{Path: "metrics.token_usages[]", Entry: "openhands.call", Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
+		Name: "openhands.run", Doc: "OpenHands run with accumulated counts only",
+		At: []string{""}, When: []string{"metrics.accumulated_token_usage | llm_metrics.accumulated_token_usage", "!tool_call_metadata.model_response"},
+		Ignore: true, Basis: inclusive,
+	},
+	{
+		Name: "openhands.call", Doc: "a call of an OpenHands run",
+		At: []string{"bare"}, Named: true, Own: true,
+		When: []string{"usage.prompt_tokens", "usage.completion_tokens"},
+		Columns: []Rule{
+			{schemas.RequestID, "usage.response_id"},
+			{schemas.Model, "usage.model"},
+			{schemas.InputTokens, "usage.prompt_tokens"},
+			{schemas.OutputTokens, "usage.completion_tokens"},
+			{schemas.CacheReadTokens, "usage.cache_read_tokens"},
+			{schemas.CacheWriteTokens, "usage.cache_write_tokens"},
+			{schemas.ReasoningTokens, "usage.reasoning_tokens"},
+		},
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "openhands.event", Doc: "OpenHands event: the answer that it came from, which other events repeat",
+		At: []string{""}, Own: true, Container: true, When: []string{"tool_call_metadata.model_response.usage"},
+		Columns: []Rule{{schemas.EventTime, "timestamp"}},
+		Basis:   inclusive, Parts: []Part{{Path: "tool_call_metadata.model_response"}},
+	},
+	{
+		Name: "inspect.log", Doc: "Inspect AI log: its calls are the samples' model events",
+		At: []string{""}, Own: true, Container: true, When: []string{"samples[].events[].output.usage", "eval | stats"},
+		Columns: []Rule{{schemas.EventTime, "eval.created"}, {schemas.SessionID, "eval.run_id"}},
+		Basis:   ambiguous,
+		Parts:   []Part{{Path: "samples[].events[]", Entry: "inspect.event", Zero: true, Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
+		Name: "inspect.log", Doc: "Inspect AI sample with its events",
+		At: []string{""}, Own: true, Container: true, When: []string{"events[].output.usage", "epoch | model_usage"},
+		Basis: ambiguous,
+		Parts: []Part{{Path: "events[]", Entry: "inspect.event", Zero: true}},
+	},
+	{
+		Name: "inspect.sums", Doc: "Inspect AI log or sample without events: sums by model",
+		At: []string{""}, When: []string{"stats.model_usage | model_usage", "eval | epoch"}, Ignore: true, Basis: ambiguous,
+	},
+	{
+		Name: "inspect.event", Doc: "Inspect AI model event: vendors differ in whether the cache is in the input",
+		At: []string{""}, Own: true, Usage: "output.usage",
+		When: []string{"event", "output.usage.input_tokens", "output.usage.output_tokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.RequestID, "uuid"},
+			{schemas.Model, "output.model | model"},
+			{schemas.RequestModel, "model"},
+			{schemas.CacheHit, "cache:except=write"},
+			{schemas.ErrorCode, "error:except="},
+			{schemas.InputTokens, "output.usage.input_tokens"},
+			{schemas.OutputTokens, "output.usage.output_tokens"},
+			{schemas.TotalTokens, "output.usage.total_tokens"},
+			{schemas.CacheReadTokens, "output.usage.input_tokens_cache_read"},
+			{schemas.CacheWriteTokens, "output.usage.input_tokens_cache_write"},
+			{schemas.ReasoningTokens, "output.usage.reasoning_tokens"},
+			{schemas.DurationMs, "output.time:e3"},
+		},
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "atif.trajectory", Doc: "Harbor's trajectory of an agent: its steps; final_metrics sums them up",
+		At: []string{""}, Own: true, Container: true, When: []string{"steps[].metrics", "agent | schema_version"},
+		Columns: []Rule{
+			{schemas.RequestID, "session_id"},
+			{schemas.SessionID, "session_id"},
+			{schemas.Model, "agent.model_name"},
+		},
+		Basis: inclusive,
+		Parts: []Part{{
+			Path: "steps[]", Entry: "atif.step", ID: "#step",
+			Inherit: []schemas.Col{schemas.RequestID, schemas.SessionID, schemas.Model},
+		}},
+	},
+	{
+		Name: "atif.step", Doc: "step of an agent's trajectory",
+		At: []string{""}, Named: true, Own: true, Usage: "metrics",
+		When: []string{"metrics.prompt_tokens | metrics.completion_tokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.Model, "model_name"},
+			{schemas.InputTokens, "metrics.prompt_tokens"},
+			{schemas.OutputTokens, "metrics.completion_tokens"},
+			{schemas.CacheReadTokens, "metrics.cached_tokens"},
+			{schemas.ReportedCostUSD, "metrics.cost_usd"},
+		},
+		Basis: inclusive, Operation: "chat",
+	},
+}
