@@ -128,7 +128,8 @@ var countColumns = []Rule{
 // sdkRest are usage objects of the AI SDK that say nothing but the totals. They
 // are tried after all others.
 var sdkRest = []Entry{
-	aisdkEntry("usage", "AI SDK 5 and later, or alike", []string{"usage.inputTokens", "usage.outputTokens"}, slices.Clone(anyColumns), ambiguous),
+	// ccusage's sums of a day are alike, and say which models they are of
+	aisdkEntry("usage", "AI SDK 5 and later, or alike", []string{"usage.inputTokens", "usage.outputTokens", "!modelsUsed"}, slices.Clone(anyColumns), ambiguous),
 	{
 		Name: "aisdk.embedding", Doc: "AI SDK embeddings",
 		NoBare: true, When: []string{"usage.tokens", "embedding | embeddings"},
