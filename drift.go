@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"usagelake/transform"
 )
 
 // Unknown is a member of usage objects that their dialect does not know: a
 // vendor has changed something. Its values are in extra_json.
 type Unknown struct {
 	Dialect string `json:"dialect"`
-	Key     string `json:"key"` // below the usage object
+	Key     string `json:"key"` // below the usage object; of one that is no word its hash
 	Count   int64  `json:"count"`
 	File    string `json:"file"` // where it stands first: path of the input
 	Line    int64  `json:"line"`
@@ -76,7 +78,7 @@ func (d *drift) merge(o *drift) {
 func (d *drift) list(tasks []*task) []Unknown {
 	var out []Unknown
 	for k, seen := range d.unknown {
-		out = append(out, Unknown{k.dialect, k.key, seen.count, tasks[seen.task].input.Path, seen.line})
+		out = append(out, Unknown{k.dialect, transform.Label(k.key), seen.count, tasks[seen.task].input.Path, seen.line})
 	}
 	slices.SortFunc(out, func(a, b Unknown) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Dialect, b.Dialect), strings.Compare(a.Key, b.Key))

@@ -85,7 +85,7 @@ var coderEntries = []Entry{
 			"!usage.cache_creation_input_tokens", "!usage.service_tier", "id", "role", "^session_id", "^uuid", "!^cwd",
 		},
 		Columns: anthropicColumns, Basis: exclusive, Operation: "chat", Key: modelKey, Payload: "content",
-		Unless: []string{"usage.input_tokens=0", "model=<synthetic>"}, Remember: []schemas.Col{schemas.SessionID},
+		ZeroIsNone: true, Unless: []string{"model=<synthetic>"}, Remember: []schemas.Col{schemas.SessionID},
 	},
 	{
 		Name: "qwen.message", Doc: "line of a run of Qwen Code: the cache is in the input",

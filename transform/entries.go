@@ -112,6 +112,8 @@ type Entry struct {
 	Wraps bool
 	// Named: only a Part can be of this shape.
 	Named bool
+	// ZeroIsNone: what has no quantity but 0 is no call, where it Remembers or Recalls.
+	ZeroIsNone bool
 	// Remember lists columns that records of the same family which come later in
 	// the source can Recall where they do not say.
 	Remember, Recall []schemas.Col

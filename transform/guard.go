@@ -81,6 +81,14 @@ func tag(s string) string {
 	return secret.Anywhere(s)
 }
 
+// Label is a member's name as a log may have it: one that is no word may be content.
+func Label(name string) string {
+	if isWord(name) {
+		return name
+	}
+	return hashID(xxh3.HashString128(name))
+}
+
 // isWord reports whether a text is made as names in APIs are, and is no longer
 // than they.
 func isWord(s string) bool {

@@ -213,7 +213,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		row.Drop()
 		return IsBad
 	}
-	if heir != nil && (heir.zeroIsNone || p.entry.Differs) && n.nothing() {
+	if heir != nil && (heir.zeroIsNone || p.entry.Differs || p.entry.ZeroIsNone) && n.nothing() {
 		row.Drop()
 		return NoCall
 	}
