@@ -25,7 +25,7 @@ func commit(ctx context.Context, s *settings, lake *ledger.Lake, scratch sink.Sc
 		return err
 	}
 	record := ledger.Record{
-		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run,
+		Kind: p.kind, Time: s.Now().UTC(), Tool: "usagelake " + Version, Run: p.run, Asked: p.asked,
 		Files: r.files, Beaten: r.beaten, Removed: r.removed(p), Books: &report.Books,
 	}
 	for i, t := range p.tasks {

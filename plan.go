@@ -60,6 +60,7 @@ func (t *task) read() bool { return t.state == Loaded || t.state == Continued }
 type planned struct {
 	kind    string
 	run     string // id, of a load in steps
+	asked   string // and what it was asked to do, hashed
 	tasks   []*task
 	sources *sink.Sources
 	again   map[int32]bool // sources that are read again from their start

@@ -54,6 +54,7 @@ const defaultSplit = 256 << 20
 type runPlan struct {
 	Tool   string    `json:"tool"`
 	Run    string    `json:"run"`
+	Asked  string    `json:"asked"`
 	Seq    int64     `json:"seq"`  // of the ledger's last record,
 	Prev   string    `json:"prev"` // and its hash
 	Flags  runFlags  `json:"flags"`
@@ -134,7 +135,8 @@ func checkRunID(id string) error {
 }
 
 // PlanRun plans a load of cfg's inputs in steps, under an id of the caller's, or
-// takes up what was planned under it. Standard input cannot be loaded in steps.
+// takes up what was planned under it: of the same inputs, by name, and with the same
+// flags, else it is ErrUsage. Standard input cannot be loaded in steps.
 func PlanRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 	s, err := cfg.check()
 	if err != nil {
@@ -163,8 +165,14 @@ func PlanRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 			err = e
 		}
 	}()
-	if run, err := openRun(s, lake, id); !errors.Is(err, errNoRun) {
-		return run, err
+	asked, err := s.asked(flags)
+	if err != nil {
+		return nil, err
+	}
+	if run, err := openRun(s, lake, id); err == nil {
+		return run, run.isFor(asked, id)
+	} else if !errors.Is(err, errNoRun) {
+		return nil, err
 	}
 	if err := s.fits(lake); err != nil {
 		return nil, err
@@ -178,7 +186,7 @@ func PlanRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 		return nil, err
 	}
 	plan := runPlan{
-		Tool: "usagelake " + Version, Run: id, Seq: lake.State.Seq, Prev: lake.State.Sum, Flags: *flags,
+		Tool: "usagelake " + Version, Run: id, Asked: asked, Seq: lake.State.Seq, Prev: lake.State.Sum, Flags: *flags,
 		IDKey: s.ids.Fingerprint(), Rotate: s.HashIDsRotate,
 	}
 	number := map[*task]int{}
@@ -224,6 +232,38 @@ func PlanRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 		return nil, err
 	}
 	return openRun(s, lake, id)
+}
+
+// asked is a hash of what a load in steps is asked to do: of its inputs, by their
+// names, and its flags.
+func (s *settings) asked(flags *runFlags) (string, error) {
+	of := struct {
+		Inputs []string
+		Flags  *runFlags
+	}{Flags: flags}
+	for _, in := range s.Inputs {
+		if !IsURL(in) {
+			var err error
+			if in, err = filepath.Abs(in); err != nil {
+				return "", err
+			}
+		}
+		of.Inputs = append(of.Inputs, s.ids.Path(in))
+	}
+	data, err := json.Marshal(&of)
+	return ledger.Hash(data), err
+}
+
+// isFor fails if a run was asked to do something else.
+func (r *Run) isFor(asked, id string) error {
+	was, is := r.plan.Asked, "planned"
+	if r.done != nil {
+		was, is = r.done.Asked, "in the lake"
+	}
+	if was == asked || was == "" { // older records do not have it
+		return nil
+	}
+	return fmt.Errorf("%w: a run %s is %s already, for other inputs or with other flags: take another --run, or the arguments of before", ErrUsage, id, is)
 }
 
 // runDir is the directory of a run below staging. It is dead when the ledger has a
@@ -489,7 +529,7 @@ func openRun(s *settings, lake *ledger.Lake, id string) (*Run, error) {
 // tasks makes the tasks anew that were planned.
 func (r *Run) tasks() (*planned, error) {
 	p := newPlanned(ledger.KindLoad)
-	p.run = r.plan.Run
+	p.run, p.asked = r.plan.Run, r.plan.Asked
 	for i := range r.plan.Tasks {
 		of := &r.plan.Tasks[i]
 		var text [3]string

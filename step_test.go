@@ -98,7 +98,7 @@ func record(t *testing.T, fsys disk.FS, lake string) string {
 	if err := json.Unmarshal(data, &r); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"run", "time", "prev"} {
+	for _, name := range []string{"run", "asked", "time", "prev"} {
 		delete(r, name)
 	}
 	return indented(t, r)
@@ -408,6 +408,36 @@ func TestStepsThatDoNotFit(t *testing.T) {
 		if _, err := r.Units(ctx); !errors.Is(err, usagelake.ErrIncomplete) {
 			t.Errorf("what was mapped by another plan counts: %v", err)
 		}
+	})
+	t.Run("another load", func(t *testing.T) {
+		_, in, cfg, r := start(t, 0)
+		refused := func(change func(*usagelake.Config)) {
+			t.Helper()
+			other := cfg
+			change(&other)
+			if _, err := usagelake.PlanRun(ctx, other, "r"); !errors.Is(err, usagelake.ErrUsage) || !strings.Contains(err.Error(), "take another --run") {
+				t.Errorf("planned: %v", err)
+			}
+		}
+		all := func() {
+			t.Helper()
+			refused(func(c *usagelake.Config) { c.Inputs = []string{filepath.Dir(in)} })
+			refused(func(c *usagelake.Config) { c.Set = []string{"project_id=x"} })
+			again, err := usagelake.PlanRun(ctx, cfg, "r")
+			must(t, err)
+			if again.Done() != r.Done() {
+				t.Errorf("record %d, want %d", again.Done(), r.Done())
+			}
+		}
+		all()
+		units, err := r.Map(ctx, 0)
+		must(t, err)
+		must(t, r.Reduce(ctx, units...))
+		_, err = r.Commit(ctx)
+		must(t, err)
+		r, err = usagelake.OpenRun(ctx, stepConfig(cfg), "r")
+		must(t, err)
+		all()
 	})
 	t.Run("another map", func(t *testing.T) {
 		lake, in, _, r := start(t, 0)

@@ -40,7 +40,8 @@ func stepPlanCommand() *cobra.Command {
 		Long: `Find the inputs, recognise what was loaded before, and divide what is to be read
 into items. The flags are those of load; the other steps take them from the plan,
 with the price books and mappings as they are now. Planned again under the same ID
-nothing changes, unless the lake was changed meanwhile: then it is a new plan.`,
+nothing changes, unless the lake was changed meanwhile: then it is a new plan. An ID
+is for one load: with other inputs or flags it is refused.`,
 		Example: `  usagelake step plan s3://logs/2026/ --lake s3://warehouse/llm --run 2026-08-21`,
 		Args:    inputArguments,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,6 +34,8 @@ type Record struct {
 	Tool string    `json:"tool"`
 	// Run is the id of the steps that made the change, where it was made in steps.
 	Run string `json:"run,omitempty"`
+	// Asked is a hash of what those steps were asked to do.
+	Asked string `json:"asked,omitempty"`
 	// IDKey is the fingerprint of the key that ids are hashed with from this
 	// change on, where it is not that of before.
 	IDKey string `json:"id_key,omitempty"`

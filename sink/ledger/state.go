@@ -55,6 +55,7 @@ type Run struct {
 	Kind       string        `json:"kind"`
 	Time       time.Time     `json:"time"`
 	Run        string        `json:"run,omitempty"` // id, of a load in steps
+	Asked      string        `json:"asked,omitempty"`
 	Sources    int           `json:"sources"`
 	Forgotten  int           `json:"forgotten,omitempty"` // sources
 	Removed    int64         `json:"removed,omitempty"`   // rows
@@ -95,7 +96,7 @@ func (s *State) apply(r *Record, sum string) {
 	s.Seq, s.Sum = r.Seq, sum
 	s.IDKey = cmp.Or(r.IDKey, s.IDKey)
 	run := Run{
-		Seq: r.Seq, Kind: r.Kind, Time: r.Time, Run: r.Run,
+		Seq: r.Seq, Kind: r.Kind, Time: r.Time, Run: r.Run, Asked: r.Asked,
 		Sources: len(r.Sources), Forgotten: len(r.Forgotten), Files: len(r.Files),
 	}
 	s.forget(r.Forgotten)
