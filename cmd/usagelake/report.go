@@ -11,11 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"usagelake"
 	"usagelake/cmd/usagelake/page"
+	"usagelake/schemas"
 )
 
 // reportMemory is what the figures of a report may take, in bytes.
@@ -118,8 +120,30 @@ func place(path string) error {
 	if err := directory(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: there is no directory %s", path, filepath.Dir(path))
 	}
+	if lake := lakeOf(path); lake != "" {
+		return fmt.Errorf("%s: is among the files of lake %s, which are its own; write it elsewhere", path, lake)
+	}
 	return nil
 }
+
+// lakeOf is the lake in whose directories a file is, or "". A file beside them harms
+// nobody.
+func lakeOf(path string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	for err == nil && dir != filepath.Dir(dir) {
+		base := filepath.Base(dir)
+		dir = filepath.Dir(dir)
+		if _, err := os.Stat(filepath.Join(dir, "state", "lake.json")); err == nil && slices.Contains(lakeDirs, base) {
+			return dir
+		}
+	}
+	return ""
+}
+
+var lakeDirs = []string{schemas.Usage.String(), schemas.Reports.String(), "quarantine", "state"}
 
 // writeFile writes a file whole or not at all.
 func writeFile(path string, write func(io.Writer) error) (err error) {
