@@ -64,6 +64,7 @@ type edge struct {
 	nth     []*edge // what to walk for the elements at the front, instead; nil where there is nothing
 	parent  *edge
 	key     string
+	ahead   *ahead // until it is first met
 
 	// clears holds the slots of this edge and of everything below it.
 	clears []slots
@@ -72,6 +73,13 @@ type edge struct {
 	// no kind means none.
 	extras []extra
 	val    schemas.Value
+}
+
+// ahead is what an edge of the layout will be made of: of a layout a document meets
+// little.
+type ahead struct {
+	wants, keeps []int32 // of the layout, those at its path and below
+	depth        int     // of its path
 }
 
 // A choice tells the elements of an array apart by the text of one of their
@@ -99,22 +107,68 @@ type extra struct {
 	key   string
 }
 
-// A trie is a layout compiled for one record.
+// A trie is a layout compiled for one record, as far as documents have met it.
 type trie struct {
-	root  *edge
-	nodes []*node // of the layout, which learn
-	rec   *schemas.Record
+	layout *schemas.Layout
+	root   *edge
+	nodes  []*node // of the layout, which learn
+	rec    *schemas.Record
 }
 
-// compile builds the trie of l, which fills rec.
+// compile makes the trie of l, which fills rec.
 func compile(l *schemas.Layout, rec *schemas.Record) *trie {
-	t := &trie{root: &edge{}, rec: rec}
+	check(l)
+	t := &trie{layout: l, root: &edge{ahead: &ahead{}}, rec: rec}
+	for i := range l.Wants {
+		t.root.ahead.wants = append(t.root.ahead.wants, int32(i))
+	}
+	for i := range l.Keep {
+		t.root.ahead.keeps = append(t.root.ahead.keeps, int32(i))
+	}
+	t.settle(t.root)
+	return t
+}
+
+// check panics if a layout asks for what there cannot be.
+func check(l *schemas.Layout) {
+	chosen := map[string]string{}
 	for _, want := range l.Wants {
 		if uint(want.Frame) >= uint(len(l.Slots)) || uint(want.Slot) >= uint(l.Slots[want.Frame]) {
 			panic(fmt.Sprintf("ingest: no frame %d or slot %d for %q", want.Frame, want.Slot, want.Path))
 		}
-		e, to := t.descend(want.Path), t.target(want.Frame, want.Slot)
-		switch want.Shape {
+		for i, key := range want.Path {
+			by, is := choosing(key)
+			if is == "" {
+				continue
+			}
+			at := strings.Join(want.Path[:i], "\x00")
+			if was := chosen[at]; was != "" && was != by {
+				panic(fmt.Sprintf("ingest: elements at %q are chosen by %q and by %q", want.Path, was, by))
+			}
+			chosen[at] = by
+		}
+	}
+	for _, k := range l.Keep {
+		if uint(k.Frame) >= uint(len(l.Slots)) {
+			panic(fmt.Sprintf("ingest: no frame %d for %q", k.Frame, k.Path))
+		}
+	}
+}
+
+// settle makes of e what the layout has for it, and edges for the members of its
+// objects, which are settled when they are met.
+func (t *trie) settle(e *edge) {
+	a := e.ahead
+	e.ahead = nil
+	for _, i := range a.wants {
+		want := &t.layout.Wants[i]
+		e.slots(want.Frame, len(t.rec.Frames[want.Frame].Set)).Add(want.Slot)
+		if len(want.Path) > a.depth {
+			below := t.below(e, want.Path[a.depth], a.depth+1)
+			below.wants = append(below.wants, i)
+			continue
+		}
+		switch to := t.target(want.Frame, want.Slot); want.Shape {
 		case schemas.Scalar:
 			e.scalars, e.read = append(e.scalars, to), true
 		case schemas.Span:
@@ -122,22 +176,34 @@ func compile(l *schemas.Layout, rec *schemas.Record) *trie {
 		case schemas.Count:
 			e.counts = append(e.counts, to)
 		}
-		for ; e != nil; e = e.parent {
-			e.slots(want.Frame, len(rec.Frames[want.Frame].Set)).Add(want.Slot)
-		}
 	}
-	for _, k := range l.Keep {
-		if uint(k.Frame) >= uint(len(l.Slots)) {
-			panic(fmt.Sprintf("ingest: no frame %d for %q", k.Frame, k.Path))
+	for _, i := range a.keeps {
+		k := &t.layout.Keep[i]
+		if len(k.Path) > a.depth {
+			below := t.below(e, k.Path[a.depth], a.depth+1)
+			below.keeps = append(below.keeps, i)
+			continue
 		}
 		prefix := k.Name
 		if prefix != "" {
 			prefix += "."
 		}
-		n := t.node(t.descend(k.Path))
+		n := t.node(e)
 		n.keeps = append(n.keeps, keep{k.Frame, prefix, k.If})
 	}
-	return t
+	if e.element != nil {
+		t.settle(e.element)
+	}
+	for _, nth := range e.nth {
+		if nth != nil {
+			t.settle(nth)
+		}
+	}
+	if e.choice != nil {
+		for _, chosen := range e.choice.edge {
+			t.settle(chosen)
+		}
+	}
 }
 
 func (t *trie) target(frame, slot int) target {
@@ -145,49 +211,41 @@ func (t *trie) target(frame, slot int) target {
 	return target{&f.Val[slot], &f.Set[slot>>6], 1 << (slot & 63), schemas.Slot{Frame: frame, Number: slot}}
 }
 
-// descend returns the edge at path and makes what is missing.
-func (t *trie) descend(path []string) *edge {
-	e := t.root
-	for _, key := range path {
-		if key == "[]" {
-			if e.element == nil {
-				e.element = &edge{parent: e}
-			}
-			e = e.element
-			continue
+// below is what the edge will be made of that is one key below e. That edge is made
+// if it is missing.
+func (t *trie) below(e *edge, key string, depth int) *ahead {
+	if key == "[]" {
+		if e.element == nil {
+			e.element = &edge{parent: e, ahead: &ahead{depth: depth}}
 		}
-		if n, ok := position(key); ok {
-			for len(e.nth) <= n {
-				e.nth = append(e.nth, nil)
-			}
-			if e.nth[n] == nil {
-				e.nth[n] = &edge{parent: e}
-			}
-			e = e.nth[n]
-			continue
-		}
-		if by, is := choosing(key); is != "" {
-			if e.choice == nil {
-				e.choice = &choice{by, map[string]*edge{}}
-			}
-			if e.choice.key != by {
-				panic(fmt.Sprintf("ingest: elements at %q are chosen by %q and by %q", path, by, e.choice.key))
-			}
-			if e.choice.edge[is] == nil {
-				e.choice.edge[is] = &edge{parent: e}
-			}
-			e = e.choice.edge[is]
-			continue
-		}
-		n := t.node(e)
-		child := n.edges.find([]byte(key))
-		if child == nil {
-			child = newEdge(key, e)
-			n.edges.add(child)
-		}
-		e = child
+		return e.element.ahead
 	}
-	return e
+	if n, ok := position(key); ok {
+		for len(e.nth) <= n {
+			e.nth = append(e.nth, nil)
+		}
+		if e.nth[n] == nil {
+			e.nth[n] = &edge{parent: e, ahead: &ahead{depth: depth}}
+		}
+		return e.nth[n].ahead
+	}
+	if by, is := choosing(key); is != "" {
+		if e.choice == nil {
+			e.choice = &choice{by, map[string]*edge{}}
+		}
+		if e.choice.edge[is] == nil {
+			e.choice.edge[is] = &edge{parent: e, ahead: &ahead{depth: depth}}
+		}
+		return e.choice.edge[is].ahead
+	}
+	n := t.node(e)
+	member := n.edges.find([]byte(key))
+	if member == nil {
+		member = newEdge(key, e)
+		member.ahead = &ahead{depth: depth}
+		n.edges.add(member)
+	}
+	return member.ahead
 }
 
 // choosing takes an element of a path apart that chooses: "[by=is]".

@@ -256,6 +256,9 @@ func (w *Walker) key(n *node, i int) (*edge, int) {
 		return nil, -1
 	}
 	e := n.edges.find(key)
+	if e != nil && e.ahead != nil {
+		w.settle(e)
+	}
 	if e == nil && (n.keeps == nil && w.learnt <= maxLearnt || n.keeps != nil && len(w.found) < maxExtras) {
 		if e = n.learn(key); e != nil {
 			w.learnt++
