@@ -41,8 +41,8 @@ func (c *Dialects) newReading(e *Entry) *reading {
 	add := func(to map[string]bool, from string) {
 		for _, alt := range c.expr(from) {
 			for _, t := range alt {
-				for _, spelling := range c.spellings(t.path) {
-					to[canonical(strings.Join(spelling.keys, "."))] = true
+				for _, place := range c.spellings(t.path) {
+					to[canonical(strings.Join(place.keys, "."))] = true
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -14,21 +15,18 @@ type Dialects struct {
 	mounts  []Mount
 	root    int // the mount at the document's root
 	entries []compiledEntry
-	values  map[valueKey]int // a number for each value that is asked for
-	slots   []map[int]int    // by frame: the slot of a value, by its number
-	usage   map[int]member   // values below usage, by number: what of them no column takes goes to extra_json
-	kept    map[string]bool  // objects whose unknown members are kept
+	values  int                 // how many are asked for; they are numbered from 1
+	asked   [][]asked           // by frame and value
+	usage   map[string][]member // by the path of a usage object
+	kept    map[string]bool     // objects whose unknown members are kept
 	byName  map[string][]*compiledEntry
-	rules   map[ruleKey]compiledRule
-	// counts are paths of counts, by their keys joined by NUL. A condition on
-	// one asks for it as a count, so that it fills one slot.
-	counts  map[string]bool
-	paths   [][]string            // of the mounts
-	batch   [][]ref               // by mount: there is one of them in a document of a batch job
-	spelled map[string][]spelling // what spellings has said
-	exprs   map[string]expr       // what expr has
-	wanted  map[wanted]bool       // what want was asked for
-	aside   map[string]bool       // times that every report may say
+	shared  map[string][]compiledRule // what sharedRules has said
+	paths   [][]string                // of the mounts
+	batch   [][]ref                   // by mount: there is one of them in a document of a batch job
+	places  map[string]*place         // by path
+	spelled map[string][]*place       // what spellings has said
+	exprs   map[string]expr           // what expr has
+	aside   map[string]bool           // times that every report may say
 	// reports is the frame of what rows of reports hold, behind those of the
 	// mounts. The walk does not look for that: it would be known at the root of
 	// every record then, and no news.
@@ -36,22 +34,40 @@ type Dialects struct {
 	reportPaths []string // by slot
 }
 
-// wanted is what want is asked for: a value below a frame, of which the first
-// usage keys name the usage object.
-type wanted struct{ frame, value, usage int }
-
-// spelling is the keys of a path, and the same joined by NUL.
-type spelling struct {
-	keys []string
-	path string
+// A place is where values may stand below a mount.
+type place struct {
+	keys   []string
+	path   string // keys joined by NUL
+	values [3]int // numbers of its values, by shape; 0: nobody asks for it
+	// count: a token count or another meter stands there. A condition on one asks
+	// for it as a count, so that it fills one slot.
+	count  bool
+	member bool // it is among the members of usage
 }
 
-// spellings are those of paths. What it returns is shared.
-func (c *Dialects) spellings(paths string) []spelling {
+// asked is how a value is asked for in a frame.
+type asked struct {
+	slot  int // from 1; 0: it is not
+	usage int // how many keys name the usage object, as want was told last
+}
+
+// member is a value below a usage object. What of them no column takes goes to
+// extra_json.
+type member struct {
+	value int
+	name  string
+}
+
+// spellings are the places of paths. What it returns is shared.
+func (c *Dialects) spellings(paths string) []*place {
 	all, ok := c.spelled[paths]
 	if !ok {
 		for _, keys := range spellings(paths) {
-			all = append(all, spelling{keys, strings.Join(keys, "\x00")})
+			path := strings.Join(keys, "\x00")
+			if c.places[path] == nil {
+				c.places[path] = &place{keys: keys, path: path}
+			}
+			all = append(all, c.places[path])
 		}
 		c.spelled[paths] = all
 	}
@@ -67,15 +83,6 @@ func (c *Dialects) expr(text string) expr {
 	}
 	return e
 }
-
-// valueKey is a value below a frame.
-type valueKey struct {
-	path  string // keys joined by NUL
-	shape schemas.Shape
-}
-
-// member is a value below a usage object.
-type member struct{ usage, name string }
 
 // ref names a value of a frame; at knows its slot.
 type ref struct{ frame, value int }
@@ -98,10 +105,19 @@ func (c *Dialects) at(r ref, frame int) slot {
 	case r.frame < 0:
 		r.frame = frame
 	}
-	if at, ok := c.slots[r.frame][r.value]; ok {
-		return slot{r.frame, at}
+	if all := c.asked[r.frame]; r.value < len(all) && all[r.value].slot > 0 {
+		return slot{r.frame, all[r.value].slot - 1}
 	}
 	return noSlot
+}
+
+// asks is how a value is asked for in a frame, to be changed.
+func (c *Dialects) asks(frame, value int) *asked {
+	all := &c.asked[frame]
+	if n := value + 1 - len(*all); n > 0 {
+		*all = append(*all, make([]asked, n)...)
+	}
+	return &(*all)[value]
 }
 
 type compiledEntry struct {
@@ -170,18 +186,14 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 	if m == nil {
 		m = &Mapping{}
 	}
-	const many = 2048 // of anything, about
+	const many = 4096 // of anything, about
 	mounts := slices.Clone(m.bodies)
 	mounts = append(mounts, Mounts...)
 	c := &Dialects{
 		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
-		layout: &schemas.Layout{Slots: make([]int, len(mounts))}, values: make(map[valueKey]int, many), slots: make([]map[int]int, len(mounts)+1),
-		usage: map[int]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{},
-		rules: map[ruleKey]compiledRule{}, counts: map[string]bool{},
-		spelled: make(map[string][]spelling, many), exprs: make(map[string]expr, many), wanted: make(map[wanted]bool, 4*many),
-	}
-	for f := range c.slots {
-		c.slots[f] = map[int]int{}
+		layout: &schemas.Layout{Slots: make([]int, len(mounts)), Wants: make([]schemas.Want, 0, 2*many)}, asked: make([][]asked, len(mounts)+1),
+		usage: map[string][]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{}, shared: map[string][]compiledRule{},
+		places: make(map[string]*place, many), spelled: make(map[string][]*place, many), exprs: make(map[string]expr, many),
 	}
 	c.reports = len(mounts)
 	for _, m := range mounts {
@@ -216,8 +228,8 @@ func (c *Dialects) countsOf(e *Entry) {
 		}
 		for _, alt := range c.expr(r.From) {
 			for _, t := range alt {
-				for _, spelling := range c.spellings(t.path) {
-					c.counts[spelling.path] = true
+				for _, place := range c.spellings(t.path) {
+					place.count = true
 				}
 			}
 		}
@@ -254,15 +266,7 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	for _, r := range e.Columns {
 		ce.rules = append(ce.rules, c.rule(ce, r, false))
 	}
-	for _, r := range m.rules {
-		ce.rules = append(ce.rules, c.rule(ce, r, true))
-	}
-	if !e.Own {
-		ce.rules = append(ce.rules, c.rule(ce, Rule{schemas.EventTime, envelopeTime}, true))
-		for _, r := range common {
-			ce.rules = append(ce.rules, c.rule(ce, r, false))
-		}
-	}
+	ce.rules = append(ce.rules, c.sharedRules(ce, m)...)
 	ce.payload = refs(e.Payload, schemas.Span)
 	ce.calls = refs(e.Calls, schemas.Scalar)
 	for _, p := range e.IDOf {
@@ -287,28 +291,35 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	}
 }
 
-// rule is a rule of an entry. The common ones are the same for most entries.
-func (c *Dialects) rule(e *compiledEntry, r Rule, envelope bool) compiledRule {
-	if e.Report {
-		return c.newRule(e, r, envelope)
+// sharedRules are those that an entry has behind its own: a user's, and the common
+// ones.
+func (c *Dialects) sharedRules(e *compiledEntry, m *Mapping) []compiledRule {
+	if e.Report { // each has slots of its own
+		return c.newSharedRules(e, m)
 	}
-	k := ruleKey{r, string(e.mountKey), e.usage(), envelope}
-	cr, ok := c.rules[k]
+	key := fmt.Sprintf("%s\x00%s\x00%t", e.mountKey, e.usage(), e.Own)
+	rules, ok := c.shared[key]
 	if !ok {
-		cr = c.newRule(e, r, envelope)
-		c.rules[k] = cr
+		rules = c.newSharedRules(e, m)
+		c.shared[key] = rules
 	}
-	return cr
+	return rules
 }
 
-// ruleKey is what a compiled rule depends on.
-type ruleKey struct {
-	Rule
-	mounts, usage string
-	envelope      bool
+func (c *Dialects) newSharedRules(e *compiledEntry, m *Mapping) (rules []compiledRule) {
+	for _, r := range m.rules {
+		rules = append(rules, c.rule(e, r, true))
+	}
+	if !e.Own {
+		rules = append(rules, c.rule(e, Rule{schemas.EventTime, envelopeTime}, true))
+		for _, r := range common {
+			rules = append(rules, c.rule(e, r, false))
+		}
+	}
+	return rules
 }
 
-func (c *Dialects) newRule(e *compiledEntry, r Rule, envelope bool) compiledRule {
+func (c *Dialects) rule(e *compiledEntry, r Rule, envelope bool) compiledRule {
 	cr := compiledRule{col: r.Col, envelope: envelope}
 	shape := schemas.Scalar
 	if r.Col == schemas.Tags {
@@ -338,35 +349,37 @@ func (c *Dialects) refs(e *compiledEntry, t term, shape schemas.Shape) (out []re
 	if t.count {
 		shape = schemas.Count
 	}
-	spellings := c.spellings(t.path)
-	out = make([]ref, 0, len(spellings))
-	for _, spelling := range spellings {
-		keys, shape := spelling.keys, shape
-		if shape == schemas.Span && c.counts[spelling.path] {
+	places := c.spellings(t.path)
+	out = make([]ref, 0, len(places))
+	for _, at := range places {
+		shape := shape
+		if shape == schemas.Span && at.count {
 			shape = schemas.Scalar
 		}
 		usage := -1
 		if !t.root {
-			usage = c.inUsage(e.Entry, keys)
+			usage = c.inUsage(e.Entry, at.keys)
 		}
-		v := c.value(spelling.path, shape)
-		if shape == schemas.Scalar && usage > 0 && len(keys) > usage && c.usage[v].usage == "" && !slices.ContainsFunc(keys, chooses) {
-			c.usage[v] = member{strings.Join(keys[:usage], "."), strings.Join(keys[usage:], ".")}
+		v := c.value(at, shape)
+		if shape == schemas.Scalar && usage > 0 && len(at.keys) > usage && !at.member && !slices.ContainsFunc(at.keys, chooses) {
+			at.member = true
+			of := strings.Join(at.keys[:usage], ".")
+			c.usage[of] = append(c.usage[of], member{v, strings.Join(at.keys[usage:], ".")})
 		}
 		frame := bodyFrame
 		switch {
 		case t.root:
 			frame = c.root
-			c.want(c.root, keys, usage, v, shape)
+			c.want(c.root, at.keys, usage, v, shape)
 		case usage > 0:
 			frame = matchedFrame
 		}
 		if !t.root {
 			for _, f := range e.mounts {
 				if !c.mounts[f].Bare || usage > 0 { // what is around bare members is the root's
-					c.want(f, keys, usage, v, shape)
+					c.want(f, at.keys, usage, v, shape)
 				} else {
-					c.want(c.root, keys, usage, v, shape)
+					c.want(c.root, at.keys, usage, v, shape)
 				}
 			}
 		}
@@ -381,16 +394,15 @@ func (c *Dialects) reportRefs(e *compiledEntry, t term) (out []ref) {
 	if t.path == "" {
 		return nil
 	}
-	for _, spelling := range c.spellings(t.path) {
-		name := strings.Join(spelling.keys, ".")
-		v := c.value(spelling.path, schemas.Scalar)
-		at, ok := c.slots[c.reports][v]
-		if !ok {
-			at = len(c.reportPaths)
-			c.slots[c.reports][v] = at
+	for _, place := range c.spellings(t.path) {
+		name := strings.Join(place.keys, ".")
+		v := c.value(place, schemas.Scalar)
+		at := c.asks(c.reports, v)
+		if at.slot == 0 {
 			c.reportPaths = append(c.reportPaths, name)
+			at.slot = len(c.reportPaths)
 		}
-		e.reading.slots[name] = at
+		e.reading.slots[name] = at.slot - 1
 		out = append(out, ref{c.reports, v})
 	}
 	return out
@@ -425,25 +437,25 @@ func (c *Dialects) inUsage(e *Entry, keys []string) int {
 	return -1
 }
 
-func (c *Dialects) value(path string, shape schemas.Shape) int {
-	k := valueKey{path, shape}
-	v, ok := c.values[k]
-	if !ok {
-		v = len(c.values)
-		c.values[k] = v
+// value is the number of a place's value.
+func (c *Dialects) value(at *place, shape schemas.Shape) int {
+	v := &at.values[shape]
+	if *v == 0 {
+		c.values++
+		*v = c.values
 	}
-	return v
+	return *v
 }
 
 // want adds a path to the layout, once, and sees to it that what is unknown in
 // the objects on its way through usage is kept. The first usage keys name the
 // usage object.
 func (c *Dialects) want(frame int, keys []string, usage, value int, shape schemas.Shape) {
-	k := wanted{frame, value, usage}
-	if c.wanted[k] {
+	at := c.asks(frame, value)
+	if at.slot > 0 && at.usage == usage {
 		return
 	}
-	c.wanted[k] = true
+	at.usage = usage
 	m := c.mounts[frame]
 	path := c.paths[frame]
 	if m.Bare {
@@ -457,13 +469,12 @@ func (c *Dialects) want(frame int, keys []string, usage, value int, shape schema
 		c.keepUnknown(frame, below, "", nil)
 		c.keepBelow(frame, below, keys[usage:], shape)
 	}
-	if _, ok := c.slots[frame][value]; ok {
+	if at.slot > 0 {
 		return
 	}
-	at := c.layout.Slots[frame]
-	c.slots[frame][value] = at
+	c.layout.Wants = append(c.layout.Wants, schemas.Want{Path: join(path, keys...), Frame: frame, Slot: c.layout.Slots[frame], Shape: shape})
 	c.layout.Slots[frame]++
-	c.layout.Wants = append(c.layout.Wants, schemas.Want{Path: join(path, keys...), Frame: frame, Slot: at, Shape: shape})
+	at.slot = c.layout.Slots[frame]
 }
 
 // keepBelow keeps what is unknown in the objects on the way, and in the one at

@@ -296,12 +296,13 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 		}
 	}
 	for _, usage := range spellings(e.usage()) {
-		for v, m := range c.usage {
-			if m.usage != strings.Join(usage, ".") || c.mounts[frame].Bare && !tokenName([]byte(m.name)) {
+		name := strings.Join(usage, ".")
+		for _, m := range c.usage[name] {
+			if c.mounts[frame].Bare && !tokenName([]byte(m.name)) {
 				continue
 			}
-			if at := c.at(ref{frame, v}, frame); at != noSlot && filled[frame].Set.Has(at.slot) && !p.moved(at) {
-				p.keep = append(p.keep, keep{m.name, at, tokenName([]byte(m.name)) && !known[m.name] && !slices.Contains(e.Keep, m.usage+"."+m.name)})
+			if at := c.at(ref{frame, m.value}, frame); at != noSlot && filled[frame].Set.Has(at.slot) && !p.moved(at) {
+				p.keep = append(p.keep, keep{m.name, at, tokenName([]byte(m.name)) && !known[m.name] && !slices.Contains(e.Keep, name+"."+m.name)})
 			}
 		}
 	}
