@@ -8,8 +8,8 @@ import (
 )
 
 // Each calls fn for every value at path in doc, a document that Walk accepted.
-// "[]" in a path stands for the elements of an array, "*" for the members of an
-// object. key is the text of the nearest key, value the raw text of the value,
+// "[]" in a path stands for the elements of an array, "[k=v]" for those whose member k
+// is the string v, "*" for the members of an object. key is the text of the nearest key, value the raw text of the value,
 // which shares doc's array and so its slack. Of repeated keys each counts.
 func (*Walker) Each(doc []byte, path []string, fn func(key, value []byte)) {
 	p := parts{doc: doc, fn: fn}
@@ -35,12 +35,18 @@ func (p *parts) value(i int, path []string, key []byte) int {
 		}
 		return end
 	}
-	array := path[0] == "[]"
+	by, is := choosing(path[0])
+	array := path[0] == "[]" || is != ""
 	switch {
 	case b[i] == '[' && array:
 		i, more := first(b, i+1, ']')
 		for more && i >= 0 {
-			if i = p.value(i, path[1:], key); i >= 0 {
+			if is == "" || i < len(b) && b[i] == '{' && string(memberText(b, i, by)) == is {
+				i = p.value(i, path[1:], key)
+			} else {
+				i = p.skip(i)
+			}
+			if i >= 0 {
 				i, more = next(b, i, ']')
 			}
 		}

@@ -46,7 +46,7 @@ func TestElements(t *testing.T) {
 
 func TestUnfold(t *testing.T) {
 	w := NewWalker(&schemas.Layout{Slots: []int{1}})
-	paths := [][]string{{"a"}, {"o", "b"}}
+	paths := [][]string{{"a"}, {"o", "b"}, {"l", "[k=u]", "v"}}
 	for doc, want := range map[string]string{
 		`{"a":"{\"x\":[1]}","o":{"b":" [2] \n"},"c":"{}"}`: `{"a":{"x":[1]},"o":{"b":[2]},"c":"{}"}`,
 		`{"a":"7","o":{"b":"{\"x\""}}`:                     "",
@@ -56,6 +56,8 @@ func TestUnfold(t *testing.T) {
 		`{"a":"event: m\ndata: {\"x\":1}\r\n\ndata:{\"x\":2}\n\n: ping\ndata: [DONE]\n"}`: `{"a":[{"x":1},{"x":2}]}`,
 		`{"a":"data: nothing"}`: `{"a":[]}`,
 		`{"a":"database"}`:      "",
+		// an element of a list that is told by a member
+		`{"l":[{"k":"w","v":"[0]"},"u",{"v":"[1]","k":"u"},{"k":7,"v":"[2]"},{"v":"[3]"}]}`: `{"l":[{"k":"w","v":"[0]"},"u",{"v":[1],"k":"u"},{"k":7,"v":"[2]"},{"v":"[3]"}]}`,
 	} {
 		if got := string(w.Unfold(padded([]byte(doc), `"}]`), paths)); got != want {
 			t.Errorf("%s\n got %s\nwant %s", doc, got, want)

@@ -325,9 +325,12 @@ func (w *Walker) array(e *edge, i int) (end, length int) {
 	return i, length
 }
 
-// of is the edge for the object at i of an array, nil if there is none. It looks
+// of is the edge for the object at i of an array, nil if there is none.
+func (c *choice) of(b []byte, i int) *edge { return c.edge[string(memberText(b, i, c.key))] }
+
+// memberText is the first text that the object at i has under a key, nil if there is none. It looks
 // no further than a fault, which the walk finds.
-func (c *choice) of(b []byte, i int) *edge {
+func memberText(b []byte, i int, key string) []byte {
 	i, more := first(b, i+1, '}')
 	for more && i >= 0 {
 		raw, at := memberKey(b, i)
@@ -338,8 +341,8 @@ func (c *choice) of(b []byte, i int) *edge {
 		if end < 0 {
 			return nil
 		}
-		if b[at] == '"' && string(name(raw)) == c.key {
-			return c.edge[string(name(b[at:end]))]
+		if b[at] == '"' && string(name(raw)) == key {
+			return name(b[at:end])
 		}
 		i, more = next(b, end, '}')
 	}

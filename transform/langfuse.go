@@ -1,6 +1,11 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"slices"
+	"strings"
+
+	"usagelake/schemas"
+)
 
 // langfuseEntries are Langfuse's exports. Observations that are no generation
 // can sum up those below them.
@@ -58,7 +63,10 @@ var langfuseEntries = []Entry{
 	},
 }
 
-const noGeneration = "type=SPAN|EVENT|AGENT|TOOL|CHAIN|RETRIEVER|GUARDRAIL|EVALUATOR"
+const (
+	notGenerations = "SPAN|EVENT|AGENT|TOOL|CHAIN|RETRIEVER|GUARDRAIL|EVALUATOR"
+	noGeneration   = "type=" + notGenerations
+)
 
 var langfuseParts = []Part{{
 	Path: "observations[]", Entry: "langfuse.observation", Zero: true, Tree: [2]string{"id", "parent_observation_id"},
@@ -84,6 +92,43 @@ var langfuseColumns = []Rule{
 // keys are as programs sent them. Langfuse's own are disjoint, others need not
 // be: the total tells.
 func langfuseObservation(usage string) Entry {
+	return Entry{
+		Name: "langfuse.observation", Doc: "Langfuse observation of the API or of a blob storage export",
+		At: []string{""}, Own: true, Usage: usage,
+		When:   []string{"trace_id", "start_time", "type", usage},
+		Unless: []string{noGeneration},
+		Columns: slices.Concat(langfuseCounts(usage), []Rule{
+			{schemas.ReportedCostUSD, "cost_details.total | calculated_total_cost | total_cost"},
+		}, langfuseColumns),
+		Basis: ambiguous, Operation: "chat",
+	}
+}
+
+// langfuseSpan is an observation as the SDK sends it. Its id is that of Langfuse's exports.
+func langfuseSpan(doc string, at attribute) Entry {
+	usage, cost := at.text("langfuse.observation.usage_details"), at.text("langfuse.observation.cost_details")
+	return Entry{
+		Name: "langfuse.observation", Doc: doc,
+		At: []string{""}, Own: true, Usage: usage, Folded: []string{usage, cost},
+		When:   []string{usage},
+		Unless: []string{at.text("langfuse.observation.type") + "=" + strings.ToLower(notGenerations)},
+		Columns: slices.Concat(langfuseCounts(usage), []Rule{
+			{schemas.EventTime, spanTime},
+			{schemas.RequestID, spanID},
+			{schemas.TransportID, spanTrace},
+			{schemas.Operation, at.text("langfuse.observation.type") + ":except=generation"},
+			{schemas.Model, at.text("langfuse.observation.model.name")},
+			{schemas.ErrorCode, at.text("langfuse.observation.level") + ":except=DEFAULT,DEBUG,WARNING | " + spanError},
+			{schemas.UserID, at.text("user.id", "langfuse.user.id")},
+			{schemas.SessionID, at.text("session.id", "langfuse.session.id")},
+			{schemas.ReportedCostUSD, cost + ".total"},
+		}),
+		Basis: ambiguous, Operation: "chat",
+	}
+}
+
+// langfuseCounts are the counts of a map at a path.
+func langfuseCounts(usage string) []Rule {
 	of := func(keys ...string) string {
 		var text string
 		for _, k := range keys {
@@ -94,25 +139,21 @@ func langfuseObservation(usage string) Entry {
 		}
 		return text
 	}
-	return Entry{
-		Name: "langfuse.observation", Doc: "Langfuse observation of the API or of a blob storage export",
-		At: []string{""}, Own: true, Usage: usage,
-		When:   []string{"trace_id", "start_time", "type", usage},
-		Unless: []string{noGeneration},
-		Columns: append([]Rule{
-			{schemas.InputTokens, of("input + " + usage + ".input_audio_tokens + " + usage + ".input_audio")},
-			{schemas.InputTokens, of("input_tokens", "prompt_tokens", "promptTokens", "inputTokens")},
-			{schemas.OutputTokens, of("output + " + usage + ".output_audio_tokens + " + usage + ".output_audio")},
-			{schemas.OutputTokens, of("output_tokens", "completion_tokens", "completionTokens", "outputTokens")},
-			{schemas.TotalTokens, of("total", "total_tokens", "totalTokens")},
-			{schemas.CacheReadTokens, of("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "input_cached", "cachedInputTokens", "input_token_details.cache_read")},
-			{schemas.CacheWriteTokens, of("input_cache_creation", "cache_creation_input_tokens", "input_cache_write", "input_cache_creation_tokens", "input_token_details.cache_creation")},
-			{schemas.InputAudioTokens, of("input_audio_tokens", "input_audio")},
-			{schemas.OutputAudioTokens, of("output_audio_tokens", "output_audio")},
-			{schemas.ReasoningTokens, of("output_reasoning_tokens", "output_reasoning", "reasoning_tokens", "reasoningTokens", "output_token_details.reasoning")},
-			{schemas.ReportedCostUSD, "cost_details.total | calculated_total_cost | total_cost"},
-		}, langfuseColumns...),
-		Basis: ambiguous, Operation: "chat",
+	return []Rule{
+		{schemas.InputTokens, of("input + " + usage + ".input_audio_tokens + " + usage + ".input_audio")},
+		{schemas.InputTokens, of("input_tokens", "prompt_tokens", "promptTokens", "inputTokens")},
+		{schemas.OutputTokens, of("output + " + usage + ".output_audio_tokens + " + usage + ".output_audio")},
+		{schemas.OutputTokens, of("output_tokens", "completion_tokens", "completionTokens", "outputTokens")},
+		{schemas.TotalTokens, of("total", "total_tokens", "totalTokens")},
+		{schemas.CacheReadTokens, of("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "input_cached", "cachedInputTokens", "input_token_details.cache_read",
+			"prompt_tokens_details.cached_tokens", "input_tokens_details.cached_tokens")},
+		{schemas.CacheWriteTokens, of("input_cache_creation", "cache_creation_input_tokens", "input_cache_write", "input_cache_creation_tokens", "input_token_details.cache_creation")},
+		{schemas.InputAudioTokens, of("input_audio_tokens", "input_audio", "prompt_tokens_details.audio_tokens")},
+		{schemas.OutputAudioTokens, of("output_audio_tokens", "output_audio", "completion_tokens_details.audio_tokens")},
+		{schemas.ReasoningTokens, of("output_reasoning_tokens", "output_reasoning", "reasoning_tokens", "reasoningTokens", "output_token_details.reasoning",
+			"completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens")},
+		{schemas.AcceptedPredictionTokens, of("completion_tokens_details.accepted_prediction_tokens")},
+		{schemas.RejectedPredictionTokens, of("completion_tokens_details.rejected_prediction_tokens")},
 	}
 }
 

@@ -64,6 +64,11 @@ var telemetryEntries = slices.Concat([]Entry{
 	otelSpans("row of Phoenix's data frame of spans", dotted, true),
 	otelSpans("attributes as members of a line", flat, false),
 	otelSpans("attributes as objects within each other", nested, false),
+	[]Entry{
+		langfuseSpan("span of Langfuse's SDK over OTLP, with counts as JSON text", listed),
+		langfuseSpan("the same with a map of attributes", mapped),
+		langfuseSpan("the same of Jaeger", tagged),
+	},
 	sizes(listed), sizes(mapped),
 )
 
@@ -125,6 +130,16 @@ func (at attribute) first(names []string, kinds ...string) string {
 	return strings.Join(all, " | ")
 }
 
+// What a span says beside its attributes, as exporters write it.
+const (
+	spanTime = "startTimeUnixNano | timeUnixNano | observedTimeUnixNano | start_time_unix_nano | start_time | " +
+		"startTime[0] | hrTime[0] | timestamp | \"@timestamp\" | time | date"
+	spanID    = "span_id | spanID | context.span_id | \"context.span_id\" | spanContext.spanId | _spanContext.spanId | id"
+	spanTrace = "trace_id | traceID | context.trace_id | \"context.trace_id\" | spanContext.traceId | _spanContext.traceId"
+	spanError = "status.code:except=0,1,OK,UNSET,STATUS_CODE_OK,STATUS_CODE_UNSET | status.status_code:except=OK,UNSET | " +
+		"status_code:except=OK,UNSET"
+)
+
 var (
 	otelInput = []string{
 		"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
@@ -165,7 +180,7 @@ func otelSpans(doc string, at attribute, own bool) []Entry {
 func otelSpan(doc string, at attribute, own bool) Entry {
 	when := "startTimeUnixNano"
 	if own {
-		when += " | timeUnixNano | observedTimeUnixNano | start_time | startTime[0] | hrTime[0] | timestamp | \"@timestamp\" | time | date"
+		when = spanTime
 	}
 	return Entry{
 		Name: "otel.span", Doc: doc, At: []string{""}, Own: own, Usage: "none",
@@ -179,16 +194,17 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 		},
 		Columns: []Rule{
 			{schemas.EventTime, when},
-			{schemas.RequestID, at.text("gen_ai.response.id", "ai.response.id") + " | span_id | spanID | context.span_id | \"context.span_id\" | spanContext.spanId | _spanContext.spanId | id"},
-			{schemas.TransportID, "trace_id | traceID | context.trace_id | \"context.trace_id\" | spanContext.traceId | _spanContext.traceId"},
+			{schemas.RequestID, at.text("gen_ai.response.id", "ai.response.id") + " | " + spanID},
+			{schemas.TransportID, spanTrace},
 			{schemas.Operation, at.text("gen_ai.operation.name", "llm.request.type")},
 			{schemas.Provider, at.text("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "ai.model.provider")},
-			{schemas.Model, at.text("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name", "gen_ai.request.model", "ai.model.id")},
+			{schemas.Model, at.text("gen_ai.response.model", "ai.response.model", "llm.response.model", "llm.model_name", "gen_ai.request.model", "ai.model.id",
+				"langfuse.observation.model.name")},
 			{schemas.RequestModel, at.text("gen_ai.request.model", "llm.request.model", "ai.model.id")},
 			{schemas.ServiceTier, at.text("openai.response.service_tier", "gen_ai.openai.response.service_tier")},
 			{
 				schemas.ErrorCode,
-				at.text("error.type") + " | status.code:except=0,1,OK,UNSET,STATUS_CODE_OK,STATUS_CODE_UNSET | status.status_code:except=OK,UNSET",
+				at.text("error.type") + " | " + spanError,
 			},
 			{schemas.ProjectID, "resource.attributes.\"service.name\" | \"service.name\" | process.serviceName"},
 			{schemas.UserID, at.text("user.id", "enduser.id", "langfuse.user.id", "traceloop.association.properties.user_id")},
