@@ -116,6 +116,10 @@ func (p *planter) value(path string, v any) any {
 				return inner
 			}
 		}
+		var said string
+		if json.Unmarshal([]byte(v), &said) == nil { // a text as JSON
+			return strconv.Quote(p.text(path, said))
+		}
 		return p.text(path, v)
 	}
 	return v

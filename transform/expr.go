@@ -20,6 +20,7 @@ import (
 //	a:e-6        a times 10^-6, of money and durations
 //	a:utc        a time, which is in UTC where it names no zone
 //	a:day        the same, a day later; a:hour is an hour later
+//	a:json       the text that the text of a is in JSON, or that itself
 //	a:kind       the word of the text of a between its last two dots
 //	a:except=b,c the text of a, if it is none of these words; of a boolean
 //	             column: whether it is none of them
@@ -40,6 +41,7 @@ type term struct {
 	all   bool // of a sum of which all must be there
 	stem  bool
 	kind  bool
+	json  bool
 	shift int // the power of ten that the value is multiplied by
 	utc   bool
 	later int64 // what is added to a time, in microseconds
@@ -76,6 +78,8 @@ func parseTerm(text string) term {
 	switch power, ok := strings.CutPrefix(how, "e"); {
 	case how == "stem":
 		t.stem = true
+	case how == "json":
+		t.json = true
 	case how == "kind":
 		t.kind = true
 	case how == "utc":

@@ -302,6 +302,12 @@ func (n *Normalizer) oneText(m *move, rec *schemas.Record) string {
 	case schemas.False:
 		s = "false"
 	}
+	if m.json {
+		var said string
+		if json.Unmarshal([]byte(s), &said) == nil {
+			s = said
+		}
+	}
 	if m.stem {
 		s, _, _ = strings.Cut(s, ".")
 	}

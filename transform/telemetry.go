@@ -57,7 +57,7 @@ var telemetryEntries = slices.Concat([]Entry{
 			{Path: "scopeLogs[].logRecords[]", Inherit: otelInherit, Zero: true},
 		},
 	},
-}, eventEntries,
+}, eventEntries, mlflowEntries,
 	otelSpans("span or log record of OTLP", listed, true),
 	otelSpans("span of an SDK's exporter, with a map of attributes", mapped, true),
 	otelSpans("span of Jaeger", tagged, true),
@@ -68,6 +68,7 @@ var telemetryEntries = slices.Concat([]Entry{
 		langfuseSpan("span of Langfuse's SDK over OTLP, with counts as JSON text", listed),
 		langfuseSpan("the same with a map of attributes", mapped),
 		langfuseSpan("the same of Jaeger", tagged),
+		mlflowSpan("MLflow's span over OTLP, where it says no more", listed),
 	},
 	sizes(listed), sizes(mapped),
 )
