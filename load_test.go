@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -295,6 +296,24 @@ func TestGolden(t *testing.T) {
 				t.Errorf("-want +got\n%s", d)
 			}
 		})
+	}
+}
+
+// States of a conversation repeat its messages, whose time is not that of a state: a
+// message is one call, however far the states are apart.
+func TestStatesRepeatMessages(t *testing.T) {
+	const state = `{"ts":"2026-03-%sT06:00:00Z","channel_values":{"messages":[{"type":"ai","id":"run-1","response_metadata":{},` +
+		`"usage_metadata":{"input_tokens":10,"output_tokens":2,"total_tokens":12}}]}}`
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	for _, day := range []string{"04", "14"} {
+		// in a log's line, too, whose time is no more that of the message
+		log := fmt.Sprintf(`{"timestamp":"2026-03-%sT06:00:01Z","message":%s,"logStreamName":"x"}`, day, strconv.Quote(fmt.Sprintf(state, day)))
+		load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, day+".jsonl"), fmt.Sprintf(state, day)+"\n"+log+"\n")}, Lake: lake})
+	}
+	got := rows(t, lake)
+	if len(got) != 1 || got[0]["event_time_source"] != schemas.FromFileTime {
+		t.Errorf("%d rows: %v", len(got), got)
 	}
 }
 

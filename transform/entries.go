@@ -112,6 +112,9 @@ type Entry struct {
 	Wraps bool
 	// Named: only a Part can be of this shape.
 	Named bool
+	// History: its parts can be from long before it, so that its time, or one around it, does
+	// not hold for them: copies of one would be told apart by when it was repeated.
+	History bool
 	// ZeroIsNone: what has no quantity but 0 is no call, where it Remembers or Recalls.
 	ZeroIsNone bool
 	// Remember lists columns that records of the same family which come later in

@@ -348,6 +348,9 @@ func (n *Normalizer) inheritance(p *plan, rec *schemas.Record, part *compiledPar
 			}
 		}
 	}
+	if p.entry.History {
+		h.timeFrom = ""
+	}
 	n.flags = before
 	return h
 }

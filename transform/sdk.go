@@ -43,6 +43,17 @@ var sdkEntries = slices.Concat([]Entry{
 		Basis:   inclusive, Operation: "chat",
 	},
 	{
+		Name: "langchain.message", Doc: "LangChain message of JavaScript with the provider's counts only",
+		At: []string{"", "message", "response", "result", "data"}, Usage: "response_metadata.tokenUsage",
+		When: []string{"response_metadata.tokenUsage.promptTokens", "response_metadata.tokenUsage.completionTokens"},
+		Columns: append([]Rule{
+			{schemas.InputTokens, "response_metadata.tokenUsage.promptTokens"},
+			{schemas.OutputTokens, "response_metadata.tokenUsage.completionTokens"},
+			{schemas.TotalTokens, "response_metadata.tokenUsage.totalTokens"},
+		}, langchainEnvelope...),
+		Basis: inclusive, Operation: "chat",
+	},
+	{
 		Name: "langchain.message", Doc: "LangChain object as its serializer writes it",
 		At: []string{"", "message", "response", "result", "data"}, Container: true,
 		When: []string{"kwargs.usage_metadata | kwargs.response_metadata", "lc"}, Basis: inclusive,
@@ -125,8 +136,8 @@ var countColumns = []Rule{
 	{schemas.ReasoningTokens, "usage.reasoningTokenCount | usage.outputTokensDetails.reasoningTokens"},
 }
 
-// sdkRest are usage objects of the AI SDK that say nothing but the totals. They
-// are tried after all others.
+// sdkRest are tried after all others: usage objects of the AI SDK that say nothing but
+// the totals, and messages that a record can have beside a call of its own.
 var sdkRest = []Entry{
 	// ccusage's sums of a day are alike, and say which models they are of
 	aisdkEntry("usage", "AI SDK 5 and later, or alike", []string{"usage.inputTokens", "usage.outputTokens", "!modelsUsed"}, slices.Clone(anyColumns), ambiguous),
@@ -136,6 +147,46 @@ var sdkRest = []Entry{
 		Columns: append([]Rule{{schemas.InputTokens, "usage.tokens"}}, aisdkEnvelope...),
 		Basis:   inclusive, Operation: "embeddings",
 	},
+	{
+		// each state repeats the messages of those before it: their ids tell
+		Name: "langchain.messages", Doc: "LangChain messages in a list: a history, or a state, checkpoint or task of LangGraph",
+		At: []string{"", "response", "result", "data"}, Container: true, Wraps: true, History: true,
+		When:    []string{messagesIn(messagePlaces), "!run_type"}, // LangSmith's runs say again what those below them say
+		Columns: []Rule{{schemas.SessionID, "checkpoint.thread_id | config.configurable.thread_id | metadata.thread_id"}},
+		Basis:   inclusive, Parts: messageParts(messagePlaces),
+	},
+	{
+		Name: "langchain.event", Doc: "event of LangChain's astream_events: what came out at an end",
+		At: []string{""}, Container: true,
+		When:    []string{"event", "run_id", "parent_ids | tags", "data.input | data.output | data.chunk"},
+		Columns: []Rule{{schemas.SessionID, "metadata.thread_id"}},
+		Basis:   inclusive, Parts: []Part{{Path: "data.output", Inherit: langchainInherit}},
+	},
+}
+
+// messagePlaces are where histories and states have their messages.
+var messagePlaces = []string{
+	"messages[]", "values.messages[]", "channel_values.messages[]", "checkpoint.channel_values.messages[]", "result[][][]",
+	"payload.values.messages[]", "payload.input.messages[]", "payload.result[][][]",
+}
+
+// messagesIn is a condition: in one of the places stands a message of LangChain, plain,
+// as messages_to_dict makes it, or serialized.
+func messagesIn(places []string) string {
+	var all []string
+	for _, p := range places {
+		for _, within := range []string{"", ".data", ".kwargs"} {
+			all = append(all, p+within+".response_metadata")
+		}
+	}
+	return strings.Join(all, " | ")
+}
+
+func messageParts(places []string) (parts []Part) {
+	for _, p := range places {
+		parts = append(parts, Part{Path: p, Inherit: langchainInherit})
+	}
+	return parts
 }
 
 var aisdkEnvelope = []Rule{

@@ -102,7 +102,7 @@ var (
 	// texts are where lines have a record as text.
 	texts = []string{
 		"response", "response_body", "raw_response", "result", "body", "message", "data", "payload", "event", "record",
-		"msg", "line", "value", "_raw", "@message", "Message", "MESSAGE",
+		"msg", "line", "value", "_raw", "@message", "Message", "MESSAGE", "History",
 	}
 	// details are parts of a record that are text where it comes from a database.
 	details = []string{"usage", "metadata", "attributes", "properties"}
