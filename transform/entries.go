@@ -188,6 +188,7 @@ var Entries = slices.Concat(
 	livekitEntries,
 	sumEntries,
 	sdkEntries,
+	llamaEntries,
 	countEntries,
 	googleEntries,
 	bedrockEntries,

@@ -86,6 +86,17 @@ var sdkEntries = slices.Concat([]Entry{
 	},
 })
 
+// llamaEntries are answers of LlamaIndex, which has what the provider said as it was. Counts in
+// additional_kwargs are of that.
+var llamaEntries = []Entry{
+	{
+		Name: "llamaindex.response", Doc: "LlamaIndex response with the provider's own",
+		At: []string{"", "response", "data"}, Container: true,
+		When:  []string{"raw.usage | raw.usage_metadata", "additional_kwargs | delta | logprobs | current_agent_name"},
+		Basis: inclusive, Parts: []Part{{Path: "raw", Inherit: langchainInherit}},
+	},
+}
+
 // countEntries are objects of SDKs whose counts are called so: inputTokenCount.
 var countEntries = []Entry{
 	{
