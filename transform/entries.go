@@ -189,6 +189,7 @@ var Entries = slices.Concat(
 	sumEntries,
 	sdkEntries,
 	llamaEntries,
+	springEntries,
 	countEntries,
 	googleEntries,
 	bedrockEntries,

@@ -38,4 +38,6 @@ const knownNames = `
 	original_usage.prompt_tokens original_usage.completion_tokens original_usage.total_tokens
 	original_usage.input_tokens original_usage.output_tokens
 	original_usage.candidates_token_count original_usage.total_token_count
+	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
+	nativeUsage.input_tokens nativeUsage.output_tokens
 `

@@ -97,6 +97,46 @@ var llamaEntries = []Entry{
 	},
 }
 
+// springEntries are answers of Spring AI: counts as it has them for all providers, with the
+// provider's own below nativeUsage. Its total leaves Anthropic's cache out.
+var springEntries = []Entry{
+	springAnswer("Spring AI's answer of Anthropic: input without the cache",
+		"metadata.usage.nativeUsage.cache_read_input_tokens | metadata.usage.nativeUsage.cache_creation_input_tokens", exclusive, []Rule{
+			{
+				schemas.InputTokens, "metadata.usage.promptTokens + metadata.usage.nativeUsage.cache_read_input_tokens + " +
+					"metadata.usage.nativeUsage.cache_creation_input_tokens",
+			},
+			{schemas.CacheReadTokens, "metadata.usage.nativeUsage.cache_read_input_tokens"},
+			{schemas.CacheWriteTokens, "metadata.usage.nativeUsage.cache_creation_input_tokens"},
+		}),
+	springAnswer("Spring AI's answer", "metadata.usage.completionTokens | metadata.usage.generationTokens", ambiguous, []Rule{
+		{schemas.InputTokens, "metadata.usage.promptTokens"},
+		{schemas.TotalTokens, "metadata.usage.totalTokens"},
+		{schemas.CacheReadTokens, "metadata.usage.cacheReadInputTokens | metadata.usage.nativeUsage.prompt_tokens_details.cached_tokens"},
+		{schemas.CacheWriteTokens, "metadata.usage.cacheWriteInputTokens"},
+		{schemas.InputAudioTokens, "metadata.usage.nativeUsage.prompt_tokens_details.audio_tokens"},
+		{schemas.OutputAudioTokens, "metadata.usage.nativeUsage.completion_tokens_details.audio_tokens"},
+		{
+			schemas.ReasoningTokens, "metadata.usage.nativeUsage.completion_tokens_details.reasoning_tokens | " +
+				"metadata.usage.nativeUsage.completion_token_details.reasoning_tokens",
+		},
+	}),
+}
+
+func springAnswer(doc, when, basis string, counts []Rule) Entry {
+	return Entry{
+		Name: "spring.answer", Doc: doc,
+		At: []string{"", "response", "result", "data", "body"}, Usage: "metadata.usage",
+		When: []string{"metadata.usage.promptTokens", "metadata.usage.totalTokens", when},
+		Columns: slices.Concat(counts, []Rule{
+			{schemas.RequestID, "metadata.id"},
+			{schemas.Model, "metadata.model"},
+			{schemas.OutputTokens, "metadata.usage.completionTokens | metadata.usage.generationTokens"},
+		}),
+		Basis: basis, Operation: "chat",
+	}
+}
+
 // countEntries are objects of SDKs whose counts are called so: inputTokenCount.
 var countEntries = []Entry{
 	{
