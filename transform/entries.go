@@ -190,6 +190,7 @@ var Entries = slices.Concat(
 	sdkEntries,
 	llamaEntries,
 	springEntries,
+	n8nEntries,
 	countEntries,
 	googleEntries,
 	bedrockEntries,
