@@ -1,9 +1,13 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
 
 // trialEntries are logs of agents and models that were put to the test.
-var trialEntries = []Entry{
+var trialEntries = slices.Concat(promptfooEntries, []Entry{
 	{
 		Name: "openhands.run", Doc: "OpenHands run: its calls one by one; accumulated counts say them again",
 		At: []string{""}, Own: true, Container: true, When: []string{"metrics.token_usages", "instance_id | history | metrics.costs"},
@@ -106,4 +110,74 @@ var trialEntries = []Entry{
 		},
 		Basis: inclusive, Operation: "chat",
 	},
+})
+
+// promptfooEntries are what promptfoo writes of an evaluation. It has an answer's counts,
+// and a grader's over all assertions, which say them again one by one.
+var promptfooEntries = []Entry{
+	{
+		Name: "promptfoo.eval", Doc: "promptfoo's output: its results, which stats and prompts sum up",
+		At: []string{""}, Own: true, Container: true, When: []string{"results.results[].vars", "results.stats"},
+		Columns: []Rule{
+			{schemas.EventTime, "results.timestamp"},
+			{schemas.SessionID, "eval_id"},
+		},
+		Basis: inclusive,
+		Parts: []Part{{Path: "results.results[]", Entry: "promptfoo.result", Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
+		Name: "promptfoo.result", Doc: "promptfoo's result of a test: the answer, and what its grader used; its tokenUsage sums them up",
+		At: []string{""}, Own: true, Container: true, When: []string{"prompt.raw", "vars", "success"},
+		Columns: []Rule{
+			{schemas.RequestID, "id"},
+			{schemas.Model, "provider.id"},
+			{schemas.DurationMs, "latency_ms"},
+		},
+		Basis: inclusive,
+		Parts: []Part{
+			{
+				Path: "response", Entry: "promptfoo.call",
+				Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID, schemas.Model, schemas.DurationMs},
+			},
+			// of another model, which the result does not name
+			{Path: "gradingResult", Entry: "promptfoo.call", ID: "#grader", Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID}},
+		},
+	},
+	{
+		// the cost is that of the call which the cache has it from
+		Name: "promptfoo.call", Doc: "promptfoo: an answer from its own cache, of which it says the total",
+		At: []string{""}, Named: true, Own: true, Usage: "token_usage", When: []string{"token_usage.cached", "!token_usage.prompt"},
+		Columns: []Rule{
+			{schemas.CacheHit, "cached | token_usage.cached:except=0"},
+			{schemas.TotalTokens, "token_usage.total"},
+		},
+		Keep:  []string{"token_usage.cached", "cost"},
+		Basis: inclusive, Operation: "chat",
+	},
+	promptfooCall("promptfoo: an answer", "token_usage"),
+	promptfooCall("promptfoo: what graded an answer", "tokens_used"),
+}
+
+func promptfooCall(doc, usage string) Entry {
+	return Entry{
+		Name: "promptfoo.call", Doc: doc,
+		At: []string{""}, Named: true, Own: true, Usage: usage, When: []string{usage},
+		Columns: append([]Rule{
+			{schemas.CacheHit, "cached"},
+			{schemas.ErrorCode, "error"},
+			{schemas.ReportedCostUSD, "cost"},
+		}, below(usage, []Rule{
+			{schemas.InputTokens, "usage.prompt"},
+			{schemas.OutputTokens, "usage.completion"},
+			{schemas.TotalTokens, "usage.total"},
+			{schemas.CacheReadTokens, "usage.completion_details.cache_read_input_tokens"},
+			{schemas.CacheWriteTokens, "usage.completion_details.cache_creation_input_tokens"},
+			{schemas.ReasoningTokens, "usage.completion_details.reasoning"},
+			{schemas.AcceptedPredictionTokens, "usage.completion_details.accepted_prediction"},
+			{schemas.RejectedPredictionTokens, "usage.completion_details.rejected_prediction"},
+			{schemas.WebSearchRequests, "usage.web_search_requests"},
+		})...),
+		Keep:  []string{usage + ".cached"},
+		Basis: inclusive, Operation: "chat",
+	}
 }
