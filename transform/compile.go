@@ -130,6 +130,7 @@ type compiledEntry struct {
 	payload  []ref
 	idOf     []ref
 	calls    []ref
+	apart    []ref
 	folded   []compiledFold
 	keep     []compiledKeep
 	also     []compiledPart
@@ -269,6 +270,7 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	ce.rules = append(ce.rules, c.sharedRules(ce, m)...)
 	ce.payload = refs(e.Payload, schemas.Span)
 	ce.calls = refs(e.Calls, schemas.Scalar)
+	ce.apart = refs(e.Apart, schemas.Scalar)
 	for _, p := range e.IDOf {
 		ce.idOf = append(ce.idOf, refs(p, schemas.Span)...)
 	}

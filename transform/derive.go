@@ -29,6 +29,24 @@ func (n *Normalizer) whole() (w whole) {
 	return w
 }
 
+// rule is the entry's reading of the parts, or what the record says of its cache. That is
+// added to the input where it is apart.
+func (n *Normalizer) rule(p *plan, rec *schemas.Record, w *whole) string {
+	if p.apart == noSlot {
+		return p.entry.Basis
+	}
+	switch rec.Frames[p.apart.frame].Val[p.apart.slot].Kind {
+	case schemas.True:
+		if w.hasIn {
+			n.raise(schemas.InputTokens, &w.in, w.read+w.write)
+		}
+		return exclusive
+	case schemas.False:
+		return inclusive
+	}
+	return p.entry.Basis
+}
+
 // basis holds a row's reading of the parts against the total that is reported,
 // and returns it. Where neither the rule nor the total tells, a part that is more than
 // its whole does.
@@ -100,9 +118,9 @@ func (n *Normalizer) reread(c schemas.Col, more int64) {
 // derive fills in what follows from what is there, and checks that the parts
 // fit the wholes. Differences are taken in fixed point: 9559.6 - 6205.53 is
 // 3354.07.
-func (n *Normalizer) derive(p *plan) {
+func (n *Normalizer) derive(p *plan, rec *schemas.Record) {
 	r, w := n.row, n.whole()
-	r.SetString(schemas.TokenBasis, n.basis(p.entry.Basis, &w))
+	r.SetString(schemas.TokenBasis, n.basis(n.rule(p, rec, &w), &w))
 
 	switch {
 	case !w.hasIn || !w.hasOut:

@@ -82,6 +82,9 @@ type Entry struct {
 	EnvelopeTime bool
 	// Basis is the reading of the reported parts: inclusive or exclusive.
 	Basis string
+	// Apart is where a record says, by true or false, whether its cache is apart from the
+	// input, which goes before Basis.
+	Apart string
 	// AssumeImageOutput: output tokens not broken down are image tokens.
 	AssumeImageOutput bool
 	// Unsure: what the record has for input and total cannot be taken for that.
@@ -182,6 +185,7 @@ var Entries = slices.Concat(
 	gatewayEntries,
 	langsmithEntries,
 	opikEntries,
+	posthogEntries,
 	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,

@@ -232,7 +232,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		}
 	}
 	n.guard()
-	n.derive(p)
+	n.derive(p, rec)
 	row.SetString(schemas.Dialect, p.entry.Name)
 	if n.prices != nil && !p.entry.Report {
 		n.price(row)

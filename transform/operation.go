@@ -7,12 +7,12 @@ var operations = func() map[string]string {
 	for name, others := range map[string][]string{
 		"chat": {
 			"completion", "acompletion", "chat_completion", "chat.completion", "chat.completions", "ChatCompletions_Create",
-			"Converse", "ConverseStream",
+			"Converse", "ConverseStream", "$ai_generation",
 			"generateContent", "streamGenerateContent", "generate_content", "agenerate_content", "anthropic_messages",
 		},
 		"text_completion":  {"atext_completion"},
 		"responses":        {"aresponses"},
-		"embeddings":       {"embedding", "aembedding", "EMBEDDING", "embedContent", "embed"},
+		"embeddings":       {"embedding", "aembedding", "EMBEDDING", "embedContent", "embed", "$ai_embedding"},
 		"image_generation": {"aimage_generation", "image"},
 		"image_edit":       {"aimage_edit"},
 		"transcription":    {"atranscription", "stt"},

@@ -30,13 +30,14 @@ type plan struct {
 	utc      bool   // time is in UTC where it names no zone
 	payload  slot   // noSlot where there is none
 	calls    slot   // the same
+	apart    slot   // the same
 	idOf     []slot
 	unless   []exclusionAt
 	keep     []keep
 	texts    map[string]keptText // by the one text that is kept
 	recent   [64]keptText        // some of texts, by a few letters
 	// more: the record can come to other rows than one, or is read with what
-	// records before it said, or is a sum.
+	// records before it said, or is a sum, or says how it is read.
 	more  bool
 	folds []fold
 	batch bool // the record is of a batch job
@@ -165,6 +166,7 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	p.idOf = layAll(p.idOf)
 	lay(&p.payload)
 	lay(&p.calls)
+	lay(&p.apart)
 	if p.timeFrom != "" {
 		lay(&p.time)
 	}
@@ -284,7 +286,8 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	_, p.batch = c.present(filled, frame, c.batch[frame])
 	p.payload, _ = c.present(filled, frame, e.payload)
 	p.calls, _ = c.present(filled, frame, e.calls)
-	p.more = p.more || p.calls != noSlot
+	p.apart, _ = c.present(filled, frame, e.apart)
+	p.more = p.more || p.calls != noSlot || p.apart != noSlot
 	for _, r := range e.idOf {
 		if at, ok := c.present(filled, frame, []ref{r}); ok {
 			p.idOf = append(p.idOf, at)
