@@ -186,6 +186,7 @@ var Entries = slices.Concat(
 	langsmithEntries,
 	opikEntries,
 	posthogEntries,
+	weaveEntries,
 	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,
