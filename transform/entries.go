@@ -187,6 +187,7 @@ var Entries = slices.Concat(
 	opikEntries,
 	posthogEntries,
 	weaveEntries,
+	braintrustEntries,
 	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,

@@ -40,4 +40,5 @@ const knownNames = `
 	original_usage.candidates_token_count original_usage.total_token_count
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
+	start end
 `
