@@ -188,6 +188,7 @@ var Entries = slices.Concat(
 	posthogEntries,
 	weaveEntries,
 	braintrustEntries,
+	openwebuiEntries,
 	oneapiEntries,
 	telemetryEntries,
 	pydanticEntries,

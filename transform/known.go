@@ -8,6 +8,7 @@ import "strings"
 var known = func() map[string]bool {
 	m := map[string]bool{}
 	for name := range strings.FieldsSeq(knownNames) {
+		m[name] = true // whole, where it has a slash, which parts two names of one thing
 		for _, keys := range spellings(name) {
 			m[strings.Join(keys, ".")] = true
 		}
@@ -41,4 +42,5 @@ const knownNames = `
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
 	start end
+	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `
