@@ -177,6 +177,19 @@ var coderEntries = []Entry{
 		Basis: inclusive, Operation: "chat",
 	},
 	{
+		Name: "droid.init", Doc: "Factory's Droid: the model of a run",
+		At: []string{""}, Own: true, When: []string{"subtype", "cwd", "session_id", "tools", "model", "!mcp_servers", "!permission_mode"},
+		Columns: []Rule{{schemas.Model, "model"}, {schemas.SessionID, "session_id"}},
+		Ignore:  true, Basis: exclusive, Remember: []schemas.Col{schemas.Model, schemas.SessionID},
+	},
+	{
+		Name: "droid.run", Doc: "Factory's Droid: sums over a run, its only counts",
+		At: []string{""}, When: []string{"usage.input_tokens", "usage.output_tokens", "final_text", "num_turns", "session_id"},
+		Columns: append([]Rule{{schemas.ReasoningTokens, "usage.thinking_tokens"}}, anthropicColumns...),
+		Basis:   exclusive, Operation: "chat", Recall: []schemas.Col{schemas.Model},
+		IDOf: []string{"session_id", "timestamp", "duration_ms"}, // a session can have several runs
+	},
+	{
 		Name: "crush.session", Doc: "crush: size of the context of a session, and its costs with those of sessions below",
 		At: []string{""}, When: []string{"title", "message_count", "prompt_tokens", "completion_tokens", "cost", "!model"},
 		Ignore: true, Wraps: true, Basis: ambiguous,

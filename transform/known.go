@@ -41,6 +41,5 @@ const knownNames = `
 	original_usage.candidates_token_count original_usage.total_token_count
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
-	start end
 	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `
