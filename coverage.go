@@ -3,18 +3,14 @@ package usagelake
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
-
 	"usagelake/schemas"
 	"usagelake/sink"
-	"usagelake/sink/ledger"
 )
 
 // Coverage says which sources have rows on which days (UTC). Files that differ
@@ -83,51 +79,6 @@ func ReadCoverage(ctx context.Context, cfg Config, sources string) (c *Coverage,
 		return nil
 	})
 	return c, err
-}
-
-// readUsage lets read have the table of calls and the list of its files. Nothing is
-// changed.
-func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []schemas.Unit) error) (err error) {
-	s, err := cfg.check()
-	if err != nil {
-		return err
-	}
-	if err := s.spanned(); err != nil {
-		return err
-	}
-	lake, err := openLake(ctx, s, ledger.Options{MustExist: true, ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
-	t := &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
-	units, err := t.units(schemas.Usage)
-	if err != nil {
-		return err
-	}
-	if err = read(s, t, units); err == nil {
-		err = lake.Overtaken() // it may be some of the old and some of the new
-	}
-	return meanwhile(ctx, lake, err)
-}
-
-// spanned fails if days are asked for that no event can be of: every day that is
-// asked for is judged.
-func (s *settings) spanned() error {
-	first, end := schemas.DayOf(schemas.MinTime), schemas.DayOf(schemas.MaxTime)
-	for _, asked := range []struct {
-		flag, text string
-		day        schemas.Day
-	}{{"--from", s.From, s.from}, {"--to", s.To, s.to}} {
-		if asked.text != "" && (asked.day < first || asked.day > end) {
-			return fmt.Errorf("%w: %s %s: event dates are from %s up to, not including, %s", ErrUsage, asked.flag, asked.text, first, end)
-		}
-	}
-	return nil
 }
 
 // mostSources is how many are told apart. Of more, files of a directory are one,
@@ -248,19 +199,8 @@ func (t *table) countSources(ctx context.Context, unit schemas.Unit) (map[int32]
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	count := map[int32]int64{}
-	for {
-		b, err := rows.Next()
-		if err == io.EOF {
-			return count, nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
+	return count, batches(ctx, rows, func(b *schemas.Batch) {
 		begin, list := 0, b.Source.Int32Values()
 		for i := range list {
 			if list[i] != list[begin] {
@@ -271,8 +211,7 @@ func (t *table) countSources(ctx context.Context, unit schemas.Unit) (map[int32]
 		if len(list) > 0 {
 			count[list[begin]] += int64(len(list) - begin)
 		}
-		b.Release()
-	}
+	})
 }
 
 // judge says of the days from from up to, not including, to what a source has.

@@ -2,9 +2,6 @@ package usagelake
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -236,26 +233,9 @@ func (f *Figures) books(state *ledger.State) {
 	f.Books.ReportRows = state.Held[schemas.Reports].Rows
 }
 
-// units lists the files of a table, by day.
-func (t *table) units(of schemas.Table) ([]schemas.Unit, error) {
-	var units []schemas.Unit
-	for _, path := range slices.Collect(maps.Keys(t.lake.State.Files)) {
-		unit, err := schemas.ParseUnit(path)
-		if err != nil {
-			return nil, err
-		}
-		if unit.Table == of {
-			units = append(units, unit)
-		}
-	}
-	slices.SortFunc(units, schemas.Unit.Compare)
-	return units, nil
-}
-
 // sums makes the tables of the figures.
 func (f *Figures) sums(t *table, s *settings, units []schemas.Unit) error {
-	units = slices.DeleteFunc(slices.Clone(units), func(u schemas.Unit) bool { return u.Day < s.from || u.Day >= s.to })
-	if len(units) == 0 {
+	if units = s.wanted(units); len(units) == 0 {
 		f.Sheets = cube.New(0, specs()).Fit(budget, figuresSize)
 		return nil
 	}
@@ -280,52 +260,6 @@ func (f *Figures) sums(t *table, s *settings, units []schemas.Unit) error {
 	}
 	f.Sheets = all.Fit(budget, figuresSize)
 	return nil
-}
-
-// inOrder works on units several at a time, and takes what comes of them in
-// their order.
-func inOrder[T any](ctx context.Context, jobs int, units []schemas.Unit, work func(context.Context, schemas.Unit) (T, error), take func(schemas.Unit, T) error) error {
-	type result struct {
-		value T
-		err   error
-	}
-	ctx, stop := context.WithCancel(ctx)
-	queue := make(chan chan result, max(jobs-1, 0)) // with the one that is waited for, jobs are at work
-	go func() {
-		defer close(queue)
-		for _, u := range units {
-			done := make(chan result, 1)
-			select {
-			case queue <- done:
-			case <-ctx.Done():
-				return
-			}
-			go func() {
-				v, err := work(ctx, u)
-				done <- result{v, err}
-			}()
-		}
-	}()
-	var err error
-	n := 0
-	for done := range queue {
-		r := <-done
-		if err == nil {
-			if err = r.err; err == nil {
-				err = take(units[n], r.value)
-			}
-			if err != nil {
-				err = fmt.Errorf("partition %s: %w", units[n].Dir(), err)
-				stop()
-			}
-		}
-		n++
-	}
-	stop()
-	if err == nil && n < len(units) {
-		err = context.Cause(ctx)
-	}
-	return err
 }
 
 // of the table of calls: what the figures need.
@@ -358,23 +292,11 @@ func (t *table) sumUp(ctx context.Context, unit schemas.Unit, pricer *price.Pric
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	u := &summing{cube: cube.OfDay(unit.Day, specs()), day: unit.Day, pricer: pricer}
-	for {
-		b, err := rows.Next()
-		if err == io.EOF {
-			return u.cube, nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
+	return u.cube, batches(ctx, rows, func(b *schemas.Batch) {
 		u.add(b)
-		b.Release()
 		u.cube.Tidy()
-	}
+	})
 }
 
 // summing is a file that is summed up. It belongs to one goroutine.

@@ -8,16 +8,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/schemas"
 	"usagelake/sink"
@@ -255,22 +251,19 @@ func ExplainPrice(ctx context.Context, cfg Config, at PricePlace) (out []PriceEx
 	if (at.RequestID == "") == (at.File == "" || at.Line <= 0) {
 		return nil, fmt.Errorf("%w: name a row by --request-id, or by --source-file and --source-line", ErrUsage)
 	}
-	lake, err := lookAt(s.FS, s.Lake)
+	lake, err := lookAt(s.Lake, s.FS)
 	if err != nil {
 		return nil, err
 	}
 	defer lake.Close()
-	t := &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
+	t := tableOf(ctx, lake)
+	units, err := t.units(schemas.Usage)
+	if err != nil {
+		return nil, err
+	}
 	p := s.pricer()
-	for _, path := range slices.Sorted(maps.Keys(lake.State.Files)) {
-		unit, err := schemas.ParseUnit(path)
-		if err != nil {
-			return nil, err
-		}
-		if unit.Table != schemas.Usage {
-			continue
-		}
-		err = t.each(unit, at.RequestID, func(r *schemas.Row) {
+	for _, unit := range units {
+		err := t.each(unit, at.RequestID, func(r *schemas.Row) {
 			src := t.sources.At(r.Source)
 			if at.RequestID != "" && r.Str(schemas.RequestID) != at.RequestID || at.File != "" && (src.File != at.File || r.Int(schemas.SourceLine) != at.Line) {
 				return
@@ -306,39 +299,4 @@ func explainPrice(p *price.Pricer, r *schemas.Row, src sink.Source, unit schemas
 		e.Reported = schemas.AmountOf(r.Int(schemas.ReportedCostUSD)).Text(9)
 	}
 	return e
-}
-
-// each hands out the rows of a unit's file, or none where it cannot hold the
-// request id.
-func (t *table) each(unit schemas.Unit, requestID string, do func(*schemas.Row)) error {
-	f, size, err := t.open(unit)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if requestID != "" {
-		if may, err := sink.MayHold(f, size, unit.Table, []string{requestID}); err != nil || !may {
-			return err
-		}
-	}
-	rows, err := sink.OpenRows(f, size, unit.Table, t.mem, t.sources)
-	if err != nil {
-		return t.because(unit, err)
-	}
-	defer rows.Close()
-	var r schemas.Row
-	for {
-		b, err := rows.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return t.because(unit, err)
-		}
-		for i := range b.Len() {
-			b.Row(i, &r)
-			do(&r)
-		}
-		b.Release()
-	}
 }

@@ -10,10 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
-
 	"usagelake/schemas"
-	"usagelake/sink"
 	"usagelake/transform/price"
 )
 
@@ -117,7 +114,7 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 	if err != nil {
 		return nil, err
 	}
-	lake, err := lookAt(s.FS, s.Lake)
+	lake, err := lookAt(s.Lake, s.FS)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +131,7 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 	}()
 	r := &reconciling{
 		s: s, with: with, ours: sides{}, theirs: sides{}, done: &Reconciliation{Lake: s.Lake, Gaps: []Gap{}},
-		table: &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator},
+		table: tableOf(ctx, lake),
 	}
 	if with.CSV != "" {
 		err = r.readCSV()
@@ -169,14 +166,11 @@ type reconciling struct {
 
 // each hands out the rows of a table on the days in question.
 func (r *reconciling) each(t schemas.Table, do func(unit schemas.Unit, row *schemas.Row)) error {
-	for _, path := range slices.Sorted(maps.Keys(r.table.lake.State.Files)) {
-		unit, err := schemas.ParseUnit(path)
-		if err != nil {
-			return err
-		}
-		if unit.Table != t || unit.Day < r.s.from || unit.Day >= r.s.to {
-			continue
-		}
+	units, err := r.table.units(t)
+	if err != nil {
+		return err
+	}
+	for _, unit := range r.s.wanted(units) {
 		if err := r.table.each(unit, "", func(row *schemas.Row) { do(unit, row) }); err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
 	"golang.org/x/sync/errgroup"
 
 	"usagelake/schemas"
@@ -95,7 +94,7 @@ func Reprice(ctx context.Context, cfg Config, dry bool) (done *Repricing, err er
 	}()
 	defer func() { err = meanwhile(ctx, lake, err) }()
 	r := &repricing{
-		s: s, table: &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator},
+		s: s, table: tableOf(ctx, lake),
 		models: map[repricedKey]*money{}, gaps: map[sink.Model]*sink.Tally{}, why: unpriced{},
 	}
 	if err := r.units(ctx); err != nil {
@@ -138,23 +137,18 @@ type repricedKey struct {
 
 // units reprices the files, several at a time.
 func (r *repricing) units(ctx context.Context) error {
-	files := r.table.lake.State.Files
-	var units []schemas.Unit
+	units, err := r.table.units(schemas.Usage)
+	if err != nil {
+		return err
+	}
+	units = r.s.wanted(units)
 	var bytes int64
-	for path, f := range files {
-		unit, err := schemas.ParseUnit(path)
-		if err != nil {
-			return err
-		}
-		if unit.Table == schemas.Usage && unit.Day >= r.s.from && unit.Day < r.s.to {
-			units = append(units, unit)
-			bytes += f.Bytes
-		}
+	for _, u := range units {
+		bytes += r.table.lake.State.Files[u.Path()].Bytes
 	}
 	if err := r.s.hasRoom(bytes); err != nil {
 		return err
 	}
-	slices.SortFunc(units, schemas.Unit.Compare)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.s.Jobs)
 	r.table.ctx = ctx
@@ -191,7 +185,7 @@ func (r *repricing) unit(unit schemas.Unit) error {
 	before := r.table.lake.State.Files[unit.Path()]
 	file := before
 	if changed := len(u.models) > 0; changed && !r.s.dry {
-		name := r.table.lake.Stage(fmt.Sprintf("%s-%s-%04d.parquet", unit.Table, unit.Day, unit.Bucket))
+		name := r.table.lake.Stage(unitName(unit) + ".parquet")
 		var facts sink.Facts
 		size, sum, err := r.table.lake.WriteStaged(name, 0o644, 0, func(w io.Writer) error {
 			out, err := sink.NewWriter(w, unit, r.table.sources, sink.WriteOptions{Codec: r.s.Codec})

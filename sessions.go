@@ -2,7 +2,6 @@ package usagelake
 
 import (
 	"context"
-	"io"
 	"maps"
 	"slices"
 
@@ -60,23 +59,14 @@ func (v *verification) ofSessions(ctx context.Context, of func(dialect string) b
 	for _, unit := range v.readable {
 		rows := v.lake.State.Files[unit.Path()].Rows
 		r, err := v.table.file(unit, rows).Open(schemas.Dialect, schemas.SessionID, schemas.InputTokens, schemas.OutputTokens)
-		for err == nil {
-			var b *schemas.Batch
-			if b, err = r.Next(); err != nil {
-				break
-			}
-			for i := range b.Len() {
-				if !b.Null(schemas.SessionID, i) && of(b.Str(schemas.Dialect, i)) {
-					tell(b, i)
+		if err == nil {
+			err = batches(ctx, r, func(b *schemas.Batch) {
+				for i := range b.Len() {
+					if !b.Null(schemas.SessionID, i) && of(b.Str(schemas.Dialect, i)) {
+						tell(b, i)
+					}
 				}
-			}
-			b.Release()
-			err = ctx.Err()
-		}
-		if r != nil {
-			if e := r.Close(); err == io.EOF {
-				err = e
-			}
+			})
 		}
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package usagelake
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -49,14 +48,7 @@ type SourceStatus struct {
 // ReadStatus reads what a lake's ledger says. It changes nothing, except that a
 // publication that was interrupted is brought to its end.
 func ReadStatus(dir string, fsys disk.FS) (*Status, error) {
-	if dir == "" {
-		return nil, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
-	}
-	fsys, err := lakeFS(dir, fsys)
-	if err != nil {
-		return nil, err
-	}
-	lake, err := lookAt(fsys, dir)
+	lake, err := lookAt(dir, fsys)
 	if err != nil {
 		return nil, err
 	}

@@ -77,16 +77,6 @@ func openBucket() (*bucket.Store, error) {
 	return store, nil
 }
 
-// lookAt opens a lake to read it, which may be one that cannot be written. A
-// publication that was interrupted is brought to its end.
-func lookAt(fsys disk.FS, dir string) (*ledger.Lake, error) {
-	lake, err := ledger.Open(fsys, dir, ledger.Options{MustExist: true, ReadOnly: true})
-	if errors.Is(err, ledger.ErrInterrupted) {
-		return ledger.Open(fsys, dir, ledger.Options{MustExist: true})
-	}
-	return lake, err
-}
-
 // meanwhile is err, or what lies behind it: where no lock keeps others out, the
 // files of a lake may be others by now than its ledger said.
 func meanwhile(ctx context.Context, lake *ledger.Lake, err error) error {

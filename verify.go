@@ -11,8 +11,6 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow/memory"
-
 	"usagelake/schemas"
 	"usagelake/sink"
 	"usagelake/sink/disk"
@@ -42,14 +40,7 @@ type Verification struct {
 // that a publication that was interrupted is brought to its end.
 func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error) {
 	v := &verification{Verification: Verification{Lake: dir, Problems: []string{}}}
-	if dir == "" {
-		return &v.Verification, fmt.Errorf("%w: --lake DIR is missing", ErrUsage)
-	}
-	fsys, err := lakeFS(dir, fsys)
-	if err != nil {
-		return &v.Verification, err
-	}
-	lake, err := lookAt(fsys, dir)
+	lake, err := lookAt(dir, fsys)
 	if errors.Is(err, ledger.ErrBroken) {
 		v.problem("%v; restore the directory state", err)
 		return &v.Verification, nil
@@ -60,7 +51,7 @@ func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error
 	defer lake.Close()
 	v.lake = lake
 	v.Records, v.Now = lake.State.Seq, extent(&lake.State)
-	v.table = &table{ctx: ctx, lake: lake, sources: &sink.Sources{}, mem: memory.DefaultAllocator}
+	v.table = tableOf(ctx, lake)
 	if err := v.rows(ctx); err != nil {
 		return &v.Verification, meanwhile(ctx, lake, err)
 	}
