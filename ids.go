@@ -2,10 +2,8 @@ package usagelake
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"usagelake/sink/ledger"
@@ -59,10 +57,7 @@ func keyFile(path string) (k *seal.Key, warn string, err error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(f, mostKey+1))
 	if err != nil {
-		if e, ok := errors.AsType[*fs.PathError](err); ok {
-			err = e.Err
-		}
-		return nil, "", fmt.Errorf("%s: %w", path, err)
+		return nil, "", fmt.Errorf("%s: %w", path, because(err))
 	}
 	if len(data) > mostKey {
 		return nil, "", fmt.Errorf("%s is longer than %d KiB, and no key", path, mostKey>>10)

@@ -576,12 +576,6 @@ func (r *Run) Done() int64 {
 	return r.done.Seq
 }
 
-// scratch is a fresh directory for files of this process.
-func (r *Run) scratch() (sink.Scratch, func() error, error) {
-	dir, remove, err := temporary("step")
-	return sink.Scratch{FS: disk.OS{}, Dir: dir}, remove, err
-}
-
 // files is a directory of the run, for files that others read.
 func (r *Run) files(dir string) sink.Scratch {
 	return sink.Scratch{FS: r.lake.FS(), Dir: r.lake.StagedPath(path.Join(r.dir, dir))}

@@ -228,7 +228,7 @@ func (r *Run) do(ctx context.Context, it *runItem, name string) (_ *mapDone, err
 	if err := p.setAside(ctx, r.lake); err != nil {
 		return nil, err
 	}
-	scratch, remove, err := r.scratch()
+	scratch, remove, err := temporary("step")
 	if err != nil {
 		return nil, err
 	}

@@ -163,7 +163,7 @@ func (r *Run) reach(g *gathered) schemas.Day {
 // whether that is too little; then it has made nothing.
 func (r *Run) reduce(ctx context.Context, g *gathered, units []schemas.Unit, days schemas.Day) (far bool, err error) {
 	s := r.s
-	scratch, remove, err := r.scratch()
+	scratch, remove, err := temporary("step")
 	if err != nil {
 		return false, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"usagelake/sink"
 	"usagelake/sink/disk"
 )
 
@@ -19,26 +20,27 @@ const (
 
 // temporary makes a directory for scratch files that are not in the lake, and what
 // removes it.
-func temporary(kind string) (dir string, remove func() error, err error) {
+func temporary(kind string) (_ sink.Scratch, remove func() error, err error) {
 	sweepTemporary()
 	for {
-		dir, err = os.MkdirTemp("", temporaryPrefix+kind+"-")
+		dir, err := os.MkdirTemp("", temporaryPrefix+kind+"-")
 		if err != nil {
-			return "", nil, fmt.Errorf("scratch files cannot be in %s: %w; let TMPDIR name a directory that can be written", os.TempDir(), because(err))
+			return sink.Scratch{}, nil, fmt.Errorf("scratch files cannot be in %s: %w; let TMPDIR name a directory that can be written", os.TempDir(), because(err))
 		}
+		scratch := sink.Scratch{FS: disk.OS{}, Dir: dir}
 		path := filepath.Join(dir, temporaryLock)
 		lock, err := disk.OS{}.Lock(path)
 		if errors.Is(err, disk.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
 			continue // another process takes it for one that was left
 		}
 		if lock == nil { // there are file systems without locks
-			return dir, func() error { return os.RemoveAll(dir) }, nil
+			return scratch, func() error { return os.RemoveAll(dir) }, nil
 		}
 		if _, err := os.Stat(path); err != nil { // it did before the lock was taken
 			_ = lock.Close()
 			continue
 		}
-		return dir, func() error {
+		return scratch, func() error {
 			defer lock.Close()
 			return os.RemoveAll(dir)
 		}, nil

@@ -347,23 +347,21 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	defer func() { err = meanwhile(ctx, lake, err) }()
 	scratch := sink.Scratch{FS: s.FS, Dir: lake.StagedPath("")}
 	if dry || lake.Shared() {
-		scratch.FS = disk.OS{}
 		dir, remove, err := temporary("run")
 		if err != nil {
 			return report, err
 		}
 		defer undo(remove)
-		scratch.Dir = dir
+		scratch = dir
 	}
 
 	if s.stdin = scratch; s.ids != nil && slices.Contains(s.Inputs, "-") { // it holds ids in clear
-		s.stdin.FS = disk.OS{}
 		dir, remove, err := temporary("stdin")
 		if err != nil {
 			return report, err
 		}
 		defer undo(remove)
-		s.stdin.Dir = dir
+		s.stdin = dir
 	}
 
 	s.Progress(Progress{Step: "plan"})

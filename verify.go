@@ -92,7 +92,7 @@ func (v *verification) rows(ctx context.Context) (err error) {
 		}
 	}()
 	m := sink.NewMerger(sink.MergerOptions{
-		Rule: transform.KeyRule, Sources: v.table.sources, Mem: v.table.mem, Scratch: sink.Scratch{FS: disk.OS{}, Dir: scratch},
+		Rule: transform.KeyRule, Sources: v.table.sources, Mem: v.table.mem, Scratch: scratch,
 		Share: DefaultMemory / 2, Buckets: v.lake.State.Settings.Buckets,
 	})
 	defer func() {
