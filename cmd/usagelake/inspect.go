@@ -29,12 +29,7 @@ Values are shown as they are: ids, models, names. Content of prompts and answers
 is never among them.`,
 		Example: `  usagelake inspect exports/2026-08-21.jsonl
   usagelake inspect session.jsonl --samples 3 --json`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &usageError{fmt.Errorf("inspect needs one FILE; usagelake inspect --help tells more")}
-			}
-			return nil
-		},
+		Args: one("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := usagelake.Inspect(cmd.Context(), cfg, args[0], most)
 			switch { // what was read before an error is shown

@@ -53,15 +53,8 @@ On a terminal a summary is printed; elsewhere a load that goes well is silent.
 			return out.run(cmd, cfg, usagelake.Load, summary)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	lakeFlag(f, &cfg.Lake)
-	recordFlags(f, &cfg)
-	idFlags(f, &cfg, true)
-	inputFlags(f, &cfg)
-	runFlags(f, &cfg)
-	out.flags(f)
-	out.driftFlag(f)
+	out.changeFlags(cmd, &cfg)
+	out.driftFlag(cmd.Flags())
 	return cmd
 }
 
@@ -84,14 +77,7 @@ those of load, and so are the exit codes.`,
 			return out.run(cmd, cfg, usagelake.Plan, planSummary)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	lakeFlag(f, &cfg.Lake)
-	recordFlags(f, &cfg)
-	idFlags(f, &cfg, true)
-	inputFlags(f, &cfg)
-	runFlags(f, &cfg)
-	out.flags(f)
+	out.changeFlags(cmd, &cfg)
 	return cmd
 }
 
@@ -116,13 +102,7 @@ gone or was changed, the record stays.
 			return out.run(cmd, cfg, usagelake.Replay, summary)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	lakeFlag(f, &cfg.Lake)
-	recordFlags(f, &cfg)
-	idFlags(f, &cfg, false)
-	runFlags(f, &cfg)
-	out.flags(f)
+	out.changeFlags(cmd, &cfg)
 	return cmd
 }
 
@@ -144,27 +124,26 @@ source_file; usagelake status --json lists them.
 		Example: `  usagelake forget exports/2026-08-21.jsonl --lake ./lake
   usagelake forget 5d41402abc4b --lake ./lake
   usagelake forget 5d41402abc4b --lake ./private --hash-ids ids.key`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &usageError{fmt.Errorf("forget needs one SOURCE; usagelake forget --help tells more")}
-			}
-			return nil
-		},
+		Args: one("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return out.run(cmd, cfg, func(ctx context.Context, cfg usagelake.Config) (*usagelake.Report, error) {
 				return usagelake.Forget(ctx, cfg, args[0])
 			}, forgetSummary)
 		},
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	lakeFlag(f, &cfg.Lake)
-	recordFlags(f, &cfg)
-	idFlags(f, &cfg, false)
-	runFlags(f, &cfg)
-	_ = f.MarkHidden("max-partitions")
-	out.flags(f)
+	out.changeFlags(cmd, &cfg)
+	_ = cmd.Flags().MarkHidden("max-partitions")
 	return cmd
+}
+
+// one wants one argument.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return &usageError{fmt.Errorf("%s needs one %s; usagelake %[1]s --help tells more", name(cmd), what)}
+		}
+		return nil
+	}
 }
 
 func inputArguments(cmd *cobra.Command, args []string) error {
@@ -172,6 +151,20 @@ func inputArguments(cmd *cobra.Command, args []string) error {
 		return &usageError{fmt.Errorf("%s needs at least one INPUT; usagelake %[1]s --help tells more", cmd.Name())}
 	}
 	return nil
+}
+
+// changeFlags are those of a change of a lake.
+func (out *output) changeFlags(cmd *cobra.Command, cfg *usagelake.Config) {
+	f := cmd.Flags()
+	f.SortFlags = false
+	lakeFlag(f, &cfg.Lake)
+	recordFlags(f, cfg)
+	idFlags(f, cfg, takesInputs(cmd))
+	if takesInputs(cmd) {
+		inputFlags(f, cfg)
+	}
+	runFlags(f, cfg)
+	out.flags(f)
 }
 
 func lakeFlag(f *pflag.FlagSet, lake *string) {
@@ -210,6 +203,12 @@ func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.StringVar(&cfg.To, "to", "", "load only event dates before this `date` (UTC, YYYY-MM-DD)")
 	f.BoolVar(&cfg.AllowEmpty, "allow-empty", false, "an INPUT that matches nothing is no error")
 	f.Var(atLeast(&cfg.Buckets, 1, 0), "buckets", "`number` of files per partition, fixed when the lake is made (default 1)")
+}
+
+// daysFlags say which days of a lake are looked at.
+func daysFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
+	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
+	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
 }
 
 // runFlags say how the work is done.

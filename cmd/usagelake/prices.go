@@ -38,12 +38,7 @@ and the new one begins; what was priced before costs what it did.
 What the list prices and a book cannot say is left out; -v names it. Comments in
 BOOK are lost.`,
 		Example: `  usagelake prices import --from litellm --as-of 2026-08-21 model_prices_and_context_window.json -o prices.yaml`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &usageError{fmt.Errorf("prices import needs one FILE; usagelake prices import --help tells more")}
-			}
-			return nil
-		},
+		Args:    one("FILE"),
 	}
 	verbose := false
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

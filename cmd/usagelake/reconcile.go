@@ -61,8 +61,7 @@ Exit code 4 means that there are gaps.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	lakeFlag(f, &cfg.Lake)
-	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
+	daysFlags(f, &cfg)
 	f.StringVar(&with.Provider, "provider", "", "`name` of the only provider to look at, or of the one whose bill it is")
 	f.StringVar(&with.CSV, "csv", "", "`file` of a bill, with a line of column names; without it, DIR/reports")
 	f.StringSliceVar(&with.Columns, "columns", nil, "`name=column` of the bill: day, model, provider, requests, cost, input_tokens and other meters; cost=Amount:e-2 is in cents (repeatable, comma-joined)")

@@ -100,8 +100,7 @@ Sources and days:
 	f.SortFlags = false
 	lakeFlag(f, &cfg.Lake)
 	f.StringVarP(&output, "output", "o", "", "`path` of the file to write; - is standard output")
-	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
+	daysFlags(f, &cfg)
 	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book`, to say what caches saved (repeatable; each lies over those before it)")
 	f.BoolVar(&show, "open", false, "open the page in the browser")
 	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of files read at a time (default one per CPU)")

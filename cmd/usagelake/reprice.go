@@ -54,8 +54,7 @@ load that brings more calls to an old day leaves the cost of those there as it i
 	f := cmd.Flags()
 	f.SortFlags = false
 	lakeFlag(f, &cfg.Lake)
-	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
+	daysFlags(f, &cfg)
 	pricesFlag(f, &cfg)
 	f.BoolVar(&dry, "dry-run", false, "show what would change, and change nothing")
 	runFlags(f, &cfg)

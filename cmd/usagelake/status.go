@@ -14,12 +14,11 @@ import (
 
 func statusCommand() *cobra.Command {
 	var (
-		lake   string
+		cfg    usagelake.Config
 		asJSON bool
 		runs   int
 
 		coverage, fail bool
-		cfg            usagelake.Config
 		source         string
 	)
 	cmd := &cobra.Command{
@@ -43,7 +42,6 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
 				}
 			}
 			if coverage {
-				cfg.Lake = lake
 				c, err := usagelake.ReadCoverage(cmd.Context(), cfg, source)
 				if err != nil {
 					return err
@@ -58,7 +56,7 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
 				}
 				return err
 			}
-			s, err := usagelake.ReadStatus(lake, nil)
+			s, err := usagelake.ReadStatus(cfg.Lake, nil)
 			if err != nil {
 				return err
 			}
@@ -70,7 +68,7 @@ With --fail-on-missing a missing day, or no source at all, is exit code 4.`,
 		},
 	}
 	f := cmd.Flags()
-	lakeFlag(f, &lake)
+	lakeFlag(f, &cfg.Lake)
 	f.Var(atLeast(&runs, 0, 10), "runs", "`number` of runs to show, the last ones")
 	f.BoolVar(&coverage, "coverage", false, "show which sources have rows on which days")
 	f.StringVar(&cfg.From, "from", "", "with --coverage: first event `date` (UTC, YYYY-MM-DD)")
