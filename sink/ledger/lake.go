@@ -328,3 +328,20 @@ func (l *Lake) place(path string) error {
 	}
 	return l.fs.SyncDir(filepath.Dir(path))
 }
+
+// FileSum is the SHA-256 of a file, "" where there is none.
+func (l *Lake) FileSum(path string) (string, error) {
+	f, err := l.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
