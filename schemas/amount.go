@@ -246,8 +246,8 @@ func (s *Sums) Named() map[string]string {
 	return m
 }
 
-// FromNamed reads what Named wrote.
-func FromNamed(m map[string]string) (Sums, error) {
+// fromNamed reads what Named wrote.
+func fromNamed(m map[string]string) (Sums, error) {
 	var s Sums
 	for name, text := range m {
 		c, ok := Lookup(name)

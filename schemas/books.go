@@ -174,7 +174,7 @@ func (s *SumsJSON) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return err
 	}
-	sums, err := FromNamed(m)
+	sums, err := fromNamed(m)
 	s.Sums = sums
 	return err
 }

@@ -156,9 +156,14 @@ func (d *decoder) stood(at, end, offset int64, length int32) {
 	}
 }
 
+// next reports whether a field is the next one.
+func (d *decoder) next(id byte, t thrift.Type) bool {
+	return len(d.b) > 0 && d.b[0] == (id-d.last)<<4|byte(t)
+}
+
 // at takes a field if it is the next one.
 func (d *decoder) at(id byte, t thrift.Type) bool {
-	if len(d.b) == 0 || d.b[0] != (id-d.last)<<4|byte(t) {
+	if !d.next(id, t) {
 		return false
 	}
 	d.b, d.last = d.b[1:], id
@@ -284,7 +289,7 @@ func (d *decoder) footer(l *Layout, f *Footer) {
 		f.Groups = another(f.Groups)
 		d.rowGroup(l, &f.Groups[i])
 	}
-	if len(d.b) > 0 && d.b[0] == (5-d.last)<<4|byte(thrift.LIST) {
+	if d.next(5, thrift.LIST) {
 		n := d.list(5, thrift.STRUCT)
 		for i := 0; i < n && !d.bad; i++ {
 			outer := d.begin()
@@ -361,7 +366,7 @@ func (d *decoder) columnMeta(name string, m *format.ColumnMetaData) {
 	d.field(12, thrift.STRUCT)
 	d.statistics(&m.Statistics)
 	first = len(d.stats)
-	if len(d.b) > 0 && d.b[0] == (13-d.last)<<4|byte(thrift.LIST) {
+	if d.next(13, thrift.LIST) {
 		for range d.list(13, thrift.STRUCT) {
 			outer := d.begin()
 			d.stats = append(d.stats, format.PageEncodingStats{

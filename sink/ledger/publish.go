@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -112,10 +113,14 @@ func (l *Lake) Publish(p *Publication) error {
 	if err != nil {
 		return err
 	}
+	data, err := json.Marshal(&in)
+	if err != nil {
+		return err
+	}
 	if l.shared != nil {
-		done, err = l.beginShared(p.Record.Seq, &in)
+		done, err = l.beginShared(p.Record.Seq, &in, data)
 	} else {
-		err = l.begin(p.Record.Seq, &in)
+		err = l.begin(p.Record.Seq, &in, data)
 	}
 	if err != nil {
 		return err
@@ -191,12 +196,8 @@ var (
 	errUnclear = errors.New("whether publishing was begun is not known; if so, it will be finished by the next run")
 )
 
-// begin writes the intent of a publication.
-func (l *Lake) begin(seq int64, in *intent) error {
-	data, err := json.Marshal(in)
-	if err != nil {
-		return err
-	}
+// begin writes the intent of a publication, whose text is data.
+func (l *Lake) begin(seq int64, in *intent, data []byte) error {
 	if err := l.syncDirs(l.stages(in.Moves)); err != nil {
 		return err
 	}
@@ -204,7 +205,7 @@ func (l *Lake) begin(seq int64, in *intent) error {
 	if err := l.prepare(path, data); err != nil {
 		return err
 	}
-	err = l.place(path)
+	err := l.place(path)
 	if err != nil && l.begun(path) {
 		l.unfinished = true
 		return fmt.Errorf("%w: %w", errBegun, err)
@@ -215,11 +216,7 @@ func (l *Lake) begin(seq int64, in *intent) error {
 // beginShared writes the intent where others may do so too, and reports whether
 // one of them has carried it out already. It fails with ErrOvertaken if they were
 // first.
-func (l *Lake) beginShared(seq int64, in *intent) (done bool, err error) {
-	data, err := json.Marshal(in)
-	if err != nil {
-		return false, err
-	}
+func (l *Lake) beginShared(seq int64, in *intent, data []byte) (done bool, err error) {
 	for _, m := range in.Moves {
 		if table, _, _ := strings.Cut(m.Target, "/"); m.New == "" && isTable(table) {
 			// a request that comes late would remove what others put there since
@@ -303,7 +300,7 @@ func (l *Lake) stages(moves []Move) []string {
 			dirs[filepath.Dir(l.StagedPath(m.Staged))] = true
 		}
 	}
-	return sortedKeys(dirs)
+	return slices.Sorted(maps.Keys(dirs))
 }
 
 // finish carries an intent out. Every step may have been done before.
@@ -368,7 +365,7 @@ func (l *Lake) put(moves []Move) error {
 		parents[parent] = true
 	}
 	// a file whose directory is lost is lost, and it has left staging
-	if err := l.syncDirs(sortedKeys(tables)); err != nil {
+	if err := l.syncDirs(slices.Sorted(maps.Keys(tables))); err != nil {
 		return err
 	}
 	for _, m := range moves {
@@ -376,7 +373,7 @@ func (l *Lake) put(moves []Move) error {
 			return err
 		}
 	}
-	return l.syncDirs(sortedKeys(parents))
+	return l.syncDirs(slices.Sorted(maps.Keys(parents)))
 }
 
 // takeOut removes files, and the directory of a partition with its last one. It
@@ -405,7 +402,7 @@ func (l *Lake) takeOut(moves []Move) ([]string, error) {
 			delete(dirs, parent)
 		}
 	}
-	return sortedKeys(dirs), nil
+	return slices.Sorted(maps.Keys(dirs)), nil
 }
 
 // movesAtOnce is how many requests to a store are under way at a time.
@@ -478,12 +475,3 @@ func isTable(name string) bool {
 
 // QuarantinePath is the target of a file of quarantined records.
 func QuarantinePath(file string) string { return path.Join("quarantine", file) }
-
-func sortedKeys(m map[string]bool) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
