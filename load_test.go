@@ -141,7 +141,7 @@ func rowsOf(t *testing.T, lake string, table schemas.Table) []map[string]string 
 			t.Fatal(err)
 		}
 		r := bytes.NewReader(data)
-		if _, err := sink.Verify(r, r.Size(), unit, sink.VerifyOptions{}); err != nil {
+		if _, err := sink.Verify(r, r.Size(), unit, 1); err != nil {
 			t.Fatal(err)
 		}
 		var sources sink.Sources

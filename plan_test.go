@@ -173,7 +173,7 @@ func heldBy(t *testing.T, lake string) map[string]usagelake.Held {
 		if err != nil {
 			t.Fatal(err)
 		}
-		facts, err := sink.Verify(bytes.NewReader(data), int64(len(data)), unit, sink.VerifyOptions{})
+		facts, err := sink.Verify(bytes.NewReader(data), int64(len(data)), unit, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

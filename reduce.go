@@ -204,7 +204,7 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 		out.rows, err = m.Merge(ctx, unit, func(rows sink.Rows) error {
 			if pw == nil {
 				var err error
-				if pw, err = sink.NewWriter(w, unit, t.sources, sink.WriteOptions{Codec: s.Codec}); err != nil {
+				if pw, err = sink.NewWriter(w, unit, t.sources, s.Codec); err != nil {
 					return err
 				}
 			}

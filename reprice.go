@@ -188,7 +188,7 @@ func (r *repricing) unit(unit schemas.Unit) error {
 		name := r.table.lake.Stage(unitName(unit) + ".parquet")
 		var facts sink.Facts
 		size, sum, err := r.table.lake.WriteStaged(name, 0o644, 0, func(w io.Writer) error {
-			out, err := sink.NewWriter(w, unit, r.table.sources, sink.WriteOptions{Codec: r.s.Codec})
+			out, err := sink.NewWriter(w, unit, r.table.sources, r.s.Codec)
 			if err != nil {
 				return err
 			}

@@ -274,7 +274,7 @@ func (t *table) check(unit schemas.Unit, name string, size int64, facts sink.Fac
 		}
 		r = bytes.NewReader(data)
 	}
-	back, err := sink.Verify(r, size, unit, sink.VerifyOptions{Jobs: jobs})
+	back, err := sink.Verify(r, size, unit, jobs)
 	if err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}

@@ -87,7 +87,7 @@ func BenchmarkWrite(b *testing.B) {
 	for _, jobs := range []int{1, 2} {
 		b.Run(fmt.Sprint("jobs=", jobs), func(b *testing.B) {
 			perMillion(b, benchRows, func() error {
-				_, err := Write(io.Discard, testUnit, in.Rows, WriteOptions{Jobs: jobs})
+				_, err := Write(io.Discard, testUnit, in, WriteOptions{Jobs: jobs})
 				return err
 			})
 		})
@@ -148,7 +148,7 @@ func BenchmarkSmallFile(b *testing.B) {
 	data := in.write(b, WriteOptions{})
 	b.Run("write", func(b *testing.B) {
 		perMillion(b, rows, func() error {
-			_, err := Write(io.Discard, testUnit, in.Rows, WriteOptions{})
+			_, err := Write(io.Discard, testUnit, in, WriteOptions{})
 			return err
 		})
 	})

@@ -182,8 +182,8 @@ func (m *Merger) callOf(t schemas.Table, b *schemas.Batch, i int) call {
 	return c
 }
 
-// CallColumns are the columns that a row of a table is known by.
-func CallColumns(t schemas.Table) []schemas.Col {
+// callColumns are the columns that a row of a table is known by.
+func callColumns(t schemas.Table) []schemas.Col {
 	cols := []schemas.Col{
 		schemas.EventTime, schemas.EventTimeSource, schemas.RequestID, schemas.TransportID, schemas.Model,
 		schemas.Dialect, schemas.QualityFlags, schemas.InputTokens, schemas.OutputTokens,

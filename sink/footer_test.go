@@ -222,7 +222,7 @@ func TestVerifyRefuses(t *testing.T) {
 	in := newInput(100, 10, set)
 	good := in.write(t, WriteOptions{})
 	files := map[string][]byte{"cut": good[:len(good)-1], "empty": nil, "text": []byte("PAR1 is not enough PAR1")}
-	add := func(name string, unit schemas.Unit, rows Rows) {
+	add := func(name string, unit schemas.Unit, rows *input) {
 		var buf bytes.Buffer
 		if _, err := Write(&buf, unit, rows, WriteOptions{}); err != nil {
 			t.Fatal(err)
@@ -231,21 +231,21 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 	swapped := newInput(100, 10, set)
 	swapped.Order[3], swapped.Order[4] = swapped.Order[4], swapped.Order[3]
-	add("order", testUnit, swapped.Rows)
+	add("order", testUnit, swapped)
 	pages := newInput(pageRows+10, pageRows, set)
 	pages.Order[pageRows-1], pages.Order[pageRows] = pages.Order[pageRows], pages.Order[pageRows-1]
-	add("order of pages", testUnit, pages.Rows)
+	add("order of pages", testUnit, pages)
 	twice := newInput(100, 10, set)
 	twice.Order[3] = twice.Order[4]
-	add("same row twice", testUnit, twice.Rows)
-	add("bucket", schemas.Unit{Day: testUnit.Day}, in.Rows)
+	add("same row twice", testUnit, twice)
+	add("bucket", schemas.Unit{Day: testUnit.Day}, in)
 	add("day", testUnit, newInput(3, 10, func(i int, r *schemas.Row) {
 		r.SetInt(schemas.EventTime, (testUnit.Day + schemas.Day(i)).Start())
-	}).Rows)
-	add("no line", testUnit, newInput(3, 10, func(i int, r *schemas.Row) { r.Clear(schemas.SourceLine) }).Rows)
+	}))
+	add("no line", testUnit, newInput(3, 10, func(i int, r *schemas.Row) { r.Clear(schemas.SourceLine) }))
 	noID := newInput(3, 10, set)
 	noID.Sources.Set(0, Source{File: "a.jsonl"})
-	add("no source id", testUnit, noID.Rows)
+	add("no source id", testUnit, noID)
 
 	var foreign bytes.Buffer
 	if err := parquet.Write(&foreign, []struct{ A int }{{1}, {2}}); err != nil {

@@ -301,7 +301,7 @@ func (m *Merger) file(f File) *section {
 	p := &section{unit: f.Unit, old: true, rows: f.Rows, size: oldBytes, marks: makeMarks(f.Rows)}
 	p.last.time = math.MaxInt64
 	p.open = func() (Batches, error) { return f.Open() }
-	p.calls = func() (Batches, error) { return f.Open(CallColumns(f.Unit.Table)...) }
+	p.calls = func() (Batches, error) { return f.Open(callColumns(f.Unit.Table)...) }
 	m.number(p)
 	m.old[f.Unit] = p
 	return p
@@ -335,9 +335,6 @@ func (m *Merger) scan(f File, cols []schemas.Col, each func(base int64, b *schem
 	}
 	return nil
 }
-
-// Decide finds the copies and their winners. All intakes must be closed.
-func (m *Merger) Decide(ctx context.Context, jobs int) error { return m.decide(ctx, jobs) }
 
 // Beaten counts the rows of units, or of all, that gave way to a row of another
 // source.
@@ -409,7 +406,7 @@ func (m *Merger) Merge(ctx context.Context, unit schemas.Unit, emit func(Rows) e
 	if emit == nil {
 		return out, g.drain()
 	}
-	each := func(c *portion) error { return emit(c.rows(m.opt.Sources)) }
+	each := func(c *portion) error { return emit(c.rows()) }
 	rows := int64(0)
 	for _, p := range list {
 		rows += p.rows

@@ -402,7 +402,7 @@ func (t *mergeTable) merge(ctx context.Context, w way, fresh []*modelRow, again,
 			}
 			if pw == nil {
 				var err error
-				if pw, err = NewWriter(&buf, c.Unit, out.sources, WriteOptions{}); err != nil {
+				if pw, err = NewWriter(&buf, c.Unit, out.sources, ""); err != nil {
 					return err
 				}
 			}
@@ -421,7 +421,7 @@ func (t *mergeTable) merge(ctx context.Context, w way, fresh []*modelRow, again,
 			if err != nil {
 				return nil, err
 			}
-			got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), c.Unit, VerifyOptions{})
+			got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), c.Unit, 1)
 			if err != nil {
 				return nil, err
 			}
@@ -447,7 +447,7 @@ func (t *mergeTable) take(m *merged) error {
 		if data == nil {
 			continue
 		}
-		facts, err := Verify(bytes.NewReader(data), int64(len(data)), u, VerifyOptions{})
+		facts, err := Verify(bytes.NewReader(data), int64(len(data)), u, 1)
 		if err != nil {
 			return err
 		}

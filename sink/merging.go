@@ -140,24 +140,22 @@ func newMerging(ctx context.Context, o *order, books *Outcome, list []*section) 
 	return g
 }
 
-// open begins to read the section of a cursor. It reports whether there is a row.
-func (g *merging) open(c *cursor) (bool, error) {
-	in, err := c.section.read()
-	if err != nil {
-		return false, err
-	}
-	c.in = in
-	return g.next(c)
-}
-
-// next moves a cursor to its next batch.
+// next moves a cursor to its next batch, be it the first. It reports whether there
+// is one.
 func (g *merging) next(c *cursor) (bool, error) {
 	if err := g.ctx.Err(); err != nil {
 		return false, err
 	}
-	if c.batch != nil {
+	switch {
+	case c.batch != nil:
 		c.base += int64(c.batch.Len())
 		c.letGo()
+	case c.in == nil:
+		in, err := c.section.read()
+		if err != nil {
+			return false, err
+		}
+		c.in = in
 	}
 	b, err := c.in.Next()
 	if err == io.EOF {
@@ -182,46 +180,14 @@ func (g *merging) next(c *cursor) (bool, error) {
 func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 	for len(g.heap.list) > 0 {
 		c := g.heap.list[0]
-		if c.in == nil {
-			more, err := g.open(c)
-			if err != nil {
+		if c.batch != nil {
+			if err := g.front(c, n, alone, emit); err != nil {
 				return err
 			}
-			if !more {
-				g.heap.pop()
-				if err := c.in.Close(); err != nil {
-					return err
-				}
+			if c.pos < c.batch.Len() {
+				g.heap.fix()
 				continue
 			}
-			g.heap.fix()
-			continue
-		}
-		end := c.batch.Len()
-		if next := g.heap.second(); next != nil {
-			end = c.until(g.heap.order, next.spot())
-		}
-		whole := alone && c.pos == 0 && end == c.batch.Len() && n/2 <= end && end/2 <= n
-		if whole {
-			if err := g.flush(emit); err != nil {
-				return err
-			}
-		}
-		for c.pos < end {
-			k := end
-			if !whole {
-				k = min(end, c.pos+n-g.chunk.n)
-			}
-			g.take(c, k)
-			if whole || g.chunk.n == n {
-				if err := g.flush(emit); err != nil {
-					return err
-				}
-			}
-		}
-		if c.pos < c.batch.Len() {
-			g.heap.fix()
-			continue
 		}
 		more, err := g.next(c)
 		if err != nil {
@@ -237,6 +203,33 @@ func (g *merging) run(n int, alone bool, emit func(*portion) error) error {
 		}
 	}
 	return g.flush(emit)
+}
+
+// front takes the rows of the first cursor that come before all others.
+func (g *merging) front(c *cursor, n int, alone bool, emit func(*portion) error) error {
+	end := c.batch.Len()
+	if next := g.heap.second(); next != nil {
+		end = c.until(g.heap.order, next.spot())
+	}
+	whole := alone && c.pos == 0 && end == c.batch.Len() && n/2 <= end && end/2 <= n
+	if whole {
+		if err := g.flush(emit); err != nil {
+			return err
+		}
+	}
+	for c.pos < end {
+		k := end
+		if !whole {
+			k = min(end, c.pos+n-g.chunk.n)
+		}
+		g.take(c, k)
+		if whole || g.chunk.n == n {
+			if err := g.flush(emit); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // ahead is run for an emit that takes its time: while it has a chunk, the next one
@@ -305,12 +298,11 @@ func (g *merging) take(c *cursor, end int) {
 // drain brings all rows into the books and hands out none.
 func (g *merging) drain() error {
 	for _, c := range g.heap.list {
-		more, err := g.open(c)
-		for more && err == nil {
-			more, err = g.next(c)
-		}
-		if err != nil {
-			return err
+		for more := true; more; {
+			var err error
+			if more, err = g.next(c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -362,8 +354,8 @@ type marked struct {
 var portions = sync.Pool{New: func() any { return new(portion) }}
 
 // rows is the chunk, to be written.
-func (c *portion) rows(sources *Sources) Rows {
-	r := Rows{Batches: c.batches, Order: c.order, Sources: sources}
+func (c *portion) rows() Rows {
+	r := Rows{Batches: c.batches, Order: c.order}
 	for _, m := range c.marks {
 		was := c.batches[m.row.Batch].Str(schemas.QualityFlags, int(m.row.Row))
 		if now := withReuse(was, m.mark == reused); now != was {

@@ -72,7 +72,7 @@ func TestMergingAhead(t *testing.T) {
 			if failed {
 				t.Errorf("%s: a chunk behind the error", how)
 			}
-			r := c.rows(&sources)
+			r := c.rows()
 			for _, run := range r.Order {
 				for row := run.Row; row < run.Row+run.N; row++ {
 					lines = append(lines, r.Batches[run.Batch].Int(schemas.SourceLine, int(row)))

@@ -85,7 +85,6 @@ type Run struct{ Batch, Row, N int32 }
 type Rows struct {
 	Batches []*schemas.Batch
 	Order   []Run
-	Sources *Sources
 	// Flags is quality_flags of those rows, by their number in the order, where
 	// it differs from what the batch holds; "" means NULL.
 	Flags map[int]string

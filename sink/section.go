@@ -32,7 +32,7 @@ type section struct {
 	low   int
 	run   *stretch // where it stands in a run, or
 	open  func() (Batches, error)
-	calls func() (Batches, error) // open with no more than CallColumns; may be nil
+	calls func() (Batches, error) // open with no more than callColumns; may be nil
 }
 
 // Batches hands out batches; the caller releases them.

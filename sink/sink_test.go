@@ -19,7 +19,8 @@ var testUnit = schemas.Unit{Day: 20_000, Bucket: 3}
 // input collects rows as batches and in the order of the sort key.
 type input struct {
 	Rows
-	table schemas.Table
+	Sources *Sources
+	table   schemas.Table
 }
 
 // unit is what the rows are of.
@@ -34,7 +35,7 @@ func (in *input) unit() schemas.Unit {
 // newInput makes rows 0 to n-1 by set and cuts them into batches of per rows.
 // Rows that set gives no key get one that follows i.
 func newInput(n, per int, set func(i int, r *schemas.Row)) *input {
-	in := &input{Rows: Rows{Sources: new(Sources)}}
+	in := &input{Sources: new(Sources)}
 	src := in.Sources.Intern(Source{"a.jsonl", "5eed"})
 	b := schemas.NewBuilder(memory.DefaultAllocator)
 	var r schemas.Row
@@ -77,11 +78,11 @@ func (in *input) place(i int) rowKey {
 func (in *input) write(t testing.TB, opt WriteOptions) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	facts, err := Write(&buf, in.unit(), in.Rows, opt)
+	facts, err := Write(&buf, in.unit(), in, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), in.unit(), VerifyOptions{})
+	got, err := Verify(bytes.NewReader(buf.Bytes()), int64(buf.Len()), in.unit(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,7 @@ func (in *input) write(t testing.TB, opt WriteOptions) []byte {
 }
 
 func verify(data []byte) (Facts, error) {
-	return Verify(bytes.NewReader(data), int64(len(data)), testUnit, VerifyOptions{})
+	return Verify(bytes.NewReader(data), int64(len(data)), testUnit, 1)
 }
 
 // compareRead reads columns of a file back, all if none are given, and compares
@@ -215,7 +216,7 @@ func TestRoundTrip(t *testing.T) {
 		in.compareRead(tb, data, 1, rapid.SliceOfN(column, 1, 20).Draw(rt, "cols")...)
 
 		// The facts are what adding row by row gives.
-		facts, err := Verify(bytes.NewReader(data), int64(len(data)), in.unit(), VerifyOptions{})
+		facts, err := Verify(bytes.NewReader(data), int64(len(data)), in.unit(), 1)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -263,8 +264,8 @@ func TestJobsDoNotChangeBytes(t *testing.T) {
 }
 
 func TestWriteRefuses(t *testing.T) {
-	row := func(set func(*schemas.Row)) Rows {
-		return newInput(2, 10, func(i int, r *schemas.Row) { set(r) }).Rows
+	row := func(set func(*schemas.Row)) *input {
+		return newInput(2, 10, func(i int, r *schemas.Row) { set(r) })
 	}
 	split := newInput(2, 10, func(i int, r *schemas.Row) {
 		r.SetString(schemas.RequestID, []string{"\xc3", "\xa4"}[i]) // together ä
@@ -276,16 +277,16 @@ func TestWriteRefuses(t *testing.T) {
 	beyond := row(func(*schemas.Row) {})
 	beyond.Order = append(beyond.Order, Run{Batch: 7, N: 1})
 	for name, tt := range map[string]struct {
-		rows Rows
+		rows *input
 		opt  WriteOptions
 	}{
-		"no rows":     {Rows{Sources: new(Sources)}, WriteOptions{}},
+		"no rows":     {&input{}, WriteOptions{}},
 		"codec":       {row(func(*schemas.Row) {}), WriteOptions{Codec: "lz4"}},
 		"NaN":         {row(func(r *schemas.Row) { r.SetDouble(schemas.InputTokens, math.NaN()) }), WriteOptions{}},
 		"Inf":         {row(func(r *schemas.Row) { r.SetDouble(schemas.DurationMs, math.Inf(-1)) }), WriteOptions{}},
 		"no time":     {row(func(r *schemas.Row) { r.Clear(schemas.EventTime) }), WriteOptions{}},
 		"UTF-8 dict":  {row(func(r *schemas.Row) { r.SetString(schemas.Model, "a\xff") }), WriteOptions{}},
-		"UTF-8 plain": {split.Rows, WriteOptions{}},
+		"UTF-8 plain": {split, WriteOptions{}},
 		"UTF-8 flags": {flagged, WriteOptions{}},
 		"UTF-8 file":  {file, WriteOptions{}},
 		"bad ref":     {beyond, WriteOptions{Jobs: 2}},
@@ -366,7 +367,7 @@ func TestRewrite(t *testing.T) {
 		}
 	})
 	want := in.write(t, WriteOptions{})
-	again := &input{Rows: Rows{Sources: new(Sources)}}
+	again := &input{Sources: new(Sources)}
 	again.Sources.Intern(Source{"other", "0"})
 	var err error
 	again.Batches, err = Read(bytes.NewReader(want), int64(len(want)), schemas.Usage, memory.DefaultAllocator, again.Sources)

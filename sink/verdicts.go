@@ -40,8 +40,9 @@ type change struct {
 	anyDay  int64 // rows whose copies are looked for on every day: so many more
 }
 
-// decide finds all copies: first rows of one place, then rows of one call.
-func (m *Merger) decide(ctx context.Context, jobs int) error {
+// Decide finds the copies and their winners: first among rows of one place, then
+// among rows of one call. All intakes must be closed.
+func (m *Merger) Decide(ctx context.Context, jobs int) error {
 	m.order = m.opt.Sources.order()
 	desks := make([]desk, jobs)
 	for _, step := range []struct {

@@ -20,18 +20,12 @@ import (
 	"usagelake/sink/encode"
 )
 
-// VerifyOptions tune Verify. They change nothing of what it finds.
-type VerifyOptions struct {
-	// Jobs is how many columns are read at a time, 1 if 0. The file is then
-	// read from several goroutines.
-	Jobs int
-}
-
 // Verify reads a whole file: the footer against the file rules, the unit, the
 // order of the rows and every value. All that is no page, which is the bounds,
 // the page index, the bloom filter and the footer, must be byte by byte what
-// the pages make. It returns what the file holds.
-func Verify(r io.ReaderAt, size int64, unit schemas.Unit, opt VerifyOptions) (facts Facts, err error) {
+// the pages make. It returns what the file holds. jobs is how many columns are
+// read at a time, each from a goroutine of its own.
+func Verify(r io.ReaderAt, size int64, unit schemas.Unit, jobs int) (facts Facts, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("verify %s: %w", unit.Path(), err)
@@ -47,7 +41,7 @@ func Verify(r io.ReaderAt, size int64, unit schemas.Unit, opt VerifyOptions) (fa
 		return facts, fmt.Errorf("is the file %q", p)
 	}
 	groups := f.Groups
-	v := verifier{unit: unit, file: f, jobs: max(opt.Jobs, 1)}
+	v := verifier{unit: unit, file: f, jobs: jobs}
 	v.again = f.layout.Follow(r, size, codecOf(groups[0].Columns[0].MetaData.Codec))
 	v.facts.Rows = f.Rows
 	for i := range groups {

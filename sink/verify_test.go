@@ -95,7 +95,7 @@ func TestVerifyJobs(t *testing.T) {
 		}
 		want, wantErr := verify(data)
 		for _, jobs := range []int{2, 3, 100} {
-			got, err := Verify(bytes.NewReader(data), int64(len(data)), testUnit, VerifyOptions{Jobs: jobs})
+			got, err := Verify(bytes.NewReader(data), int64(len(data)), testUnit, jobs)
 			if got != want || fmt.Sprint(err) != fmt.Sprint(wantErr) {
 				t.Fatalf("%d jobs: %+v, %v; with one %+v, %v", jobs, got, err, want, wantErr)
 			}

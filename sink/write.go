@@ -21,14 +21,6 @@ import (
 // divides row groups, and every page's length divides it.
 const ChunkRows = 32_768
 
-// WriteOptions tune a Writer. The rows and Codec alone make the bytes.
-type WriteOptions struct {
-	// Codec is "zstd" (if empty) or "snappy".
-	Codec string
-	// Jobs is how many columns are encoded at a time, 1 if 0.
-	Jobs int
-}
-
 // The codecs keep their encoders between files.
 var codecs = map[string]compress.Codec{
 	"":       &zstdCodec,
@@ -57,27 +49,28 @@ type Writer struct {
 }
 
 // NewWriter begins the file of a unit. sources is what the batches' Source
-// columns index.
-func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, opt WriteOptions) (*Writer, error) {
-	codec, ok := codecs[opt.Codec]
+// columns index, codec "zstd" (if empty) or "snappy". These and the rows alone make
+// the bytes.
+func NewWriter(w io.Writer, unit schemas.Unit, sources *Sources, codec string) (*Writer, error) {
+	packer, ok := codecs[codec]
 	if !ok {
-		return nil, fmt.Errorf("write %s: unknown codec %q", unit.Path(), opt.Codec)
+		return nil, fmt.Errorf("write %s: unknown codec %q", unit.Path(), codec)
 	}
 	l := layoutOf(unit.Table)
 	return &Writer{
 		unit: unit, sources: sources,
-		layout: l, file: l.NewFile(w, codec),
-		jobs: max(opt.Jobs, 1), group: 1,
+		layout: l, file: l.NewFile(w, packer),
+		jobs: 1, group: 1,
 	}, nil
 }
 
-// SetJobs changes WriteOptions.Jobs for the calls of Write that follow.
+// SetJobs says how many columns the calls of Write that follow encode at a time.
 func (w *Writer) SetJobs(n int) { w.jobs = max(n, 1) }
 
 // Write adds rows in the order of the sort key; Verify checks the order and
 // the unit. Every call but the last brings exactly ChunkRows rows. Batches may
 // be released when Write returned. What it prepared for a batch it keeps until
-// a call whose list does not have the batch. rows.Sources is not looked at.
+// a call whose list does not have the batch.
 func (w *Writer) Write(rows Rows) (err error) {
 	if w.err != nil {
 		return w.err

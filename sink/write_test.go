@@ -19,12 +19,19 @@ import (
 	"usagelake/schemas"
 )
 
+// WriteOptions are what tests write a file with.
+type WriteOptions struct {
+	Codec string
+	Jobs  int
+}
+
 // Write writes all rows of a file, cut into chunks.
-func Write(w io.Writer, unit schemas.Unit, rows Rows, opt WriteOptions) (Facts, error) {
-	out, err := NewWriter(w, unit, rows.Sources, opt)
+func Write(w io.Writer, unit schemas.Unit, rows *input, opt WriteOptions) (Facts, error) {
+	out, err := NewWriter(w, unit, rows.Sources, opt.Codec)
 	if err != nil {
 		return Facts{}, err
 	}
+	out.SetJobs(opt.Jobs)
 	for lo := 0; lo < len(rows.Order); lo += ChunkRows {
 		if err := out.Write(rows.chunk(lo)); err != nil {
 			return Facts{}, err
@@ -260,10 +267,11 @@ func TestListsOfBatches(t *testing.T) {
 	in := motley(2*ChunkRows+99, 7000)
 	want := in.write(t, WriteOptions{})
 	var buf bytes.Buffer
-	out, err := NewWriter(&buf, testUnit, in.Sources, WriteOptions{Jobs: 2})
+	out, err := NewWriter(&buf, testUnit, in.Sources, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	out.SetJobs(2)
 	mem := memory.NewCheckedAllocator(spoiler{memory.DefaultAllocator})
 	var old, list []*schemas.Batch
 	for lo := 0; lo < len(in.Order); lo += ChunkRows {
@@ -343,7 +351,7 @@ func TestBatchInTwoRowGroups(t *testing.T) {
 	slices.Reverse(last)
 	copy(in.Order[groupRows:], last)
 	var buf bytes.Buffer
-	if _, err := Write(&buf, testUnit, in.Rows, WriteOptions{Jobs: 2}); err != nil {
+	if _, err := Write(&buf, testUnit, in, WriteOptions{Jobs: 2}); err != nil {
 		t.Fatal(err)
 	}
 	in.compareRead(t, buf.Bytes(), 31)
@@ -362,7 +370,7 @@ func TestWriterRefuses(t *testing.T) {
 		"no rows":                  {},
 	} {
 		var buf bytes.Buffer
-		out, err := NewWriter(&buf, testUnit, in.Sources, WriteOptions{})
+		out, err := NewWriter(&buf, testUnit, in.Sources, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -378,7 +386,7 @@ func TestWriterRefuses(t *testing.T) {
 			t.Errorf("%s: wrote %d bytes", name, buf.Len())
 		}
 	}
-	out, err := NewWriter(io.Discard, testUnit, in.Sources, WriteOptions{})
+	out, err := NewWriter(io.Discard, testUnit, in.Sources, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +421,7 @@ func TestFullDisk(t *testing.T) {
 	size := len(in.write(t, WriteOptions{}))
 	for room := 0; room < size; room += 1 + size/30 {
 		disk := full(room)
-		if _, err := Write(&disk, testUnit, in.Rows, WriteOptions{}); !errors.Is(err, errFull) {
+		if _, err := Write(&disk, testUnit, in, WriteOptions{}); !errors.Is(err, errFull) {
 			t.Errorf("room for %d of %d bytes: %v", room, size, err)
 		}
 	}
@@ -434,10 +442,11 @@ func TestMemory(t *testing.T) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	before := m.HeapAlloc
-	out, err := NewWriter(io.Discard, testUnit, in.Sources, WriteOptions{Jobs: 2})
+	out, err := NewWriter(io.Discard, testUnit, in.Sources, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	out.SetJobs(2)
 	var most uint64
 	for i := range 4 * groupRows / ChunkRows {
 		if err := out.Write(in.Rows); err != nil {
