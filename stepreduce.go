@@ -298,8 +298,9 @@ func (d *unitDone) outcome(sources *sink.Sources) *unitResult {
 }
 
 // Commit publishes what the steps made: the load is done then, at once and for all.
-// Again, it says so: the report has the number and the books of the ledger's record. It is ErrIncomplete while a unit
-// is missing, and ErrMoved where the ledger is not that of the plan any more.
+// Again, it says so: the report has the number and the books of the ledger's record.
+// It is ErrIncomplete while a unit is missing, and ErrMoved where the ledger is not
+// that of the plan any more.
 func (r *Run) Commit(ctx context.Context) (report *Report, err error) {
 	start := r.s.Now()
 	report = &Report{Lake: r.s.Lake}

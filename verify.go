@@ -35,9 +35,10 @@ type Verification struct {
 }
 
 // Verify re-reads a lake whole: the chain of the ledger, every file's hash,
-// footer, order and values, every column's sum against the books, calls that
-// are there twice, be it in the sums of their session, and files that do not belong. It changes nothing, except
-// that a publication that was interrupted is brought to its end.
+// footer, order and values, every column's sum against the books, calls that are
+// there twice, be it in the sums of their session, and files that do not belong. It
+// changes nothing, except that a publication that was interrupted is brought to its
+// end.
 func Verify(ctx context.Context, dir string, fsys disk.FS) (*Verification, error) {
 	v := &verification{Verification: Verification{Lake: dir, Problems: []string{}}}
 	lake, err := lookAt(dir, fsys)

@@ -235,7 +235,7 @@ func (m *Merger) Aim(at []schemas.Unit, edge func(schemas.Unit) bool) {
 // to the edge: more units must be taken in to decide on them.
 func (m *Merger) Far() bool { return m.aim != nil && m.aim.far }
 
-// at reports whether a unit is merged here.
+// has reports whether a unit is merged here.
 func (a *aim) has(u schemas.Unit) bool { return a == nil || a.at[u] }
 
 // look looks at rows with one id.

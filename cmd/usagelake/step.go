@@ -157,7 +157,7 @@ it says so.
 	return cmd
 }
 
-// workFlags say how a step that was planned does its work.
+// workFlags say with what a run does its work.
 func workFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of workers (default one per CPU)")
 	f.Var(&size{&cfg.Memory, leastMemory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")

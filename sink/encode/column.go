@@ -46,8 +46,8 @@ type nullPage struct {
 }
 
 // Column writes one column. Every call of Nulls, Words, Same, Indices, SameIndex
-// or Texts adds a page. levels has a byte for each row of the page, 0 if it is NULL and 1 if
-// not; the values are those of the rows that are not NULL. Nothing that is
+// or Texts adds a page. levels has a byte for each row of the page, 0 if it is NULL
+// and 1 if not; the values are those of the rows that are not NULL. Nothing that is
 // handed over is kept.
 type Column struct {
 	name     string
