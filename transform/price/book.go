@@ -108,11 +108,9 @@ func (e *Entry) text() string {
 	return e.Prices.text() + strings.Join(variants, "\n")
 }
 
-// ID names the entry: book:provider/model@from#hash, with the first patterns of
-// its own and a hash of its prices. An entry that ends later has the same id, one
-// that costs otherwise has another.
-func (e *Entry) ID() string { return e.id }
-
+// name gives the entry its id: book:provider/model@from#hash, with the first
+// patterns of its own and a hash of its prices. An entry that ends later has the same
+// id, one that costs otherwise has another.
 func (b *Book) name(e *Entry) {
 	provider := "*"
 	if len(e.Provider) > 0 {

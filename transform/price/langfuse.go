@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"regexp/syntax"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ func ImportLangfuse(r io.Reader) (*Imported, error) {
 }
 
 func langfusePrices(list map[string]json.Number, left func(string, ...any)) (p Prices) {
-	for _, name := range sortedKeys(list) {
+	for _, name := range slices.Sorted(maps.Keys(list)) {
 		m, ok := langfuseTypes[name]
 		if !ok {
 			left("usage type %s", name)

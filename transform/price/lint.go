@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ func (l *linter) gaps() {
 			held[k] = append(held[k], e)
 		}
 	}
-	for _, k := range sortedKeys(held) {
+	for _, k := range slices.Sorted(maps.Keys(held)) {
 		list := held[k]
 		slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.From, b.From) })
 		for i := 1; i < len(list); i++ {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -111,7 +112,7 @@ func ImportLiteLLM(r io.Reader) (*Imported, error) {
 	}
 	delete(file, "sample_spec")
 	in := &liteImport{images: map[string]*Entry{}, claimed: map[string]bool{}}
-	names := sortedKeys(file)
+	names := slices.Sorted(maps.Keys(file))
 	names = slices.DeleteFunc(names, func(name string) bool {
 		if in.claim(in.provider(file[name]), name) {
 			return false
@@ -125,7 +126,7 @@ func ImportLiteLLM(r io.Reader) (*Imported, error) {
 	for i := range in.regions {
 		in.region(&in.regions[i])
 	}
-	for _, id := range sortedKeys(in.images) {
+	for _, id := range slices.Sorted(maps.Keys(in.images)) {
 		in.out.Entries = append(in.out.Entries, *in.images[id])
 	}
 	slices.SortStableFunc(in.out.Entries, func(a, b Entry) int {
@@ -170,7 +171,7 @@ func (in *liteImport) model(name string, fields map[string]any) {
 	}
 	uplift := map[string]decimal.Decimal{} // by region
 	mode, _ := fields["mode"].(string)
-	for _, f := range sortedKeys(fields) {
+	for _, f := range slices.Sorted(maps.Keys(fields)) {
 		value, isNumber := fields[f].(json.Number)
 		switch {
 		case f == "tiered_pricing":
@@ -225,7 +226,7 @@ func (in *liteImport) model(name string, fields map[string]any) {
 	slices.SortFunc(conditions, func(a, b condition) int {
 		return cmp.Or(strings.Compare(a.tier, b.tier), cmp.Compare(a.above, b.above))
 	})
-	regions := sortedKeys(uplift)
+	regions := slices.Sorted(maps.Keys(uplift))
 	for _, c := range conditions {
 		p := prices[c]
 		spellOut(p, fields)
@@ -349,7 +350,7 @@ func bedrockRegion(name string) (region, model string, ok bool) {
 // oneSearchPrice is the price of a search that does not depend on its size.
 func oneSearchPrice(v any) (usd decimal.Decimal, ok bool) {
 	sizes, _ := v.(map[string]any)
-	for _, size := range sortedKeys(sizes) {
+	for _, size := range slices.Sorted(maps.Keys(sizes)) {
 		n, isNumber := sizes[size].(json.Number)
 		if !isNumber {
 			return usd, false
@@ -378,7 +379,7 @@ func (in *liteImport) tiered(name string, v any, at func(condition) *Prices) {
 			in.left(name, "tiered_pricing without a range of tokens")
 			continue
 		}
-		for _, f := range sortedKeys(fields) {
+		for _, f := range slices.Sorted(maps.Keys(fields)) {
 			n, isNumber := fields[f].(json.Number)
 			m, c, known := liteField(f)
 			if !isNumber {

@@ -54,15 +54,6 @@ func (m Meter) String() string { return meters[m].name }
 // The price of any other meter is for one.
 func (m Meter) Tokens() bool { return meters[m].token }
 
-func lookupMeter(name string) (Meter, bool) {
-	for m := range NumMeters {
-		if meters[m].name == name {
-			return m, true
-		}
-	}
-	return 0, false
-}
-
 // required reports whether a quantity of m must have a price. Images and
 // seconds are counted beside tokens by models that bill tokens alone, and few
 // bill a request.

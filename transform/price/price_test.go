@@ -525,7 +525,10 @@ func TestSumOfMeters(t *testing.T) {
 			var in, out decimal.Decimal
 			sum := decimal.Decimal{}
 			for _, l := range lines {
-				m, _ := lookupMeter(l.Meter)
+				m := Meter(0)
+				for m.String() != l.Meter {
+					m++
+				}
 				n := decimal.RequireFromString(l.Quantity)
 				switch {
 				case m <= CacheWrite1h:

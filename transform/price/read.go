@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -66,21 +67,12 @@ func (p *parser) members(n *yaml.Node, what string, known map[string]func(*yaml.
 		case seen[key.Value]:
 			p.bad(key, "%s: %s is there twice", what, key.Value)
 		case read == nil:
-			p.bad(key, "%s: %q is not known; known are %s", what, key.Value, strings.Join(sortedKeys(known), ", "))
+			p.bad(key, "%s: %q is not known; known are %s", what, key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		default:
 			read(value)
 		}
 		seen[key.Value] = true
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var list []string
-	for k := range m {
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
 }
 
 func (p *parser) text(to *string) func(*yaml.Node) {
