@@ -235,18 +235,7 @@ func (s *Sums) Text(c Col) string {
 	return a.Text(c.decimals())
 }
 
-// Named is the sums that are not 0, by column name, as decimal numbers.
-func (s *Sums) Named() map[string]string {
-	m := map[string]string{}
-	for i, c := range additive {
-		if !s.of[i].IsZero() {
-			m[Columns[c].Name] = s.Text(c)
-		}
-	}
-	return m
-}
-
-// fromNamed reads what Named wrote.
+// fromNamed are the sums of decimal numbers by column name.
 func fromNamed(m map[string]string) (Sums, error) {
 	var s Sums
 	for name, text := range m {

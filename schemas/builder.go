@@ -261,10 +261,6 @@ var membership = func() (sets [NumTables]uint64) {
 	return sets
 }()
 
-// Table is the table that the open row belongs to: one with the end of a bucket
-// is a report's.
-func (b *Builder) Table() Table { return tableOf(b.set) }
-
 func tableOf(set uint64) Table { return Table(set >> BucketEnd & 1) }
 
 // Tables are the tables of the rows, nil where all are of Usage.
@@ -282,9 +278,6 @@ func (b *Builder) Tables() []Table {
 	}
 	return list
 }
-
-// Source is the source of the open row.
-func (b *Builder) Source() int32 { return b.source }
 
 // Identity is what decides the call key of row i. Its texts are valid until the
 // next Flush.

@@ -305,15 +305,6 @@ func (t Table) Has(c Col) bool { return Columns[c].In&(1<<t) != 0 }
 // them.
 func (t Table) Columns() []Col { return columns[t] }
 
-// Schema is the Arrow schema of the table.
-func (t Table) Schema() *arrow.Schema {
-	var fields []arrow.Field
-	for _, c := range t.Columns() {
-		fields = append(fields, arrow.Field{Name: c.String(), Type: c.ArrowType(), Nullable: !c.Required()})
-	}
-	return arrow.NewSchema(fields, nil)
-}
-
 // additive is the columns that may be summed, in order.
 var additive = func() (list []Col) {
 	for c := range NumColumns {

@@ -67,12 +67,3 @@ func (r *Row) Str(c Col) string {
 	}
 	return r.str[c]
 }
-
-// Identity is what decides the row's call key.
-func (r *Row) Identity() Identity {
-	return Identity{
-		Dialect: r.Str(Dialect), RequestID: r.Str(RequestID), TransportID: r.Str(TransportID),
-		Model: r.Str(Model), TimeSource: r.Str(EventTimeSource), Flags: r.Str(QualityFlags),
-		EventTime: r.Int(EventTime),
-	}
-}

@@ -61,9 +61,9 @@ type RowReader struct {
 }
 
 // OpenRows begins to read the rows of a file of a table. cols are the columns that
-// the batches shall have, as far as the table has them; none means all. source_file and source_id always become
-// Batch.Source, by way of sources. mem owns the arrays. r remains the caller's
-// and must stay readable until Close.
+// the batches shall have, as far as the table has them; none means all. source_file
+// and source_id always become Batch.Source, by way of sources. mem owns the arrays. r
+// remains the caller's and must stay readable until Close.
 func OpenRows(r io.ReaderAt, size int64, t schemas.Table, mem memory.Allocator, sources *Sources, cols ...schemas.Col) (_ *RowReader, err error) {
 	defer func() {
 		if err != nil {
@@ -83,9 +83,6 @@ func OpenRows(r io.ReaderAt, size int64, t schemas.Table, mem memory.Allocator, 
 	}
 	return rows, nil
 }
-
-// NumRows is the count of rows of the file.
-func (r *RowReader) NumRows() int64 { return r.file.Rows }
 
 // Next returns the next batch of at most 16,384 rows, io.EOF at the end. After
 // an error it returns that error again. The caller releases the batch, which

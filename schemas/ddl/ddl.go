@@ -26,9 +26,6 @@ type Lake struct {
 	Days [schemas.NumTables][]schemas.Day
 }
 
-// Dialects are all of them, by name.
-func Dialects() []*Dialect { return dialects }
-
 // Names are the names of all dialects, joined by "|".
 func Names() string {
 	names := make([]string, len(dialects))

@@ -32,16 +32,6 @@ var columns = func() map[string]schemas.Col {
 	return m
 }()
 
-// Columns lists the columns that are sealed: as a whole, or what stands in them.
-func Columns() []schemas.Col {
-	list := []schemas.Col{schemas.Tags, schemas.LineItem, schemas.ExtraJSON, schemas.SourceFile}
-	for c := range domains {
-		list = append(list, c)
-	}
-	slices.Sort(list)
-	return list
-}
-
 // tagged are the dialects whose line_item is a tag that a user gave.
 var tagged = map[string]bool{"litellm.daily": true, "vercel.report": true}
 
