@@ -29,7 +29,7 @@ func (p *parts) value(i int, path []string, key []byte) int {
 		return -1
 	}
 	if len(path) == 0 {
-		end := p.skip(i)
+		end := valueEnd(b, i)
 		if end >= 0 {
 			p.fn(key, b[i:end])
 		}
@@ -44,7 +44,7 @@ func (p *parts) value(i int, path []string, key []byte) int {
 			if is == "" || i < len(b) && b[i] == '{' && string(memberText(b, i, by)) == is {
 				i = p.value(i, path[1:], key)
 			} else {
-				i = p.skip(i)
+				i = valueEnd(b, i)
 			}
 			if i >= 0 {
 				i, more = next(b, i, ']')
@@ -54,7 +54,7 @@ func (p *parts) value(i int, path []string, key []byte) int {
 	case b[i] == '{' && !array:
 		return p.object(i, path)
 	}
-	return p.skip(i)
+	return valueEnd(b, i)
 }
 
 func (p *parts) object(i int, path []string) int {
@@ -68,7 +68,7 @@ func (p *parts) object(i int, path []string) int {
 		if key := name(raw); path[0] == "*" || string(key) == path[0] {
 			i = p.value(at, path[1:], key)
 		} else {
-			i = p.skip(at)
+			i = valueEnd(b, at)
 		}
 		if i >= 0 {
 			i, more = next(b, i, '}')
@@ -76,9 +76,6 @@ func (p *parts) object(i int, path []string) int {
 	}
 	return i
 }
-
-// skip goes to the end of a value.
-func (p *parts) skip(i int) int { return valueEnd(p.doc, i) }
 
 // valueEnd is the end of the value at i of a sound document.
 func valueEnd(b []byte, i int) int {
