@@ -70,12 +70,8 @@ func sourceIDs(t *testing.T, lake string) map[string]string {
 // forgot it.
 func TestForgetLikeTheModel(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	checks, forgotten := 0, 0
-	rapid.Check(t, func(rt *rapid.T) {
-		checks++
-		dir := filepath.Join(root, fmt.Sprint(checks))
-		defer os.RemoveAll(dir)
+	forgotten := 0
+	checks := checkIn(t, func(rt *rapid.T, dir string) {
 		n := 0
 		var files []string
 		for f := range rapid.IntRange(1, 4).Draw(rt, "files") {

@@ -21,12 +21,8 @@ import (
 // files makes.
 func TestAnyHistory(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	checks, steps := 0, map[string]int{}
-	rapid.Check(t, func(rt *rapid.T) {
-		checks++
-		dir := filepath.Join(root, fmt.Sprint(checks))
-		defer os.RemoveAll(dir)
+	steps := map[string]int{}
+	checks := checkIn(t, func(rt *rapid.T, dir string) {
 		n := 0
 		texts := make([]string, rapid.IntRange(1, 4).Draw(rt, "files"))
 		paths := make([]string, len(texts))

@@ -179,6 +179,20 @@ func sourceless(t *testing.T, lake string) []string {
 	return out
 }
 
+// checkIn checks a property, each time in a directory that goes when it is over. It
+// returns how often.
+func checkIn(t *testing.T, property func(rt *rapid.T, dir string)) (checks int) {
+	t.Helper()
+	root := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		checks++
+		dir := filepath.Join(root, fmt.Sprint(checks))
+		defer os.RemoveAll(dir)
+		property(rt, dir)
+	})
+	return checks
+}
+
 // clean fails if a lake is not what its ledger says.
 func clean(rt *rapid.T, t *testing.T, lake string) {
 	if p := problems(t, lake); len(p) > 0 {
@@ -191,12 +205,8 @@ func clean(rt *rapid.T, t *testing.T, lake string) {
 // budget: the rows are the same, and so are the bytes where the sources are.
 func TestTheWayDoesNotMatter(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	checks, loads := 0, 0
-	rapid.Check(t, func(rt *rapid.T) {
-		checks++
-		dir := filepath.Join(root, fmt.Sprint(checks))
-		defer os.RemoveAll(dir)
+	loads := 0
+	checks := checkIn(t, func(rt *rapid.T, dir string) {
 		n := 0
 		lines := randomLines(rt, &n, 30)
 		whole := filepath.Join(dir, "whole")

@@ -84,12 +84,8 @@ func foreseen(r *usagelake.Report) *usagelake.Report {
 // the plan touches nothing.
 func TestPlanForetellsTheLoad(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	checks, plans, changed := 0, 0, 0
-	rapid.Check(t, func(rt *rapid.T) {
-		checks++
-		dir := filepath.Join(root, fmt.Sprint(checks))
-		defer os.RemoveAll(dir)
+	plans, changed := 0, 0
+	checks := checkIn(t, func(rt *rapid.T, dir string) {
 		n := 0
 		lake := filepath.Join(dir, "lake")
 		texts := map[string]string{}

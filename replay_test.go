@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -277,12 +276,8 @@ func TestReplayKeepsWhatIsWhole(t *testing.T) {
 // once what is broken.
 func TestReplayInAnyOrder(t *testing.T) {
 	t.Parallel()
-	root := t.TempDir()
-	checks, gained, double := 0, int64(0), 0
-	rapid.Check(t, func(rt *rapid.T) {
-		checks++
-		dir := filepath.Join(root, fmt.Sprint(checks))
-		defer os.RemoveAll(dir)
+	gained, double := int64(0), 0
+	checks := checkIn(t, func(rt *rapid.T, dir string) {
 		n := 0
 		var files []string
 		for f := range rapid.IntRange(1, 3).Draw(rt, "files") {
