@@ -27,7 +27,7 @@ func DDL(lake string, to Warehouse, fsys disk.FS) (string, error) {
 	}
 	d, ok := ddl.Lookup(to.Dialect)
 	if !ok {
-		return "", fmt.Errorf("%w: --dialect %q: want %s", ErrUsage, to.Dialect, ddl.Names())
+		return "", fmt.Errorf("%w: --dialect %q: want %s", ErrUsage, to.Dialect, strings.Join(ddl.Names(), "|"))
 	}
 	l := ddl.Lake{Location: strings.TrimRight(to.Location, "/"), Given: to.Location != "", Schema: to.Schema}
 	if l.Location == "" {

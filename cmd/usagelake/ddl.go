@@ -46,7 +46,7 @@ what to run after a load, if anything. docs/warehouse.md has a recipe for each.`
 	f := cmd.Flags()
 	f.SortFlags = false
 	lakeFlag(f, &lake)
-	f.Var(choose(&to.Dialect, "", strings.Split(ddl.Names(), "|")...), "dialect", "`name` of the engine: "+strings.ReplaceAll(ddl.Names(), "|", ", "))
+	f.Var(choose(&to.Dialect, "", ddl.Names()...), "dialect", "`name` of the engine: "+strings.Join(ddl.Names(), ", "))
 	f.StringVar(&to.Location, "location", "", "`URL` of the lake, where it is not read from DIR: s3://bucket/lake")
 	f.StringVar(&to.Schema, "schema", "", "`name` of the schema or dataset (bigquery, redshift, trino: usagelake, unless told; others: the session's)")
 	return cmd

@@ -26,13 +26,12 @@ type Lake struct {
 	Days [schemas.NumTables][]schemas.Day
 }
 
-// Names are the names of all dialects, joined by "|".
-func Names() string {
-	names := make([]string, len(dialects))
-	for i, d := range dialects {
-		names[i] = d.Name
+// Names are the names of all dialects.
+func Names() (names []string) {
+	for _, d := range dialects {
+		names = append(names, d.Name)
 	}
-	return strings.Join(names, "|")
+	return names
 }
 
 // Lookup finds a dialect by name.
