@@ -427,11 +427,7 @@ func spool(ctx context.Context, scratch sink.Scratch, in *ingest.Input) (err err
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, f.Close)
 	type copied struct {
 		n   int64
 		err error

@@ -46,11 +46,7 @@ func readUsage(ctx context.Context, cfg Config, read func(*settings, *table, []s
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, lake.Close)
 	t := tableOf(ctx, lake)
 	units, err := t.units(schemas.Usage)
 	if err != nil {

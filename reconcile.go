@@ -118,11 +118,7 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, lake.Close)
 	defer func() {
 		if err == nil {
 			err = lake.Overtaken() // it may be some of the old and some of the new

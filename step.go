@@ -160,11 +160,7 @@ func PlanRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, lake.Close)
 	asked, err := s.asked(flags)
 	if err != nil {
 		return nil, err
@@ -479,11 +475,7 @@ func OpenRun(ctx context.Context, cfg Config, id string) (_ *Run, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := lake.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, lake.Close)
 	run, err := openRun(s, lake, id)
 	if errors.Is(err, errNoRun) {
 		return nil, fmt.Errorf("%w, or there is no run %q: plan it", ErrMoved, id)

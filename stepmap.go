@@ -232,14 +232,9 @@ func (r *Run) do(ctx context.Context, it *runItem, name string) (_ *mapDone, err
 	if err != nil {
 		return nil, err
 	}
+	defer closing(&err, remove)
 	merger := newMerger(r.s, r.lake, scratch, p)
-	defer func() {
-		for _, f := range []func() error{merger.Close, remove} {
-			if e := f(); err == nil {
-				err = e
-			}
-		}
-	}()
+	defer closing(&err, merger.Close)
 	m, err := mapInputs(ctx, r.s, scratch, p, merger)
 	if err != nil {
 		return nil, err

@@ -167,14 +167,9 @@ func (r *Run) reduce(ctx context.Context, g *gathered, units []schemas.Unit, day
 	if err != nil {
 		return false, err
 	}
+	defer closing(&err, remove)
 	merger := newMerger(s, r.lake, scratch, g.p)
-	defer func() {
-		for _, f := range []func() error{merger.Close, remove} {
-			if e := f(); err == nil {
-				err = e
-			}
-		}
-	}()
+	defer closing(&err, merger.Close)
 	apart := func(u schemas.Unit) schemas.Day { // from the nearest of the units
 		least := schemas.Day(everyDay + 1)
 		for _, v := range units {

@@ -406,6 +406,14 @@ func newMerger(s *settings, lake *ledger.Lake, scratch sink.Scratch, p *planned)
 	})
 }
 
+// closing closes what a function has opened, and makes an error of that the
+// function's, unless it has one. It is deferred.
+func closing(err *error, end func() error) {
+	if e := end(); *err == nil {
+		*err = e
+	}
+}
+
 // because is an error without the path that a system call was given.
 func because(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {

@@ -87,20 +87,12 @@ func (v *verification) rows(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := remove(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, remove)
 	m := sink.NewMerger(sink.MergerOptions{
 		Rule: transform.KeyRule, Sources: v.table.sources, Mem: v.table.mem, Scratch: scratch,
 		Share: DefaultMemory / 2, Buckets: v.lake.State.Settings.Buckets,
 	})
-	defer func() {
-		if e := m.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, m.Close)
 	m.All()
 	for _, name := range slices.Sorted(maps.Keys(v.lake.State.Files)) {
 		if err := ctx.Err(); err != nil {
