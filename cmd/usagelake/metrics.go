@@ -65,18 +65,22 @@ func measured(ctx context.Context) (context.Context, *invocation) {
 	return context.WithValue(ctx, invocationKey{}, inv), inv
 }
 
-// begin notes that a command runs.
-func begin(cmd *cobra.Command) {
-	if inv, ok := cmd.Context().Value(invocationKey{}).(*invocation); ok {
-		inv.begun = true
-	}
+// invoked is the invocation that a command runs in.
+func invoked(cmd *cobra.Command) *invocation {
+	inv, _ := cmd.Context().Value(invocationKey{}).(*invocation)
+	return inv
 }
+
+// begin notes that a command runs.
+func begin(cmd *cobra.Command) { invoked(cmd).begun = true }
+
+// worked notes that a command has done what it is for: to print that is no part of
+// it.
+func worked(cmd *cobra.Command) { invoked(cmd).worked = true }
 
 // measure notes a number for the metrics file. The name is one of metricNames.
 func measure[N int | int64](cmd *cobra.Command, metric string, n N) {
-	if inv, ok := cmd.Context().Value(invocationKey{}).(*invocation); ok {
-		inv.values[metric] = float64(n)
-	}
+	invoked(cmd).values[metric] = float64(n)
 }
 
 // begins is what a metrics file begins with.

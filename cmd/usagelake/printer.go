@@ -40,11 +40,3 @@ func (p *printer) end(cmd *cobra.Command, inv *invocation, code int) int {
 	say(cmd, slog.LevelError, text)
 	return code
 }
-
-// worked notes that a command has done what it is for: to print that is no part of
-// it.
-func worked(cmd *cobra.Command) {
-	if inv, ok := cmd.Context().Value(invocationKey{}).(*invocation); ok {
-		inv.worked = true
-	}
-}
