@@ -23,7 +23,7 @@ import (
 // source_file.
 func Forget(ctx context.Context, cfg Config, source string) (*Report, error) {
 	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(_ context.Context, s *settings) (planner, error) {
-		return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
+		return func(ctx context.Context, lake *ledger.Lake) (*planned, error) {
 			src, err := resolve(lake, s.ids, s.Lake, source)
 			if err != nil {
 				return nil, err

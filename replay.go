@@ -19,7 +19,7 @@ import (
 // file; if that is gone the record stays.
 func Replay(ctx context.Context, cfg Config) (*Report, error) {
 	return change(ctx, cfg, false, ledger.Options{MustExist: true}, func(_ context.Context, s *settings) (planner, error) {
-		return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
+		return func(ctx context.Context, lake *ledger.Lake) (*planned, error) {
 			if err := s.keyed(lake); err != nil {
 				return nil, err
 			}

@@ -88,7 +88,7 @@ func (s *settings) reducing() int64 { return max(s.Memory*2/5, 1) }
 
 // Progress is how far a load is.
 type Progress struct {
-	Step       string // plan, map, reduce, commit
+	Step       string // plan, map, reduce, commit; report; reprice
 	Bytes      int64  // of the inputs, on disk, read so far
 	TotalBytes int64
 	Records    int64
@@ -308,7 +308,7 @@ func Plan(ctx context.Context, cfg Config) (*Report, error) {
 }
 
 // A planner decides what a change reads and takes away.
-type planner func(ctx context.Context, lake *ledger.Lake, scratch sink.Scratch) (*planned, error)
+type planner func(ctx context.Context, lake *ledger.Lake) (*planned, error)
 
 // change makes one change of a lake, or finds out what it would be. prepare
 // looks at what can be at fault before the lake is touched.
@@ -365,7 +365,7 @@ func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepa
 	}
 
 	s.Progress(Progress{Step: "plan"})
-	p, err := plan(ctx, lake, scratch)
+	p, err := plan(ctx, lake)
 	if err != nil {
 		return report, err
 	}
@@ -457,7 +457,7 @@ func openLake(ctx context.Context, s *settings, opt ledger.Options) (*ledger.Lak
 
 func prepareInputs(ctx context.Context, s *settings) (planner, error) {
 	inputs, err := discover(ctx, s)
-	return func(ctx context.Context, lake *ledger.Lake, _ sink.Scratch) (*planned, error) {
+	return func(ctx context.Context, lake *ledger.Lake) (*planned, error) {
 		if err := s.keyed(lake); err != nil {
 			return nil, err
 		}
