@@ -102,6 +102,38 @@ func (w *wait) Set(text string) error {
 	return nil
 }
 
+const (
+	leastMemory = 1 << 20
+	mostBytes   = 64 << 40 // no machine has more
+)
+
+// size is a count of bytes as people write it: 1000000, 384MiB, 2G.
+type size struct {
+	n     *int64
+	least int64
+}
+
+func (s *size) Type() string { return "size" }
+
+func (s *size) String() string { return "" }
+
+func (s *size) Set(text string) error {
+	number := strings.TrimRight(text, "iBKMGTkmgtb")
+	shift := map[string]int{"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+	unit := strings.ToLower(text[len(number):])
+	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
+	by, known := shift[unit]
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || !known || n <= 0 || n > mostBytes>>by {
+		return fmt.Errorf("%q: want a size such as 384MiB", text)
+	}
+	if n <<= by; n < s.least {
+		return fmt.Errorf("%q: want %s bytes or more, such as 384MiB", text, grouped(strconv.FormatInt(s.least, 10)))
+	}
+	*s.n = n
+	return nil
+}
+
 // complete says how the values of a command's flags, and its arguments, are
 // completed in a shell.
 func complete(cmd *cobra.Command) {

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -134,88 +131,6 @@ source_file; usagelake status --json lists them.
 	out.changeFlags(cmd, &cfg)
 	_ = cmd.Flags().MarkHidden("max-partitions")
 	return cmd
-}
-
-// one wants one argument.
-func one(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return &usageError{fmt.Errorf("%s needs one %s; usagelake %[1]s --help tells more", name(cmd), what)}
-		}
-		return nil
-	}
-}
-
-func inputArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return &usageError{fmt.Errorf("%s needs at least one INPUT; usagelake %[1]s --help tells more", cmd.Name())}
-	}
-	return nil
-}
-
-// changeFlags are those of a change of a lake.
-func (out *output) changeFlags(cmd *cobra.Command, cfg *usagelake.Config) {
-	f := cmd.Flags()
-	f.SortFlags = false
-	lakeFlag(f, &cfg.Lake)
-	recordFlags(f, cfg)
-	idFlags(f, cfg, takesInputs(cmd))
-	if takesInputs(cmd) {
-		inputFlags(f, cfg)
-	}
-	runFlags(f, cfg)
-	out.flags(f)
-}
-
-func lakeFlag(f *pflag.FlagSet, lake *string) {
-	f.StringVar(lake, "lake", "", "`directory` of the lake, or s3://bucket/prefix")
-}
-
-// recordFlags say how records are read.
-func recordFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringArrayVar(&cfg.Set, "set", nil, "`column=value` for a column that records leave empty, such as model=gpt-image-1 (repeatable)")
-	f.StringVar(&cfg.PathColumns, "path-columns", "", "take columns from paths below INPUT by a `pattern`, such as '{project_id}/{date}/*.jsonl'")
-	f.StringVar(&cfg.Map, "map", "", "`file` that says where columns stand in records of your own: lines such as user_id = meta.caller.id")
-	pricesFlag(f, cfg)
-	f.StringVar(&cfg.EventTime, "event-time", "", "event `time` of records that have none of their own")
-	f.BoolVar(&cfg.StrictTime, "strict-time", false, "quarantine records that have no event time of their own")
-	f.StringVar(&cfg.TimeZone, "tz", "", "time `zone` of times that name none, such as Europe/Berlin (default UTC)")
-	f.StringVar(&cfg.MaxQuarantine, "max-quarantine", "1%", "`limit` of records in quarantine: a share (10 are always allowed) or a count")
-	f.BoolVar(&cfg.QuarantineRaw, "quarantine-raw", false, "keep quarantined records whole, long texts included")
-	f.Var(&size{&cfg.MaxLine, 1}, "max-line", "longest record in `bytes`, such as 64MiB; longer ones are quarantined (default 256MiB)")
-}
-
-// idFlags say how ids are written.
-func idFlags(f *pflag.FlagSet, cfg *usagelake.Config, rotate bool) {
-	f.StringVar(&cfg.HashIDs, "hash-ids", "", "write ids of users, sessions, keys and requests as hashes under the key in `keyfile` (see docs/privacy.md)")
-	if rotate {
-		f.BoolVar(&cfg.HashIDsRotate, "hash-ids-rotate", false, "go on with another key than before: ids of before and after do not join")
-	}
-}
-
-func pricesFlag(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book` that cost_usd is computed by (repeatable; each lies over those before it)")
-}
-
-// inputFlags say what is read.
-func inputFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringVar(&cfg.From, "from", "", "load only event dates from this `date` on (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "load only event dates before this `date` (UTC, YYYY-MM-DD)")
-	f.BoolVar(&cfg.AllowEmpty, "allow-empty", false, "an INPUT that matches nothing is no error")
-	f.Var(atLeast(&cfg.Buckets, 1, 0), "buckets", "`number` of files per partition, fixed when the lake is made (default 1)")
-}
-
-// daysFlags say which days of a lake are looked at.
-func daysFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.StringVar(&cfg.From, "from", "", "first event `date` (UTC, YYYY-MM-DD)")
-	f.StringVar(&cfg.To, "to", "", "event `date` behind the last one (UTC, YYYY-MM-DD)")
-}
-
-// runFlags say how the work is done.
-func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.Var(atLeast(&cfg.MaxPartitions, 1, 400), "max-partitions", "`number` of new partitions that may be opened; more stop the run before publishing")
-	f.Var(choose(&cfg.Codec, "zstd", "zstd", "snappy"), "codec", "`name` of the compression of Parquet files: zstd or snappy")
-	workFlags(f, cfg)
 }
 
 // output says what is printed, and how.
@@ -351,36 +266,4 @@ func isTerminal(w any) bool {
 	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-const (
-	leastMemory = 1 << 20
-	mostBytes   = 64 << 40 // no machine has more
-)
-
-// size is a count of bytes as people write it: 1000000, 384MiB, 2G.
-type size struct {
-	n     *int64
-	least int64
-}
-
-func (s *size) Type() string { return "size" }
-
-func (s *size) String() string { return "" }
-
-func (s *size) Set(text string) error {
-	number := strings.TrimRight(text, "iBKMGTkmgtb")
-	shift := map[string]int{"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
-	unit := strings.ToLower(text[len(number):])
-	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
-	by, known := shift[unit]
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || !known || n <= 0 || n > mostBytes>>by {
-		return fmt.Errorf("%q: want a size such as 384MiB", text)
-	}
-	if n <<= by; n < s.least {
-		return fmt.Errorf("%q: want %s bytes or more, such as 384MiB", text, grouped(strconv.FormatInt(s.least, 10)))
-	}
-	*s.n = n
-	return nil
 }

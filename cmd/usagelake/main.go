@@ -50,6 +50,9 @@ const exitCodes = `Exit codes:
 // which were printed.
 var errProblems = errors.New("published, but not all is well")
 
+// errCheck is the error of a check that failed and said why.
+var errCheck = errors.New("a check failed")
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main with its surroundings as arguments. It returns the exit code.

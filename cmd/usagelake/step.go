@@ -157,13 +157,6 @@ it says so.
 	return cmd
 }
 
-// workFlags say with what a run does its work.
-func workFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of workers (default one per CPU)")
-	f.Var(&size{&cfg.Memory, leastMemory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
-	f.Var(&wait{&cfg.LockWait}, "lock-wait", "how long to wait for another run that has the lake, such as 10m")
-}
-
 const shardHelp = `Without --shard the share is taken from the variables of Kubernetes Indexed Jobs
 (with --shards N), AWS Batch arrays, SLURM arrays, Cloud Run jobs, and Google Batch;
 where there are none it is all.`

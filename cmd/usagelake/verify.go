@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -10,9 +9,6 @@ import (
 	"usagelake"
 	"usagelake/schemas"
 )
-
-// errCheck is the error of a check that failed and said why.
-var errCheck = errors.New("a check failed")
 
 func verifyCommand() *cobra.Command {
 	var (
@@ -66,11 +62,4 @@ Exit code 4 means that something is wrong; each finding is on a line of its own.
 	f.BoolVarP(&verbose, "verbose", "v", false, "print what was checked also where there is no terminal")
 	f.BoolVar(&asJSON, "json", false, "print the findings as JSON")
 	return cmd
-}
-
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return &usageError{fmt.Errorf("%s takes no arguments; %s --help tells more", cmd.CommandPath(), cmd.CommandPath())}
-	}
-	return nil
 }
