@@ -255,12 +255,12 @@ func (r *pageReader) dictionary() (*dictionary, error) {
 	d := &dictionary{n: h.Values, header: h, headerSize: size}
 	switch schemas.Columns[r.col].Kind {
 	case schemas.Double:
-		m.f64Words, err = doubles(m.f64Words, m.words, d.n)
+		m.f64Words, err = numbers(m.f64Words, m.words, d.n)
 		d.f64 = m.f64Words
 	case schemas.String:
 		m.wordsFrom, err = d.str.split(m.wordsFrom, m.words, d.n)
 	default:
-		m.i64Words, err = integers(m.i64Words, m.words, d.n)
+		m.i64Words, err = numbers(m.i64Words, m.words, d.n)
 		d.i64 = m.i64Words
 	}
 	return d, err
@@ -268,21 +268,13 @@ func (r *pageReader) dictionary() (*dictionary, error) {
 
 var errValues = errors.New("not as many values as rows")
 
-func integers(buf []int64, raw []byte, n int) ([]int64, error) {
+// numbers are n of them, in place of buf.
+func numbers[T int64 | float64](buf []T, raw []byte, n int) ([]T, error) {
 	if len(raw) != 8*n {
 		return buf, errValues
 	}
 	buf = slices.Grow(buf[:0], n)[:n]
-	copy(arrow.Int64Traits.CastToBytes(buf), raw)
-	return buf, nil
-}
-
-func doubles(buf []float64, raw []byte, n int) ([]float64, error) {
-	if len(raw) != 8*n {
-		return buf, errValues
-	}
-	buf = slices.Grow(buf[:0], n)[:n]
-	copy(arrow.Float64Traits.CastToBytes(buf), raw)
+	copy(arrow.GetBytes(buf), raw)
 	return buf, nil
 }
 
@@ -313,7 +305,7 @@ func (r *pageReader) decode(raw []byte) (err error) {
 	case r.header.Encoding != format.Plain:
 		return fmt.Errorf("encoding %v", r.header.Encoding)
 	case kind == schemas.Double:
-		m.f64, err = doubles(m.f64, raw, n)
+		m.f64, err = numbers(m.f64, raw, n)
 		p.f64 = m.f64
 	case kind == schemas.Bool:
 		if p.bits = raw; len(raw) != (n+7)/8 {
@@ -322,7 +314,7 @@ func (r *pageReader) decode(raw []byte) (err error) {
 	case kind == schemas.String:
 		m.offsets, err = p.str.split(m.offsets, raw, n)
 	default:
-		m.i64, err = integers(m.i64, raw, n)
+		m.i64, err = numbers(m.i64, raw, n)
 		p.i64 = m.i64
 	}
 	return err
