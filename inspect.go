@@ -148,12 +148,8 @@ func (i *inspection) unread(d *ingest.Doc) schemas.Reason {
 	if d.Reason != "" {
 		return d.Reason
 	}
-	_, err := i.walker.Walk(d.Data)
-	switch {
-	case errors.Is(err, ingest.ErrNotObject):
-		return schemas.NotObject
-	case err != nil:
-		return schemas.NotJSON
+	if _, err := i.walker.Walk(d.Data); err != nil {
+		return unread(err)
 	}
 	return ""
 }

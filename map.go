@@ -315,11 +315,8 @@ func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *i
 		return d.Reason
 	}
 	rec, err := w.walker.Scan(d.Data)
-	switch {
-	case errors.Is(err, ingest.ErrNotObject):
-		return schemas.NotObject
-	case err != nil:
-		return schemas.NotJSON
+	if err != nil {
+		return unread(err)
 	}
 	if w.gathers {
 		at := transform.Place{Line: d.Line, Row: rowOf(d, 0), Offset: d.Offset}
@@ -331,6 +328,14 @@ func (w *worker) record(ctx context.Context, t *task, books *schemas.Books, d *i
 		}
 	}
 	return w.single(ctx, t, books, d, rec)
+}
+
+// unread is why a document must be quarantined that cannot be walked.
+func unread(err error) schemas.Reason {
+	if errors.Is(err, ingest.ErrNotObject) {
+		return schemas.NotObject
+	}
+	return schemas.NotJSON
 }
 
 // caught makes a panic the reason to quarantine a document. It is deferred.

@@ -196,9 +196,8 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 		lengths = append(lengths, c.Offset)
 	}
 	slices.Sort(lengths)
-	sums, _, err := ingest.Prefixes(ctx, t.input, slices.Compact(lengths))
-	if err != nil && !errors.Is(err, ingest.ErrDamaged) {
-		t.state, t.err = Failed, err
+	sums, _, _ := t.prefixes(ctx, slices.Compact(lengths)) // who calls looks at ctx
+	if t.state == Failed {
 		return
 	}
 	for _, c := range candidates {
@@ -217,6 +216,16 @@ func recognise(ctx context.Context, ids *seal.Key, t *task, known *ledger.State,
 			t.start = ingest.Position{Offset: t.known.Offset, Line: t.known.Line}
 		}
 	}
+}
+
+// prefixes is ingest.Prefixes. A task whose input cannot be read has failed; only the
+// end of the whole run is an error.
+func (t *task) prefixes(ctx context.Context, lengths []int64) (map[int64][16]byte, int64, error) {
+	sums, size, err := ingest.Prefixes(ctx, t.input, lengths)
+	if err != nil && !errors.Is(err, ingest.ErrDamaged) {
+		t.state, t.err = Failed, err
+	}
+	return sums, size, ctx.Err()
 }
 
 // head is ingest.Head, and all that the input holds if that is no more than room. It

@@ -122,16 +122,14 @@ func sameHead(ctx context.Context, group []*task) error {
 	sizes := map[*task]int64{}
 	var lengths []int64
 	for _, t := range group {
-		_, size, err := ingest.Prefixes(ctx, t.input, nil)
-		if err := ctx.Err(); err != nil {
+		_, size, err := t.prefixes(ctx, nil)
+		if err != nil {
 			return err
 		}
-		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
-			t.state, t.err = Failed, err
-			continue
+		if t.state != Failed {
+			sizes[t] = size
+			lengths = append(lengths, size)
 		}
-		sizes[t] = size
-		lengths = append(lengths, size)
 	}
 	slices.Sort(lengths)
 	lengths = slices.Compact(lengths)
@@ -141,12 +139,11 @@ func sameHead(ctx context.Context, group []*task) error {
 		if t.state == Failed {
 			continue
 		}
-		sums, _, err := ingest.Prefixes(ctx, t.input, lengths)
-		if err := ctx.Err(); err != nil {
+		sums, _, err := t.prefixes(ctx, lengths)
+		if err != nil {
 			return err
 		}
-		if err != nil && !errors.Is(err, ingest.ErrDamaged) {
-			t.state, t.err = Failed, err
+		if t.state == Failed {
 			continue
 		}
 		if whole := prefixes[sums[sizes[t]]]; whole != nil {
