@@ -162,11 +162,7 @@ func (in *Intake) spill() (err error) {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	defer func() {
-		if e := w.end(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, w.end)
 	w.cut = int(min(max(in.m.opt.Share>>6*in.rows/max(in.mem.held.Load(), 1), leastRows), schemas.BuilderRows))
 	units := map[schemas.Unit][]*section{}
 	for _, p := range in.held {

@@ -259,11 +259,7 @@ func (m *Merger) shelve() (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, f.Close)
 	w := &offsetWriter{w: bufio.NewWriterSize(f, 256<<10)}
 	for i := range m.oldLog {
 		if err := m.oldLog[i].spill(w, r); err != nil {

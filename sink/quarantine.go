@@ -128,11 +128,7 @@ func (s *Spool) Store(to Scratch, name string) (_ *StoredSpool, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, f.Close)
 	out := &StoredSpool{File: name}
 	for _, e := range s.entries {
 		out.Records = append(out.Records, [4]int64{int64(e.source), e.offset, e.start, e.end})

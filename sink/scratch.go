@@ -30,3 +30,11 @@ func (s Scratch) Create(name string) (disk.Writer, error) {
 func (s Scratch) Open(name string) (disk.Reader, error) {
 	return s.FS.Open(s.path(name))
 }
+
+// closing ends what a function has begun, and makes an error of that the function's,
+// unless it has one. It is deferred.
+func closing(err *error, end func() error) {
+	if e := end(); *err == nil {
+		*err = e
+	}
+}

@@ -47,11 +47,7 @@ func (m *Merger) Store(ctx context.Context, to Scratch, name string) (_ *Stored,
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, f.Close)
 	r := newRewriter(m, m.order)
 	r.run = &runFile{scratch: to, name: name}
 	r.w = &offsetWriter{w: bufio.NewWriterSize(f, 256<<10)}
@@ -134,11 +130,7 @@ func storedSpot(v [4]int64, lines int64) spot {
 // called by several at once.
 func (m *Merger) Take(from Scratch, s *Stored, lines int64, wanted func(schemas.Unit) bool) (err error) {
 	r := &runFile{scratch: from, name: s.File}
-	defer func() { // it is opened again when rows are merged
-		if e := r.close(); err == nil {
-			err = e
-		}
-	}()
+	defer closing(&err, r.close) // it is opened again when rows are merged
 	m.mu.Lock()
 	m.files = append(m.files, r)
 	m.mu.Unlock()
