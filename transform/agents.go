@@ -25,6 +25,8 @@ var coderEntries = []Entry{
 			{schemas.TotalTokens, "usage.totalTokens"},
 			{schemas.CacheReadTokens, "usage.cacheRead"},
 			{schemas.CacheWriteTokens, "usage.cacheWrite"},
+			{schemas.CacheWrite1hTokens, "usage.cacheWrite1h"},
+			{schemas.ReasoningTokens, "usage.reasoning"},
 			{schemas.ReportedCostUSD, "usage.cost.total"},
 		},
 		Basis: exclusive, Operation: "chat", Key: bodyKey,
