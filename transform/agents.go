@@ -265,6 +265,26 @@ var coderEntries = []Entry{
 		Basis: exclusive, Operation: "chat",
 	},
 	{
+		// forks of a session repeat its lines, with their times
+		Name: "kimi.usage", Doc: "Kimi Code: what a request used, counts apart from each other",
+		At: []string{""}, Own: true,
+		When: []string{"usage.inputOther", "usage.output", "model", "type", "time"},
+		Columns: []Rule{
+			{schemas.EventTime, "time"},
+			{schemas.Model, "model"},
+			{schemas.InputTokens, "usage.inputOther + usage.inputCacheRead + usage.inputCacheCreation"},
+			{schemas.OutputTokens, "usage.output"},
+			{schemas.CacheReadTokens, "usage.inputCacheRead"},
+			{schemas.CacheWriteTokens, "usage.inputCacheCreation"},
+		},
+		Basis: exclusive, Operation: "chat",
+		IDOf: []string{"time", "model", "usage.inputOther", "usage.inputCacheRead", "usage.output"},
+	},
+	{
+		Name: "kimi.step", Doc: "Kimi Code: end of a step, whose usage has a line of its own",
+		At: []string{""}, When: []string{"event.usage.inputOther", "event.step", "type"}, Ignore: true, Basis: exclusive,
+	},
+	{
 		Name: "swe.trajectory", Doc: "mini-swe-agent's trajectory: answers in its messages",
 		At: []string{""}, Own: true, Container: true, When: []string{"messages[].extra.response.usage", "info"},
 		Columns: []Rule{{schemas.SessionID, "instance_id"}},
