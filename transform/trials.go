@@ -52,6 +52,13 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 		Parts:   []Part{{Path: "samples[].events[]", Entry: "inspect.event", Zero: true, Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
+		Name: "inspect.log", Doc: "Inspect AI log of before 0.3.42: the samples' events are in their transcripts",
+		At: []string{""}, Own: true, Container: true, When: []string{"samples[].transcript.events[].output.usage", "eval | stats"},
+		Columns: []Rule{{schemas.EventTime, "eval.created"}, {schemas.SessionID, "eval.run_id"}},
+		Basis:   ambiguous,
+		Parts:   []Part{{Path: "samples[].transcript.events[]", Entry: "inspect.event", Zero: true, Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
 		Name: "inspect.log", Doc: "Inspect AI sample with its events",
 		At: []string{""}, Own: true, Container: true, When: []string{"events[].output.usage", "epoch | model_usage"},
 		Basis: ambiguous,
@@ -81,6 +88,10 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 			{schemas.DurationMs, "output.time:e3"},
 		},
 		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "inspect.event", Doc: "Inspect AI: how a sample's state changed, which says the usage of its model event",
+		At: []string{""}, When: []string{"event", "changes[].op"}, Ignore: true, Basis: ambiguous,
 	},
 	{
 		Name: "atif.trajectory", Doc: "Harbor's trajectory of an agent: its steps; final_metrics sums them up",
