@@ -90,6 +90,22 @@ var anthropicEntries = []Entry{
 		Parts: iterations, Unless: []string{"model=<synthetic>"},
 	},
 	{
+		Name: "anthropic.session", Doc: "session of Managed Agents: sums over its requests; cache writes are told by their lifetimes only",
+		At: anthropicAt,
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "usage.cache_creation.ephemeral_5m_input_tokens", "usage.cache_read_input_tokens",
+			"!usage.cache_creation_input_tokens", "!usage.prompt_tokens", "!usage.total_tokens", "!content", "!stop_reason",
+		},
+		Columns: append([]Rule{
+			{schemas.Model, "agent.model.id | agent.model"},
+			{schemas.SessionID, "id"},
+			{schemas.InputTokens, "usage.input_tokens + usage.cache_creation.ephemeral_5m_input_tokens + " +
+				"usage.cache_creation.ephemeral_1h_input_tokens + usage.cache_read_input_tokens"},
+			{schemas.CacheWriteTokens, "usage.cache_creation.ephemeral_5m_input_tokens + usage.cache_creation.ephemeral_1h_input_tokens"},
+		}, anthropicColumns...),
+		Basis: "exclusive", Operation: "agent_session", Key: modelKey,
+	},
+	{
 		Name: "anthropic.messages", Doc: "Messages API answer, batch result, or line of a Claude Code session",
 		At: anthropicAt,
 		When: []string{
