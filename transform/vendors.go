@@ -30,6 +30,23 @@ var vendorEntries = []Entry{
 		Basis: "inclusive", Operation: "responses", Key: bodyKey, Payload: "output", NoBare: true,
 	},
 	{
+		Name: "xai.images", Doc: "images of xAI: cost, no tokens",
+		NoBare:  true,
+		When:    []string{"usage.cost_in_usd_ticks", "data[].url | data[].b64_json", "!usage.input_tokens", "!usage.prompt_tokens"},
+		Columns: []Rule{{schemas.ImageCount, "#data"}, {schemas.ReportedCostUSD, "usage.cost_in_usd_ticks:e-10"}},
+		Basis:   "inclusive", Operation: "image_generation", Key: bodyKey, Payload: "data",
+	},
+	{
+		Name: "xai.videos", Doc: "video job of xAI: cost, no tokens",
+		NoBare: true,
+		When:   []string{"usage.cost_in_usd_ticks", "video", "!usage.input_tokens", "!usage.prompt_tokens"},
+		Columns: []Rule{
+			{schemas.RequestID, "request_id | video.file_output.file_id"},
+			{schemas.ReportedCostUSD, "usage.cost_in_usd_ticks:e-10"},
+		},
+		Basis: "inclusive", Operation: "video_generation", Key: bodyKey, Keep: []string{"video.duration"},
+	},
+	{
 		Name: "mistral.conversation", Doc: "Mistral conversation: what its tools put in is counted apart",
 		NoBare: true,
 		When:   []string{"usage.connector_tokens", "usage.prompt_tokens"},
