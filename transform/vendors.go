@@ -163,4 +163,19 @@ var vendorEntries = []Entry{
 		},
 		Basis: "inclusive", Operation: "chat", Key: bodyKey,
 	},
+	{
+		// tokens_cached is the size of the slot after the answer
+		Name: "llamacpp.completion", Doc: "llama.cpp's own API: an answer, or the end of a streamed one",
+		NoBare: true,
+		When:   []string{"tokens_evaluated", "tokens_predicted", "generation_settings | timings.prompt_n"},
+		Columns: []Rule{
+			{schemas.InputTokens, "tokens_evaluated"},
+			{schemas.OutputTokens, "tokens_predicted"},
+		},
+		Basis: "inclusive", Operation: "text_completion", Key: bodyKey, Payload: "content",
+	},
+	{
+		Name: "llamacpp.completion", Doc: "llama.cpp: chunk of a streamed answer that goes on: its end counts all of it",
+		NoBare: true, When: []string{"tokens_evaluated", "tokens_predicted", "stop", "content"}, Ignore: true, Basis: "inclusive",
+	},
 }
