@@ -221,8 +221,8 @@ func anthropicCosts(e Entry) Entry {
 }
 
 var anthropicBucket = []Rule{
-	{schemas.EventTime, "starting_at"},
-	{schemas.BucketEnd, "ending_at"},
+	{schemas.EventTime, "starting_at/bucket_start_time"},
+	{schemas.BucketEnd, "ending_at/bucket_end_time"},
 }
 
 var anthropicGroups = []Rule{
