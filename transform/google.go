@@ -101,6 +101,15 @@ var googleEntries = []Entry{
 		Ignore: true, Basis: "exclusive", Key: modelKey, Payload: "candidates",
 	},
 	{
+		// each has an id of its own
+		Name: "google.gemini", Doc: "event of the Agent Development Kit; one that is partial is said again by a later one, with all of it",
+		At:    []string{"", "data"},
+		Usage: "usage_metadata", NoBare: true,
+		When:    []string{"usage_metadata", "invocation_id", "author", "partial"},
+		Unless:  []string{"partial=true"},
+		Columns: geminiColumns, Basis: "exclusive", Operation: "chat", Key: modelKey,
+	},
+	{
 		Name: "google.gemini", Doc: "Gemini API and Vertex AI generateContent, streamed chunks, Live API",
 		Usage: "usage_metadata", NoBare: true,
 		When: []string{

@@ -262,7 +262,11 @@ func (n *Normalizer) nothing() bool {
 func (p *plan) excluded(rec *schemas.Record) bool {
 	for i := range p.unless {
 		u := &p.unless[i]
-		if text, ok := numberText(rec, u.from); ok && slices.Contains(u.words, string(text)) {
+		text, ok := numberText(rec, u.from)
+		if rec.Frames[u.from.frame].Val[u.from.slot].Kind == schemas.True {
+			text, ok = []byte("true"), true
+		}
+		if ok && slices.Contains(u.words, string(text)) {
 			return true
 		}
 	}
