@@ -26,6 +26,9 @@ const knownNames = `
 	num_sources_used num_server_side_tools_used cost_in_usd_ticks
 	search_context_size citation_tokens num_search_queries
 	cost.input_tokens_cost cost.output_tokens_cost cost.request_cost
+	cost.currency cost.input_cost cost.output_cost cost.cache_read_cost cost.cache_creation_cost
+	cost.tool_calls_cost cost.tool_calls_cost_details.search_web cost.tool_calls_cost_details.fetch_url
+	tool_calls_details.search_web.cost_usd tool_calls_details.fetch_url.cost_usd tool_calls_details.fetch_url.invocation
 	cache_creation.ephemeral_5m_input_tokens server_tool_use.web_fetch_requests speed type
 	api_version.version billed_units.input_tokens billed_units.output_tokens billed_units.search_units
 	billed_units.classifications billed_units.images

@@ -30,6 +30,20 @@ var vendorEntries = []Entry{
 		Basis: "inclusive", Operation: "responses", Key: bodyKey, Payload: "output", NoBare: true,
 	},
 	{
+		Name: "perplexity.responses", Doc: "Perplexity Agent API: an answer of the Responses API that says what it cost",
+		When: []string{
+			"usage.input_tokens", "usage.output_tokens", "usage.cost.total_cost | usage.tool_calls_details", "!usage.prompt_tokens",
+		},
+		Columns: append([]Rule{
+			{schemas.CacheReadTokens, "usage.input_tokens_details.cached_tokens | usage.input_tokens_details.cache_read_input_tokens"},
+			{schemas.CacheWriteTokens, "usage.input_tokens_details.cache_write_tokens | usage.input_tokens_details.cache_creation_input_tokens"},
+			{schemas.WebSearchRequests, "usage.tool_calls_details.search_web.invocation"},
+			{schemas.ReportedCostUSD, "usage.cost.total_cost"},
+		}, responsesColumns...),
+		Basis: "inclusive", Operation: "responses", Key: bodyKey, Payload: "output", NoBare: true,
+		Keep: []string{"usage.input_tokens_details.cache_read_input_tokens", "usage.input_tokens_details.cache_creation_input_tokens"}, // said twice
+	},
+	{
 		Name: "xai.images", Doc: "images of xAI: cost, no tokens",
 		NoBare:  true,
 		When:    []string{"usage.cost_in_usd_ticks", "data[].url | data[].b64_json", "!usage.input_tokens", "!usage.prompt_tokens"},
