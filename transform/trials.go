@@ -19,6 +19,20 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 		Parts: []Part{{Path: "metrics.token_usages[]", Entry: "openhands.call", Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
+		Name: "openhands.state", Doc: "state of an OpenHands conversation: its calls by what they were for",
+		At: []string{""}, Own: true, Container: true, Wraps: true, When: []string{"stats.usage_to_metrics"},
+		Columns: []Rule{{schemas.SessionID, "id"}},
+		Basis:   inclusive,
+		Parts:   []Part{{Path: "stats.usage_to_metrics.*", Entry: "openhands.metrics", Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
+		Name: "openhands.metrics", Doc: "OpenHands: calls one by one, of the time of the first",
+		At: []string{"bare"}, Named: true, Own: true, Container: true, When: []string{"usage.token_usages"},
+		Columns: []Rule{{schemas.EventTime, "usage.costs[0].timestamp"}},
+		Basis:   inclusive,
+		Parts:   []Part{{Path: "token_usages[]", Entry: "openhands.call", Inherit: []schemas.Col{schemas.SessionID}}},
+	},
+	{
 		Name: "openhands.run", Doc: "OpenHands run with accumulated counts only",
 		At: []string{""}, When: []string{"metrics.accumulated_token_usage | llm_metrics.accumulated_token_usage", "!tool_call_metadata.model_response"},
 		Ignore: true, Basis: inclusive,
