@@ -40,17 +40,16 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 	{
 		Name: "openhands.call", Doc: "a call of an OpenHands run",
 		At: []string{"bare"}, Named: true, Own: true,
-		When: []string{"usage.prompt_tokens", "usage.completion_tokens"},
-		Columns: []Rule{
-			{schemas.RequestID, "usage.response_id"},
-			{schemas.Model, "usage.model"},
-			{schemas.InputTokens, "usage.prompt_tokens"},
-			{schemas.OutputTokens, "usage.completion_tokens"},
-			{schemas.CacheReadTokens, "usage.cache_read_tokens"},
-			{schemas.CacheWriteTokens, "usage.cache_write_tokens"},
-			{schemas.ReasoningTokens, "usage.reasoning_tokens"},
-		},
-		Basis: inclusive, Operation: "chat",
+		When:    []string{"usage.prompt_tokens", "usage.completion_tokens"},
+		Columns: openhandsColumns,
+		Basis:   inclusive, Operation: "chat",
+	},
+	{
+		Name: "openhands.call", Doc: "what OpenHands says of a call, on a line of somebody's",
+		At:      []string{"", "bare"},
+		When:    []string{"usage.prompt_tokens", "usage.completion_tokens", "usage.cache_read_tokens", "usage.response_id"},
+		Columns: openhandsColumns,
+		Basis:   inclusive, Operation: "chat", EnvelopeTime: true,
 	},
 	{
 		Name: "openhands.event", Doc: "OpenHands event: the answer that it came from, which other events repeat",
@@ -205,4 +204,14 @@ func promptfooCall(doc, usage string) Entry {
 		Keep:  []string{usage + ".cached"},
 		Basis: inclusive, Operation: "chat",
 	}
+}
+
+var openhandsColumns = []Rule{
+	{schemas.RequestID, "usage.response_id"},
+	{schemas.Model, "usage.model"},
+	{schemas.InputTokens, "usage.prompt_tokens"},
+	{schemas.OutputTokens, "usage.completion_tokens"},
+	{schemas.CacheReadTokens, "usage.cache_read_tokens"},
+	{schemas.CacheWriteTokens, "usage.cache_write_tokens"},
+	{schemas.ReasoningTokens, "usage.reasoning_tokens"},
 }
