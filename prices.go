@@ -192,6 +192,7 @@ func replaceFile(path string, data []byte) (err error) {
 	defer func() {
 		if err != nil {
 			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, because(err))
 		}
 	}()
 	_, err = f.Write(data)

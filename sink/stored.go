@@ -99,6 +99,9 @@ func (m *Merger) store(ctx context.Context, r *rewriter, u schemas.Unit, out *St
 			}
 		})
 	})
+	if err != nil { // what a section holds may not have been noted
+		return err
+	}
 	for _, p := range longer {
 		have, s := of[p], StoredSection{
 			Unit: u.Path(), Rows: p.rows, Size: p.size, Batches: p.run.pieces,

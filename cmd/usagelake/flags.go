@@ -21,7 +21,7 @@ func one(what string) cobra.PositionalArgs {
 
 func inputArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return &usageError{fmt.Errorf("%s needs at least one INPUT; usagelake %[1]s --help tells more", cmd.Name())}
+		return &usageError{fmt.Errorf("%s needs at least one INPUT; usagelake %[1]s --help tells more", name(cmd))}
 	}
 	return nil
 }

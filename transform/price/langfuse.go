@@ -39,7 +39,6 @@ type langfuseModel struct {
 		IsDefault  bool                   `json:"isDefault"`
 		Prices     map[string]json.Number `json:"prices"`
 		Conditions []struct {
-			Source   string   `json:"source"`
 			Key      string   `json:"key"`
 			Pattern  string   `json:"usageDetailPattern"`
 			Operator string   `json:"operator"`
