@@ -506,6 +506,22 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// A stream says what it cost at its end only, when all tokens were counted.
+func TestCopiesKeepTheCost(t *testing.T) {
+	for _, costs := range [][]string{{`,"cost":0`, `,"cost":0.005`}, {`,"cost":0.005`, ""}, {"", `,"cost":0.005`, `,"cost":0`}} {
+		var b strings.Builder
+		for _, cost := range costs {
+			fmt.Fprintf(&b, `{"id":"x","object":"chat.completion.chunk","created":%d,"model":"m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7%s}}`+"\n", day.Unix(), cost)
+		}
+		dir := t.TempDir()
+		lake := filepath.Join(dir, "lake")
+		load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), b.String())}, Lake: lake})
+		if got := rows(t, lake); len(got) != 1 || got[0]["reported_cost_usd"] != "0.005" {
+			t.Errorf("%q: %v", costs, got)
+		}
+	}
+}
+
 func TestFlagsOfIdentity(t *testing.T) {
 	dir := t.TempDir()
 	lake := filepath.Join(dir, "lake")

@@ -16,6 +16,7 @@ type call struct {
 	time   int64
 	output float64 // -1 where NULL
 	input  float64
+	cost   int64  // that is reported, of a row of usage; -1 where NULL
 	grown  *grown // of a report's row
 	place
 	scope schemas.Scope
@@ -166,6 +167,12 @@ func (m *Merger) callOf(t schemas.Table, b *schemas.Batch, i int) call {
 	if !b.Null(schemas.InputTokens, i) {
 		c.input = b.Double(schemas.InputTokens, i)
 	}
+	if t == schemas.Usage {
+		c.cost = -1
+		if !b.Null(schemas.ReportedCostUSD, i) {
+			c.cost = b.Int(schemas.ReportedCostUSD, i)
+		}
+	}
 	if t == schemas.Reports {
 		c.grown = new(grown)
 		for k, col := range growing {
@@ -190,9 +197,9 @@ func callColumns(t schemas.Table) []schemas.Col {
 		schemas.SourceLine, schemas.SourceRow,
 	}
 	if t == schemas.Reports {
-		cols = append(cols, growing[:]...)
+		return append(cols, growing[:]...)
 	}
-	return cols
+	return append(cols, schemas.ReportedCostUSD)
 }
 
 // placeKey is the key of a row that is looked up by its place.

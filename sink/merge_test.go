@@ -175,7 +175,7 @@ func mergeModel(table, fresh []*modelRow, again, forget map[Source]bool, buckets
 	}
 
 	slices.SortStableFunc(live, func(a, b *modelRow) int {
-		return cmp.Or(cmp.Compare(b.out, a.out), cmp.Compare(b.in, a.in), cmp.Compare(b.time, a.time), comparePlace(a, b))
+		return cmp.Or(cmp.Compare(b.out, a.out), cmp.Compare(b.in, a.in), cmp.Compare(b.cost, a.cost), cmp.Compare(b.time, a.time), comparePlace(a, b))
 	})
 	for _, r := range live {
 		key, scope := r.key()

@@ -11,8 +11,8 @@ import (
 )
 
 // Copies of a call are the same call: rows with one call key. The winner is
-// the most complete one: largest output, then input, then the latest, then the
-// first by place. A bucket of a report grows while it is open: of its rows what
+// the most complete one: largest output, then input, then reported cost, then
+// the latest, then the first by place. A bucket of a report grows while it is open: of its rows what
 // else they measure decides before the place. It does not depend on the order of
 // loads. Rows of one place are the same row, whatever their key; the one in the
 // table stays.
@@ -202,6 +202,7 @@ func (v *verdicts) better(a, b *call) int {
 		cmp.Compare(v.section(a).unit.Table, v.section(b).unit.Table),
 		cmp.Compare(b.output, a.output),
 		cmp.Compare(b.input, a.input),
+		cmp.Compare(b.cost, a.cost),
 		compareGrown(b.grown, a.grown),
 		cmp.Compare(b.time, a.time),
 		v.m.order.comparePlaces(a.place, b.place),
