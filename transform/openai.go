@@ -212,6 +212,18 @@ var openaiEntries = []Entry{
 		Basis: "inclusive", Operation: "chat", Key: bodyKey,
 	},
 	{
+		// by Perplexity's price list both are billed beside prompt and completion
+		Name: "openai.chat", Doc: "Perplexity's deep research: reasoning is not in completion_tokens, and citations have no column",
+		NoBare: true,
+		When:   []string{"usage.prompt_tokens", "usage.completion_tokens", "usage.citation_tokens", "usage.reasoning_tokens"},
+		Columns: append([]Rule{
+			{schemas.OutputTokens, "usage.completion_tokens + usage.reasoning_tokens"},
+			{schemas.ReasoningTokens, "usage.reasoning_tokens"},
+		}, chatColumns...),
+		Keep:  []string{"usage.citation_tokens"},
+		Basis: "exclusive", Operation: "chat", Key: bodyKey, Payload: "choices",
+	},
+	{
 		Name: "openai.completions", Doc: "text completion",
 		NoBare:  true,
 		When:    []string{"usage.prompt_tokens", "usage.completion_tokens", "choices[].text", "!usage.billed_units"},
@@ -323,7 +335,7 @@ var chatColumns = []Rule{
 	{schemas.OutputTokens, "usage.completion_tokens"},
 	{schemas.TotalTokens, "usage.total_tokens"},
 	{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens | usage.num_cached_tokens | usage.prompt_cache_hit_tokens | " +
-		"usage.cached_tokens | usage.prompt_token_details.cached_tokens | usage.cache_read_input_tokens"},
+		"usage.cached_tokens | usage.prompt_token_details.cached_tokens | usage.cache_read_input_tokens | usage.cache_read_tokens"},
 	{schemas.CacheWriteTokens, "usage.prompt_tokens_details.cache_write_tokens | usage.cache_write_tokens | usage.cache_creation_input_tokens"},
 	{schemas.InputTextTokens, "usage.prompt_tokens_details.text_tokens"},
 	{schemas.InputImageTokens, "usage.prompt_tokens_details.image_tokens"},

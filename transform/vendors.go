@@ -15,7 +15,8 @@ var vendorEntries = []Entry{
 			{schemas.ReportedCostUSD, "usage.cost_in_usd_ticks:e-10"},
 			{schemas.WebSearchRequests, "usage.server_side_tool_usage_details.web_search_calls"},
 		}, chatColumns...),
-		Basis: "exclusive", Operation: "chat", Key: bodyKey, Payload: "choices", NoBare: true,
+		// chunks of one answer are created at other seconds; ids are unique
+		Basis: "exclusive", Operation: "chat", Key: modelKey, Payload: "choices", NoBare: true,
 	},
 	{
 		Name: "xai.responses", Doc: "xAI Responses API: reasoning is in output_tokens; context_details says something else",
