@@ -522,6 +522,48 @@ func TestCopiesKeepTheCost(t *testing.T) {
 	}
 }
 
+// A fork of a session repeats its lines; another session can begin with the same counts.
+func TestForksOfCodex(t *testing.T) {
+	meta := func(id, from string) string {
+		if from != "" {
+			from = `"forked_from_id":"` + from + `",`
+		}
+		return `{"timestamp":"2026-08-20T10:00:00Z","type":"session_meta","payload":{"id":"` + id + `",` + from + `"originator":"codex_cli_rs","cwd":"/x"}}` + "\n"
+	}
+	call := func(minute, in, total int) string {
+		return fmt.Sprintf(`{"timestamp":"2026-08-20T10:%02d:00Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%[3]d},`+
+			`"last_token_usage":{"input_tokens":%[4]d,"output_tokens":5,"total_tokens":%d}}}}`+"\n", minute, total-5, total, in, in+5)
+	}
+	for name, c := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"a fork with the lines of its parent": {[]string{
+			meta("p", "") + call(1, 100, 105) + call(2, 200, 310),
+			meta("f", "p") + meta("p", "") + call(31, 100, 105) + call(32, 200, 310) + call(33, 300, 615),
+		}, "100/5 200/5 300/5"},
+		"a fork that only names its parent": {[]string{
+			meta("p", "") + call(1, 100, 105) + call(2, 200, 310),
+			meta("f", "p") + call(31, 100, 105) + call(32, 200, 310) + call(33, 300, 615),
+		}, "100/5 200/5 300/5"},
+		"another session": {[]string{
+			meta("p", "") + call(1, 100, 105) + call(2, 200, 310),
+			meta("q", "") + call(11, 100, 105) + call(12, 250, 360),
+		}, "100/5 200/5 100/5 250/5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			lake := filepath.Join(dir, "lake")
+			for i, text := range c.files {
+				load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, fmt.Sprint(i, ".jsonl")), text)}, Lake: lake})
+			}
+			if got := tokens(t, lake); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestFlagsOfIdentity(t *testing.T) {
 	dir := t.TempDir()
 	lake := filepath.Join(dir, "lake")

@@ -128,6 +128,9 @@ type Entry struct {
 	// what they are more than in the record of the same family before is the row's.
 	Running string
 	Differs bool
+	// Origin is the column that records before it remembered for the id of the first
+	// call: see origin.
+	Origin schemas.Col
 	// OfSession: a row sums up calls that have its session_id.
 	OfSession bool
 	// Sums: what fits sums up calls that have its value in this column, or any where it

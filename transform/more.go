@@ -409,6 +409,21 @@ func (n *Normalizer) sumUp(p *plan, doc []byte, said Memory) {
 	})
 }
 
+// origin is what tells the first call of a source with running sums from those of others:
+// its counts can be theirs, those behind it have sums that are not. What an earlier run
+// sealed begins with NUL and tells nothing.
+func (e *Entry) origin(h *heir) string {
+	if e.Origin == 0 || h == nil || strings.HasPrefix(h.recalled[e.Origin.String()], "\x00") {
+		return ""
+	}
+	for key := range h.recalled {
+		if strings.HasPrefix(key, running) {
+			return ""
+		}
+	}
+	return h.recalled[e.Origin.String()]
+}
+
 // counted is the additive column that a member of the entry's counts is for,
 // NumColumns if there is none.
 func (e *Entry) counted(member string) schemas.Col {

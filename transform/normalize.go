@@ -225,7 +225,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		n.fill(src)
 	} else {
 		n.fill(src)
-		n.identify(p, rec)
+		n.identify(p, rec, heir)
 		n.tell(p, rec)
 		if text := n.extraText(p, rec); text != "" {
 			n.row.SetString(schemas.ExtraJSON, text)
@@ -359,7 +359,7 @@ func (n *Normalizer) fill(src *Source) {
 
 // identify gives a call without an id one that follows from what it holds: the
 // hash of its payload, or of the values that tell it from others.
-func (n *Normalizer) identify(p *plan, rec *schemas.Record) {
+func (n *Normalizer) identify(p *plan, rec *schemas.Record, heir *heir) {
 	if n.row.Has(schemas.RequestID) {
 		return
 	}
@@ -370,6 +370,7 @@ func (n *Normalizer) identify(p *plan, rec *schemas.Record) {
 			sum.Write(binary.AppendUvarint(nil, uint64(len(raw))))
 			sum.Write(raw)
 		}
+		sum.Write([]byte(p.entry.origin(heir)))
 		n.row.SetString(schemas.RequestID, hashID(sum.Sum128()))
 		return
 	}
