@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -114,6 +116,150 @@ func TestLinesThatGoOnOverBlocks(t *testing.T) {
 	for _, r := range all {
 		if r["model"] != "gpt-"+r["input_tokens"] {
 			t.Fatalf("model %s with %s input tokens", r["model"], r["input_tokens"])
+		}
+	}
+}
+
+// A run's sums come to what its lines left out, however the file was cut into loads, and
+// whichever other run has lines between.
+func TestRestOfRuns(t *testing.T) {
+	line := func(session, id, model string, out int) string {
+		return fmt.Sprintf(`{"type":"assistant","session_id":%q,"uuid":"u","message":{"id":%q,"type":"message","role":"assistant","model":%q,"content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":%d}}}`, session, id, model, out)
+	}
+	result := func(session, id, models string) string {
+		return fmt.Sprintf(`{"type":"result","session_id":%q,"uuid":%q,"num_turns":1,"total_cost_usd":1,"usage":{"input_tokens":1,"output_tokens":1},"modelUsage":{%s}}`, session, id, models)
+	}
+	sum := func(model string, in, out int, cost string) string {
+		return fmt.Sprintf(`%q:{"inputTokens":%d,"cacheReadInputTokens":%d,"outputTokens":%d,"costUSD":%s}`, model, in*10, in*5, out, cost)
+	}
+	lines := []string{
+		line("a", "a1", "claude-x", 3), line("b", "b1", "claude-x-20260101", 7), line("a", "a1", "claude-x", 2), line("a", "a2", "claude-x", 1),
+		strings.NewReplacer(":10,", ":0,", ":5,", ":0,").Replace(line("a", "a0", "claude-q", 0)), // one that nobody answered
+		result("a", "ra1", sum("claude-x", 2, 300, "0.1")+","+sum("claude-y", 1, 9, "0.01")),
+		line("a", "a3", "claude-x", 1),
+		// parts of one call that two names are for
+		result("b", "rb1", sum("claude-x[1m]", 0, 5, "0.2")+","+sum("eu.claude-x@20260101", 0, 4, "0.3")+","+sum("claude-x@20260101", 1, 6, "0.4")),
+		result("a", "ra2", sum("claude-x", 4, 350, "0.15")+","+sum("claude-y", 1, 9, "0.01")),
+		line("a", "a4", "claude-x", 1),
+		result("a", "ra3", sum("claude-x", 1, 20, "0.03")),
+		line("c", "c1", "claude-x", 1), line("c", "c2", "claude-z", 1),
+		result("c", "rc1", sum("claude-x", 2, 90, "0.5")),
+	}
+	for i := range 100 { // more than are kept one by one
+		for range 2 {
+			lines = append(lines, line("d", fmt.Sprintf("d%02d", i), "claude-x", 1))
+		}
+	}
+	lines = append(lines, result("d", "rd1", sum("claude-x", 101, 500, "2")))
+	const want = "a0 0/0 , a1 15/3 , a2 15/1 , a3 15/1 , a4 15/1 , b1 15/7 , c1 15/1 , c2 15/1 , " +
+		"ra1#model 0/296 0.1, ra1#model2 15/9 0.01, ra2#model 15/49 0.05, ra3#model 0/19 0.03, " +
+		"rb1#model 0/5 0.2, rb1#model2 0/0 0.3, rb1#model3 0/3 0.4, rd1#model 15/400 2, "
+	dir := t.TempDir()
+	for cut := range len(lines) + 1 {
+		if cut > 20 && cut%37 != 0 {
+			continue
+		}
+		lake, file := filepath.Join(dir, fmt.Sprint("lake", cut)), filepath.Join(dir, fmt.Sprintf("%d.jsonl", cut))
+		for _, n := range []int{cut, len(lines)} {
+			text := strings.Join(lines[:n], "\n")
+			if n > 0 {
+				text += "\n"
+			}
+			load(t, usagelake.Config{Inputs: []string{write(t, file, text)}, Lake: lake, EventTime: "2026-08-03"})
+		}
+		got, plain := "", 0
+		all := rows(t, lake)
+		slices.SortFunc(all, func(a, b map[string]string) int { return strings.Compare(a["request_id"], b["request_id"]) })
+		for _, r := range all {
+			if r["session_id"] == "d" && r["dialect"] == "anthropic.messages" {
+				plain++
+				continue
+			}
+			got += fmt.Sprintf("%s %s/%s %s, ", r["request_id"], r["input_tokens"], r["output_tokens"], r["reported_cost_usd"])
+		}
+		if d := cmp.Diff(want, got); d != "" || plain != 100 {
+			t.Errorf("cut behind line %d: %d, -want +got\n%s", cut, plain, d)
+		}
+		if p := problems(t, lake); len(p) > 0 {
+			t.Error(p)
+		}
+	}
+}
+
+// What an earlier run has sealed is not compared: sums that could count twice are set aside.
+func TestRestOfSealed(t *testing.T) {
+	const lines = `{"type":"assistant","session_id":"s","uuid":"u1","message":{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[],"usage":{"input_tokens":3,"cache_read_input_tokens":0,"output_tokens":6}}}
+{"type":"assistant","session_id":"s","uuid":"u2","message":{"id":"n","type":"message","role":"assistant","model":"claude-x","content":[],"usage":{"input_tokens":4,"cache_read_input_tokens":0,"output_tokens":7}}}
+{"type":"result","session_id":"s","uuid":"u3","num_turns":1,"total_cost_usd":0.02,"usage":{"input_tokens":7,"output_tokens":164},"modelUsage":{"claude-x":{"inputTokens":7,"outputTokens":164,"costUSD":0.02}}}
+`
+	dir := t.TempDir()
+	key := writeKey(t, filepath.Join(dir, "key"), "k")
+	for cut, want := range []int{164, 13, 13, 164} {
+		lake, file := filepath.Join(dir, fmt.Sprint("lake", cut)), filepath.Join(dir, fmt.Sprintf("%d.jsonl", cut))
+		for _, n := range []int{cut, 3} {
+			text := strings.Join(strings.SplitAfter(lines, "\n")[:n], "")
+			load(t, usagelake.Config{Inputs: []string{write(t, file, text)}, Lake: lake, EventTime: "2026-08-03", HashIDs: key})
+		}
+		out := 0
+		for _, r := range rows(t, lake) {
+			n, _ := strconv.Atoi(r["output_tokens"])
+			out += n
+		}
+		if out != want {
+			t.Errorf("cut behind line %d: %d tokens out, not %d", cut, out, want)
+		}
+		err := filepath.WalkDir(lake, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if strings.Contains(string(text), `"request_id":"n"`) || strings.Contains(string(text), `"session_id":"s"`) {
+				t.Errorf("%s has ids in clear", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Lines of runs are in blocks that are worked on side by side.
+func TestRestOverBlocks(t *testing.T) {
+	var b strings.Builder
+	const runs = 1500
+	for i := range runs {
+		for range 2 {
+			fmt.Fprintf(&b, `{"type":"assistant","session_id":"s%d","uuid":"u","message":{"id":"m%[1]d","type":"message","role":"assistant","model":"claude-x","content":[{"text":%[2]q}],"usage":{"input_tokens":3,"cache_read_input_tokens":0,"output_tokens":6}}}`+"\n", i, strings.Repeat("x", i%2500))
+		}
+		fmt.Fprintf(&b, `{"type":"result","session_id":"s%d","uuid":"r%[1]d","num_turns":1,"total_cost_usd":0.02,"usage":{"input_tokens":3,"output_tokens":164},"modelUsage":{"claude-x":{"inputTokens":3,"outputTokens":%[2]d,"costUSD":0.02}}}`+"\n", i, 7+i)
+	}
+	dir := t.TempDir()
+	file := write(t, filepath.Join(dir, "runs.jsonl"), b.String())
+	for _, jobs := range []int{1, 3} {
+		lake := filepath.Join(dir, fmt.Sprint("lake", jobs))
+		load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, Jobs: jobs, EventTime: "2026-08-03"})
+		all, rests := rows(t, lake), 0
+		for _, r := range all {
+			if r["dialect"] != "anthropic.sum" {
+				continue
+			}
+			rests++
+			i, _ := strconv.Atoi(strings.TrimPrefix(r["session_id"], "s"))
+			if r["output_tokens"] != strconv.Itoa(1+i) || r["input_tokens"] != "0" {
+				t.Fatal(r)
+			}
+		}
+		if len(all) != 2*runs || rests != runs {
+			t.Errorf("%d jobs: %d rows, %d of sums", jobs, len(all), rests)
+		}
+		records, err := filepath.Glob(filepath.Join(lake, "state", "ledger", "*.json"))
+		if err != nil || len(records) != 1 {
+			t.Fatal(records, err)
+		}
+		text, err := os.ReadFile(records[0])
+		if n := strings.Count(string(text), `"anthropic account `); err != nil || n == 0 || n > 64 {
+			t.Errorf("%d accounts are kept, %v", n, err)
 		}
 	}
 }

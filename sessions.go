@@ -11,18 +11,20 @@ import (
 
 // sessions finds rows that sum up a session whose calls are in the table by
 // themselves: from what an agent printed at the end of a run, and from its session
-// log. Nothing but the session tells that they are the same, so a load cannot.
+// log. Nothing but the session tells that they are the same, so a load cannot. What is the
+// rest beside calls of its own source counts nothing twice.
 func (v *verification) sessions(ctx context.Context) error {
 	type sum struct {
 		session string
 		source  int32
+		rest    bool
 	}
 	sums := map[sum]*schemas.Sums{}
-	alone := map[string]bool{} // sessions with sums, as far as is known
+	calls := map[string]map[int32]bool{} // sources with calls, by sessions with sums
 	err := v.ofSessions(ctx, transform.OfSession, func(b *schemas.Batch, i int) {
-		k := sum{string([]byte(b.Str(schemas.SessionID, i))), b.Source.Value(i)}
+		k := sum{string([]byte(b.Str(schemas.SessionID, i))), b.Source.Value(i), transform.TakesRest(b.Str(schemas.Dialect, i))}
 		if sums[k] == nil {
-			sums[k], alone[k.session] = new(schemas.Sums), true
+			sums[k], calls[k.session] = new(schemas.Sums), map[int32]bool{}
 		}
 		for _, c := range []schemas.Col{schemas.InputTokens, schemas.OutputTokens} {
 			sums[k].AddDouble(c, b.Double(c, i))
@@ -32,13 +34,18 @@ func (v *verification) sessions(ctx context.Context) error {
 		return err
 	}
 	call := func(dialect string) bool { return !transform.OfSession(dialect) }
-	err = v.ofSessions(ctx, call, func(b *schemas.Batch, i int) { delete(alone, b.Str(schemas.SessionID, i)) })
+	err = v.ofSessions(ctx, call, func(b *schemas.Batch, i int) {
+		if from := calls[b.Str(schemas.SessionID, i)]; from != nil {
+			from[b.Source.Value(i)] = true
+		}
+	})
 	if err != nil {
 		return err
 	}
 	twice := map[int32]*schemas.Sums{} // by source
 	for k, of := range sums {
-		if alone[k.session] {
+		from := calls[k.session]
+		if len(from) == 0 || k.rest && len(from) == 1 && from[k.source] || *of == (schemas.Sums{}) { // a cost alone
 			continue
 		}
 		if twice[k.source] == nil {

@@ -116,3 +116,41 @@ func TestSumsBesideCalls(t *testing.T) {
 		}
 	}
 }
+
+// The rest of sums counts nothing twice beside the calls of its own source, but does where
+// the session's log has more of them.
+func TestRestBesideCalls(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	usage := func(out int) string {
+		return fmt.Sprintf(`"message":{"id":"m","type":"message","role":"assistant","model":"claude-x","content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":0,"output_tokens":%d}},"timestamp":"2026-03-05T01:00:00Z"`, out)
+	}
+	run := write(t, filepath.Join(dir, "run.jsonl"), `{"type":"assistant","session_id":"s","uuid":"u1",`+usage(2)+"}\n"+
+		`{"type":"result","num_turns":1,"session_id":"s","total_cost_usd":0.01,"usage":{"input_tokens":10,"output_tokens":40},`+
+		`"modelUsage":{"claude-x":{"inputTokens":10,"outputTokens":40,"costUSD":0.01}},"uuid":"u2","timestamp":"2026-03-05T01:00:01Z"}`+"\n")
+	log := write(t, filepath.Join(dir, "s.jsonl"), `{"type":"assistant","sessionId":"s","uuid":"a1","requestId":"r","cwd":"/",`+usage(40)+"}\n")
+	for _, key := range []string{"", writeKey(t, filepath.Join(dir, "key"), "k")} {
+		for _, order := range [][]string{{run, log}, {log, run}} {
+			lake := filepath.Join(t.TempDir(), "lake")
+			load(t, usagelake.Config{Inputs: order[:1], Lake: lake, HashIDs: key})
+			if p := problems(t, lake); len(p) > 0 {
+				t.Error(p)
+			}
+			load(t, usagelake.Config{Inputs: order[1:], Lake: lake, HashIDs: key})
+			found := problems(t, lake)
+			if len(found) != 1 || !strings.Contains(found[0], "0 tokens in and 38 out count twice") {
+				t.Fatal(found)
+			}
+			source := strings.Fields(found[0][strings.Index(found[0], "forget "):])[1]
+			if _, err := usagelake.Forget(t.Context(), usagelake.Config{Lake: lake, HashIDs: key}, source); err != nil {
+				t.Fatal(err)
+			}
+			if p := problems(t, lake); len(p) > 0 {
+				t.Error(p)
+			}
+			if all := rows(t, lake); len(all) != 1 || all[0]["output_tokens"] != "40" {
+				t.Error(all)
+			}
+		}
+	}
+}

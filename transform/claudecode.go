@@ -32,9 +32,9 @@ var claudeEntries = []Entry{
 		Ignore:  true, Own: true, Basis: exclusive, Remember: []schemas.Col{schemas.SessionID},
 	},
 	{
-		Name: "anthropic.run", Doc: "Claude Code: sums over a run by model, calls where no line of the run is before",
+		Name: "anthropic.run", Doc: "Claude Code: sums over a run by model, less what lines of it before said",
 		At: []string{""}, Own: true, Container: true, When: []string{"total_cost_usd", "num_turns", "modelUsage"},
-		Columns: anthropicRun, Basis: exclusive, Sums: schemas.SessionID,
+		Columns: anthropicRun, Basis: exclusive, Sums: schemas.SessionID, Rest: true,
 		Parts: []Part{{
 			Path: "modelUsage.*", Entry: "anthropic.sum", ID: "#model", Key: schemas.Model,
 			Inherit: []schemas.Col{schemas.SessionID, schemas.RequestID},
@@ -47,7 +47,7 @@ var claudeEntries = []Entry{
 		Basis:   exclusive, Operation: "chat", Key: modelKey, Sums: schemas.SessionID, OfSession: true,
 	},
 	{
-		Name: "anthropic.sum", Doc: "Claude Code: what a run used of one model",
+		Name: "anthropic.sum", Doc: "Claude Code: what a run used of one model beside its lines, which may be its cost alone",
 		At: []string{"bare"}, Named: true, Own: true,
 		When: []string{"usage.input_tokens", "usage.output_tokens"},
 		Columns: slices.Concat(anthropicColumns, []Rule{
@@ -80,8 +80,8 @@ var claudeEntries = []Entry{
 		Name: "anthropic.partial", Doc: "Claude Code: event of a streamed answer, in a line of a run",
 		At: []string{""}, Own: true, Container: true, When: []string{"event.message.usage | event.usage", "session_id", "uuid"},
 		Columns: []Rule{{schemas.EventTime, envelopeTime}, {schemas.SessionID, "session_id"}},
-		Basis:   exclusive,
-		Parts:   []Part{{Path: "event", Inherit: []schemas.Col{schemas.SessionID}}},
+		Basis:   exclusive, Remember: []schemas.Col{schemas.SessionID},
+		Parts: []Part{{Path: "event", Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
 		Name: "anthropic.progress", Doc: "Claude Code: a sub-agent's message, which its own file has too",

@@ -27,6 +27,7 @@ type Dialects struct {
 	spelled map[string][]*place       // what spellings has said
 	exprs   map[string]expr           // what expr has
 	aside   map[string]bool           // times that every report may say
+	rests   map[string]bool           // families that have a Rest
 	// reports is the frame of what rows of reports hold, behind those of the
 	// mounts. The walk does not look for that: it would be known at the root of
 	// every record then, and no news.
@@ -193,7 +194,7 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 	c := &Dialects{
 		mounts: mounts, root: slices.IndexFunc(mounts, func(m Mount) bool { return m.Path == "" && !m.Bare }),
 		layout: &schemas.Layout{Slots: make([]int, len(mounts)), Wants: make([]schemas.Want, 0, 2*many)}, asked: make([][]asked, len(mounts)+1),
-		usage: map[string][]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{}, shared: map[string][]compiledRule{},
+		usage: map[string][]member{}, kept: map[string]bool{}, byName: map[string][]*compiledEntry{}, rests: map[string]bool{}, shared: map[string][]compiledRule{},
 		places: make(map[string]*place, many), spelled: make(map[string][]*place, many), exprs: make(map[string]expr, many),
 	}
 	c.reports = len(mounts)
@@ -217,6 +218,9 @@ func compile(entries []Entry, m *Mapping) *Dialects {
 		e := &c.entries[i]
 		c.entry(e, &entries[i], m)
 		c.byName[e.Name] = append(c.byName[e.Name], e)
+		if e.Rest {
+			c.rests[family(e.Name)] = true
+		}
 	}
 	return c
 }

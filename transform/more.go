@@ -48,6 +48,8 @@ type call struct {
 	plain bool // its entry is of Texts, and none is JSON
 	// summed: it sums up what records before it said.
 	summed bool
+	// settles is what it says by model where its parts are the rest of that, else nil.
+	settles *rest
 	// unclaimed: it is a part that no entry fits.
 	unclaimed bool
 	// deeper: its parts are too deep in the record to be read.
@@ -81,6 +83,7 @@ type heir struct {
 	timeFrom   string // "" where there is none
 	zeroIsNone bool
 	recalled   map[string]string
+	less       amounts // what others said of its counts
 }
 
 // More makes the rows of a record of which Apply said that it IsMore: none, one,
@@ -156,25 +159,32 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	if p.entry == nil {
 		return NotClaimed
 	}
+	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0
 	switch {
 	case p.entry.Container, c.summed:
+		if remember && said != nil {
+			n.remember(p, rec, row, said)
+			if c.settles != nil {
+				said.settle(family(p.entry.Name), c.settles)
+			}
+		}
 		return NoCall
 	case p.entry.Differs && said == nil: // from what?
 		n.Reason = schemas.UnknownUsage
 		return IsBad
 	}
 	h := c.heir
-	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0
 	if len(p.entry.Recall) > 0 {
 		h.recalled = said[family(p.entry.Name)]
 	}
 	v := n.apply(p, rec, src, row, in, &h)
 	if remember && said != nil {
-		if len(p.entry.Remember) > 0 {
-			n.remember(p, rec, row, said)
-		}
+		n.remember(p, rec, row, said)
 		if p.entry.Running != "" && v != IsBad {
 			n.sumUp(p, c.doc, said)
+		}
+		if v == IsRow {
+			n.enter(p, row, said)
 		}
 	}
 	return v
@@ -220,12 +230,16 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
 	c.plain = p.entry != nil && p.entry.Texts && !unfolded
-	c.summed = p.entry != nil && n.summed(p, rec, said)
+	var of string
+	if p.entry != nil {
+		of, c.summed = n.summed(p, rec, said)
+	}
 	c.deeper = depth == maxNesting && p.entry != nil && p.entry.Container
 	*calls = append(*calls, c)
-	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || c.summed {
+	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || c.summed && !p.entry.Rest {
 		return
 	}
+	own := len(*calls)
 	for i := range p.entry.also {
 		part := &p.entry.also[i]
 		from := n.inheritance(p, rec, part, &c.heir, said)
@@ -269,25 +283,36 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			p, rec = n.planOf(rec, c.entry)
 		}
 	}
+	if !c.summed {
+		return
+	}
+	if r := n.rest((*calls)[own:], family(p.entry.Name), of, said); r != nil {
+		(*calls)[own-1].summed, (*calls)[own-1].settles = false, r
+	} else {
+		*calls = (*calls)[:own]
+	}
 }
 
-// summed reports whether a record sums up what others before it said. What an earlier run
-// sealed begins with NUL and cannot be compared: it is taken for the same.
-func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) bool {
+// summed reports whether a record sums up what others before it said, and the value that
+// they have in common. What an earlier run sealed begins with NUL and cannot be compared: it
+// is taken for the same.
+func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) (value string, is bool) {
 	col := p.entry.Sums
 	if col == 0 {
-		return false
+		return "", false
 	}
 	n.linked = true
 	own := n.inheritance(p, rec, &compiledPart{Part: &Part{Inherit: []schemas.Col{col}}}, &heir{}, said)
-	before, some := said[family(p.entry.Name)][col.String()]
-	value := before
+	of := family(p.entry.Name)
+	before, some := said[of][col.String()]
+	value = before
 	for _, f := range own.texts {
 		if f.Col == col {
 			value = f.Value
 		}
 	}
-	return said == nil || some && (strings.HasPrefix(before, "\x00") || value == before)
+	return value, said == nil || some && (strings.HasPrefix(before, "\x00") || value == before) ||
+		col == schemas.SessionID && said.tells(of, value)
 }
 
 // member is the raw text of a member of a document, empty where there is none.
@@ -459,7 +484,10 @@ func (n *Normalizer) differ(e *Entry, said map[string]string) {
 
 // remember keeps what the record at hand says for those after it.
 func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder, said Memory) {
-	if p.entry.Ignore { // it says something, but is no row
+	if len(p.entry.Remember) == 0 {
+		return
+	}
+	if p.entry.Ignore || p.entry.Container { // it says something, but is no row
 		n.row, n.flags, n.read = row, 0, n.read[:0]
 		row.Drop()
 		if n.move(p, rec) != "" {

@@ -46,6 +46,22 @@ var ofSession = sync.OnceValue(func() map[string]bool {
 	return m
 })
 
+// TakesRest reports whether rows of a dialect are what sums leave of a session when its calls
+// in the same source are taken from them.
+func TakesRest(dialect string) bool { return takesRest()[dialect] }
+
+var takesRest = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for i := range Entries {
+		if e := &Entries[i]; e.Rest {
+			for _, p := range e.Parts {
+				m[p.Entry] = true
+			}
+		}
+	}
+	return m
+})
+
 // Options hold for a whole run.
 type Options struct {
 	Dialects *Dialects
@@ -204,6 +220,7 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 			if p.entry.Differs {
 				n.differ(p.entry.Entry, heir.recalled)
 			}
+			n.lessen(heir.less)
 		}
 		if n.Reason = n.bucket(p); n.Reason == "" {
 			n.Reason = n.eventTime(p, rec, src)

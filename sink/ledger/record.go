@@ -76,8 +76,8 @@ type Source struct {
 	// FileTime is the modification time at first sight, microseconds; it stays
 	// the event time of records that have no other.
 	FileTime int64 `json:"file_time,omitempty"`
-	// Said is what the records so far said that later ones may leave out: texts
-	// of columns, by family of dialects.
+	// Said is what the records so far said that later ones may leave out, or sum up: texts
+	// of columns and counts, by family of dialects.
 	Said map[string]map[string]string `json:"said,omitempty"`
 
 	Books *schemas.Books `json:"books,omitempty"` // of this change
