@@ -124,6 +124,11 @@ func (n *Normalizer) values(p *plan, c *call) (out []ExplainedValue) {
 			from[m.col] += " * 10^" + strconv.Itoa(m.shift)
 		}
 	}
+	for col, less := range c.heir.less {
+		if less != 0 && from[col] != "" {
+			from[col] += ", less what records before say"
+		}
+	}
 	if p.timeFrom != "" {
 		from[schemas.EventTime] = n.dialects.path(p.time)
 	} else if c.heir.timeFrom != "" {
