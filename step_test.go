@@ -491,6 +491,16 @@ func session(id string, turns int) string {
 	return b.String()
 }
 
+// agentRun is what an agent prints of a run: lines, and their sums, which are more.
+func agentRun(session string, messages int) string {
+	var b strings.Builder
+	for i := range messages {
+		fmt.Fprintf(&b, `{"type":"assistant","session_id":%q,"uuid":"u%d","timestamp":"2026-08-20T10:%02[2]d:00Z","message":{"id":"%[1]s%[2]d","type":"message","role":"assistant","model":"claude-x","content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":0,"output_tokens":2}}}`+"\n", session, i)
+	}
+	fmt.Fprintf(&b, `{"type":"result","session_id":%q,"uuid":"r","timestamp":"2026-08-20T10:59:59Z","num_turns":1,"total_cost_usd":0.5,"usage":{"input_tokens":10,"output_tokens":2},"modelUsage":{"claude-x":{"inputTokens":%d,"outputTokens":%[2]d,"costUSD":0.5}}}`+"\n", session, 10*messages)
+	return b.String()
+}
+
 // A log whose lines recall each other is read whole, also where that shows only in one
 // of its ranges.
 func TestStepsLinked(t *testing.T) {
@@ -507,6 +517,7 @@ func TestStepsLinked(t *testing.T) {
 	}{
 		"from the start": {session("a", 40) + calls, 0},
 		"later":          {calls + session("b", 40) + calls[:20_000], 5},
+		"sums of a run":  {agentRun("c", 40) + calls, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
