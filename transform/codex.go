@@ -16,7 +16,7 @@ var codexEntries = []Entry{
 		At:      []string{""},
 		When:    []string{"payload.id", "payload.originator", "type"},
 		Columns: []Rule{{schemas.SessionID, "payload.id"}, {schemas.TransportID, "payload.forked_from_id | payload.id"}},
-		Ignore:  true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID, schemas.TransportID},
+		Ignore:  true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID,
 	},
 	{
 		Name: "codex.goal", Doc: "Codex: how much of a goal's budget is used",
@@ -43,7 +43,7 @@ var codexEntries = []Entry{
 		},
 		Basis: inclusive, Operation: "chat", Own: true, EnvelopeTime: true,
 		IDOf: []string{"payload.info"}, Recall: []schemas.Col{schemas.Model, schemas.SessionID},
-		Running: "payload.info.total_token_usage", Origin: schemas.TransportID,
+		Running: "payload.info.total_token_usage",
 	},
 	{
 		Name: "codex.totals", Doc: "Codex CLI session that only sums up: what a request used is what the sums have grown by",
@@ -61,7 +61,7 @@ var codexEntries = []Entry{
 		},
 		Basis: inclusive, Operation: "chat", Own: true, EnvelopeTime: true,
 		IDOf: []string{"payload.info"}, Recall: []schemas.Col{schemas.Model, schemas.SessionID},
-		Running: "payload.info.total_token_usage", Differs: true, Origin: schemas.TransportID,
+		Running: "payload.info.total_token_usage", Differs: true,
 	},
 	{
 		Name: "codex.tokens", Doc: "codex exec --json of early versions: what one request used",

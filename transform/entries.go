@@ -128,8 +128,7 @@ type Entry struct {
 	// what they are more than in the record of the same family before is the row's.
 	Running string
 	Differs bool
-	// Origin is the column that records before it remembered for the id of the first
-	// call: see origin.
+	// Origin is the column with what the records behind it began from: see origin.
 	Origin schemas.Col
 	// OfSession: a row sums up calls that have its session_id.
 	OfSession bool

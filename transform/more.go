@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/zeebo/xxh3"
 
 	"usagelake/schemas"
 )
@@ -434,11 +435,14 @@ func (n *Normalizer) sumUp(p *plan, doc []byte, said Memory) {
 	})
 }
 
-// origin is what tells the first call of a source with running sums from those of others:
-// its counts can be theirs, those behind it have sums that are not. What an earlier run
-// sealed begins with NUL and tells nothing.
-func (e *Entry) origin(h *heir) string {
-	if e.Origin == 0 || h == nil || strings.HasPrefix(h.recalled[e.Origin.String()], "\x00") {
+// origin is the name in a Memory of what tells the first call of a source with running sums
+// from those of others: its counts can be theirs, those behind it have sums that are not. It
+// is too short to tell whose it is.
+const origin = "origin"
+
+// begins is what goes into the id of a call that is made from its counts.
+func (e *Entry) begins(h *heir) string {
+	if e.Running == "" || h == nil {
 		return ""
 	}
 	for key := range h.recalled {
@@ -446,7 +450,7 @@ func (e *Entry) origin(h *heir) string {
 			return ""
 		}
 	}
-	return h.recalled[e.Origin.String()]
+	return h.recalled[origin]
 }
 
 // counted is the additive column that a member of the entry's counts is for,
@@ -498,6 +502,9 @@ func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder
 		defer row.Drop()
 	}
 	cols := said.of(p.entry.Name)
+	if c := p.entry.Origin; c != 0 && row.Has(c) {
+		cols[origin] = strconv.Itoa(int(uint16(xxh3.HashString(row.Str(c)))))
+	}
 	for _, c := range p.entry.Remember {
 		switch {
 		case !row.Has(c):

@@ -387,7 +387,7 @@ func (n *Normalizer) identify(p *plan, rec *schemas.Record, heir *heir) {
 			sum.Write(binary.AppendUvarint(nil, uint64(len(raw))))
 			sum.Write(raw)
 		}
-		sum.Write([]byte(p.entry.origin(heir)))
+		sum.Write([]byte(p.entry.begins(heir)))
 		n.row.SetString(schemas.RequestID, hashID(sum.Sum128()))
 		return
 	}
