@@ -103,17 +103,24 @@ func TestSumsBesideCalls(t *testing.T) {
 			t.Error(p)
 		}
 		load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "both.json"), sums("s")+sums("v")+sums("t"))}, Lake: lake, HashIDs: key})
-		found := problems(t, lake)
-		if len(found) != 1 || !strings.Contains(found[0], "20 tokens in and 4 out count twice") {
-			t.Fatal(found)
-		}
-		source := strings.Fields(found[0][strings.Index(found[0], "forget "):])[1]
-		if _, err := usagelake.Forget(t.Context(), usagelake.Config{Lake: lake, HashIDs: key}, source); err != nil {
-			t.Fatal(err)
-		}
-		if p := problems(t, lake); len(p) > 0 {
-			t.Error(p)
-		}
+		forgetTwice(t, lake, key, "20 tokens in and 4 out count twice")
+	}
+}
+
+// forgetTwice forgets the source that verify names as its only problem. Then there is
+// none.
+func forgetTwice(t *testing.T, lake, key, problem string) {
+	t.Helper()
+	found := problems(t, lake)
+	if len(found) != 1 || !strings.Contains(found[0], problem) {
+		t.Fatal(found)
+	}
+	source := strings.Fields(found[0][strings.Index(found[0], "forget "):])[1]
+	if _, err := usagelake.Forget(t.Context(), usagelake.Config{Lake: lake, HashIDs: key}, source); err != nil {
+		t.Fatal(err)
+	}
+	if p := problems(t, lake); len(p) > 0 {
+		t.Error(p)
 	}
 }
 
@@ -137,17 +144,7 @@ func TestRestBesideCalls(t *testing.T) {
 				t.Error(p)
 			}
 			load(t, usagelake.Config{Inputs: order[1:], Lake: lake, HashIDs: key})
-			found := problems(t, lake)
-			if len(found) != 1 || !strings.Contains(found[0], "0 tokens in and 38 out count twice") {
-				t.Fatal(found)
-			}
-			source := strings.Fields(found[0][strings.Index(found[0], "forget "):])[1]
-			if _, err := usagelake.Forget(t.Context(), usagelake.Config{Lake: lake, HashIDs: key}, source); err != nil {
-				t.Fatal(err)
-			}
-			if p := problems(t, lake); len(p) > 0 {
-				t.Error(p)
-			}
+			forgetTwice(t, lake, key, "0 tokens in and 38 out count twice")
 			if all := rows(t, lake); len(all) != 1 || all[0]["output_tokens"] != "40" {
 				t.Error(all)
 			}
