@@ -108,7 +108,7 @@ func TestRowGroups(t *testing.T) {
 	}
 	const n = groupRows + 40_000
 	in := newInput(n, 1<<17, func(i int, r *schemas.Row) {
-		r.SetDouble(schemas.InputTokens, float64(i%300_000))
+		r.SetDouble(schemas.InputTokens, float64(i%300_000/2)) // each twice
 		if i%16 == 0 || i > groupRows {
 			r.SetString(schemas.SessionID, fmt.Sprintf("session-%024d", i))
 		}

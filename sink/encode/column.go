@@ -164,7 +164,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	case c.Dict():
 		var or int32
 		b.index, or = c.words.index(b.index[:0], values)
-		if few := c.rows == 0 && len(values) <= fewValues; few && 4*len(c.words.words) >= 3*len(values) {
+		if c.rows == 0 && c.words.rare(len(values)) {
 			c.full = true
 			b.raw = c.appendWords(b.raw, values)
 			p.even = evenWords(b.raw, len(values))
@@ -177,7 +177,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 		c.full = c.words.size() > c.spec.Dict
 	default:
 		b.raw = c.appendWords(b.raw, values)
-		if len(b.raw) > smallPage {
+		if len(b.raw) > smallPage && c.spec.Dict == 0 {
 			p.even = nearWords(b.raw, len(values))
 		} else {
 			p.even = evenWords(b.raw, len(values))
@@ -186,9 +186,7 @@ func (c *Column) Words(b *Buffers, levels []byte, values []uint64) error {
 	return c.add(b, p)
 }
 
-// fewValues is how many values a page may have that begins a column without a
-// dictionary, where most of them differ: they and their indices would take more bytes.
-// Nor are so many worth a trial of what packs them best.
+// fewValues is how many values are not worth a trial of what packs them best.
 const fewValues = 512
 
 // Same adds the page that Words adds of the same value for every row.

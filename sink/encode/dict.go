@@ -152,6 +152,16 @@ func hash(v uint64) uint64 {
 	return hi ^ lo
 }
 
+// rare reports whether so few of the n values of a column's first page repeat that a
+// dictionary would be of no use: it and the indices would take more bytes than the
+// values, or about as many where each is far away in memory.
+func (d *wordDict) rare(n int) bool {
+	if n <= fewValues {
+		return 4*len(d.words) >= 3*n
+	}
+	return 2*d.used > n
+}
+
 func (d *wordDict) size() int { return 8 * len(d.words) }
 
 // textDict numbers distinct texts in the order of their first appearance.
