@@ -160,8 +160,8 @@ func (m *Model) Text(tier string, us int64, n *Tokens) (q Quote, ok bool) {
 		counts[3], counts[4] = n.Output, 0
 	}
 	set, free, nanos := uint64(0), uint64(0), uint64(0)
-	for i, n := range counts {
-		f := &t.text[i]
+	for i := range counts { // and not a copy of them
+		n, f := counts[i], &t.text[i]
 		some := some64(n)
 		set |= f.entry & some
 		free |= f.free & some
@@ -172,8 +172,8 @@ func (m *Model) Text(tier string, us int64, n *Tokens) (q Quote, ok bool) {
 	}
 	if q.Nanos = int64(nanos); !t.whole {
 		var sum wide
-		for i, n := range counts {
-			sum.add(n*1e6, t.text[i].coef)
+		for i := range counts {
+			sum.add(counts[i]*1e6, t.text[i].coef)
 		}
 		q.Nanos = t.nanos(sum)
 	}
