@@ -524,7 +524,7 @@ func TestFaultsOfALargeFile(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var text strings.Builder
-	for i := range 60_000 {
+	for i := range 70_000 {
 		text.WriteString(call(fmt.Sprintf("%016x%016x", rnd.Uint64(), rnd.Uint64()), day.Unix()+int64(i), rnd.IntN(1e6), rnd.IntN(1e6)))
 	}
 	in := write(t, filepath.Join(t.TempDir(), "in.jsonl"), text.String())
