@@ -254,7 +254,7 @@ func head(ctx context.Context, in *ingest.Input, room int64) (head, whole []byte
 	defer heads.Put(buf)
 	n, err := io.ReadFull(s, buf[:room+1])
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		whole = bytes.Clone(buf[:n])
+		whole = append(make([]byte, 0, n+ingest.Pad), buf[:n]...)
 		return whole[:min(n, ingest.HeadLen)], whole, nil
 	}
 	return bytes.Clone(buf[:min(n, ingest.HeadLen)]), nil, err
@@ -265,14 +265,15 @@ func head(ctx context.Context, in *ingest.Input, room int64) (head, whole []byte
 type shelf struct{ free []byte }
 
 func fromShelf(n int) []byte {
-	const piece = 256 << 10
+	const piece, line = 256 << 10, 64 // what is read to odd addresses takes longer
+	room := (n + ingest.Pad + line - 1) &^ (line - 1)
 	s := shelves.Get().(*shelf)
 	defer shelves.Put(s)
-	if len(s.free) < n {
-		s.free = make([]byte, max(n, piece))
+	if len(s.free) < room {
+		s.free = make([]byte, max(room, piece))
 	}
-	p := s.free[:n:n]
-	s.free = s.free[n:]
+	p := s.free[:n:room]
+	s.free = s.free[room:]
 	return p
 }
 
@@ -306,15 +307,14 @@ func (t *task) open(ctx context.Context) (content, error) {
 	case t.whole == nil:
 		return ingest.Open(ctx, t.input)
 	}
-	k := &kept{size: t.input.Size}
-	k.Reset(t.whole)
+	k := &kept{ingest.Hold(t.whole), t.input.Size}
 	t.whole = nil
 	return k, nil
 }
 
 // kept is an input that was read before.
 type kept struct {
-	bytes.Reader
+	ingest.Held
 	size int64 // of the file
 }
 

@@ -39,7 +39,7 @@ func nulDoc(at Position, length int64) Doc {
 
 // MakeDoc is a record whose text was kept. It copies the text.
 func MakeDoc(text []byte, offset, line int64, ord int) Doc {
-	data := append(make([]byte, 0, len(text)+blockPad), text...)
+	data := append(make([]byte, 0, len(text)+Pad), text...)
 	return Doc{Data: data, Offset: offset, Line: line, Ord: ord, Length: int64(len(text))}
 }
 

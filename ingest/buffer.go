@@ -2,18 +2,20 @@ package ingest
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"syscall"
 )
 
+// Pad is how many bytes may be read behind every document.
+const Pad = 64
+
 const (
-	// blockPad is how many bytes may be read behind every document.
-	blockPad = 64
 	// alignment is what a file is read to, in bytes: some processors take five
 	// times as long to copy from the page cache to an odd address.
 	alignment = 64
 	// bufferPad is what a buffer has beside what is asked for.
-	bufferPad = blockPad + alignment
+	bufferPad = Pad + alignment
 	// keepBuffer is the largest buffer, in bytes, that is used again, and
 	// beyond which a record is large.
 	keepBuffer = 8 << 20
@@ -37,10 +39,39 @@ func align(buffer, b []byte) []byte {
 	return append(buffer[from:from], b...)
 }
 
+// Held is a stream that is in memory already. A Reader hands its records out where
+// they stand. The zero Held is empty.
+type Held struct{ rest []byte }
+
+// Hold makes a stream of data, which must stay as it is. It is copied where it has no
+// Pad bytes of room behind it.
+func Hold(data []byte) Held {
+	if cap(data)-len(data) < Pad {
+		data = append(make([]byte, 0, len(data)+Pad), data...)
+	}
+	return Held{data}
+}
+
+func (h *Held) Read(p []byte) (int, error) {
+	n := copy(p, h.rest)
+	h.rest = h.rest[n:]
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// take is what has not been read.
+func (h *Held) take() []byte {
+	rest := h.rest
+	h.rest = nil
+	return rest
+}
+
 // recycle takes back what buffer returned.
 func recycle(b []byte) {
 	b = b[:0]
-	if cap(b) > blockPad && cap(b) <= keepBuffer {
+	if cap(b) > Pad && cap(b) <= keepBuffer {
 		buffers.Put(&b)
 	}
 }

@@ -170,7 +170,7 @@ func Beginning(ctx context.Context, in Input, n int) (head []byte, ok bool, err 
 	if s.compressed {
 		return nil, false, nil
 	}
-	head = make([]byte, n, n+blockPad)
+	head = make([]byte, n, n+Pad)
 	k, err := io.ReadFull(s, head)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil

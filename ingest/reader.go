@@ -74,7 +74,7 @@ type Reader struct {
 	small int   // largest buffer for a record that is not large
 	room  int   // size of the next buffer: records were so long lately
 
-	mem   []byte // holds buf
+	mem   []byte // holds buf; nil where a Held does
 	buf   []byte // read, but not handed out; begins at end.Offset
 	pos   int    // buf[:pos] has been looked at
 	whole int    // where the last whole record in it ends; 0: there is none
@@ -389,6 +389,10 @@ func (r *Reader) skip(next func(p []byte) (int, bool)) bool {
 // drop passes over the first n bytes of the buffer.
 func (r *Reader) drop(n int) {
 	r.leave(n)
+	if r.mem == nil { // nothing comes behind it
+		r.buf = r.buf[n:]
+		return
+	}
 	r.buf = align(r.mem, r.buf[n:])
 }
 
@@ -470,7 +474,12 @@ func (r *Reader) more() {
 
 // fill reads until the buffer holds n bytes or the stream ends.
 func (r *Reader) fill(n int) {
-	if cap(r.buf) < n+blockPad {
+	if held, ok := r.src.(interface{ take() []byte }); ok && len(r.buf) == 0 {
+		r.free()
+		r.buf, r.err = held.take(), io.EOF
+		return
+	}
+	if cap(r.buf) < n+Pad {
 		r.grow(n)
 	}
 	for idle := 0; len(r.buf) < n && r.err == nil; idle++ {

@@ -63,12 +63,12 @@ func readAll(t tester, src io.Reader, opt ReaderOptions) reading {
 		if b.Offset < next.Offset || b.Line < next.Line {
 			t.Fatalf("block at %d, line %d: want behind %v", b.Offset, b.Line, next)
 		}
-		if cap(b.Data)-len(b.Data) < blockPad {
+		if cap(b.Data)-len(b.Data) < Pad {
 			t.Fatalf("no room behind the block")
 		}
 		next = r.End()
 		out.Blank += b.Each(func(d Doc) {
-			if cap(d.Data)-len(d.Data) < blockPad {
+			if cap(d.Data)-len(d.Data) < Pad {
 				t.Fatalf("no room behind the document")
 			}
 			if d.nuls {
@@ -264,6 +264,48 @@ func torture(t tester, in string, opt ReaderOptions, want reading) {
 				t.Fatalf("block size %d: -want +got\n%s", size, diff)
 			}
 		}
+		if diff := cmp.Diff(want, readHeld(t, in, opt)); diff != "" {
+			t.Fatalf("held, block size %d: -want +got\n%s", size, diff)
+		}
+	}
+}
+
+// readHeld is readAll of what is in memory, which must stay as it is.
+func readHeld(t tester, in string, opt ReaderOptions) reading {
+	t.Helper()
+	const behind = "what is behind it"
+	mem := append(append(make([]byte, 0, len(in)+Pad), in...), behind...)
+	held := Hold(mem[:len(in)])
+	got := readAll(t, &held, opt)
+	if string(mem) != in+behind {
+		t.Fatalf("what is held was changed")
+	}
+	return got
+}
+
+// What a block hands out of a held stream stands where it is held, unless it has no
+// room behind it.
+func TestReaderHeld(t *testing.T) {
+	const in = "{}\n{}\n"
+	for _, room := range []int{0, Pad - 1, Pad} {
+		mem := append(make([]byte, 0, len(in)+room), in...)
+		held := Hold(mem)
+		b, err := NewReader(&held, ReaderOptions{}).Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := &b.Data[0] == &mem[0]; same != (room == Pad) {
+			t.Errorf("room for %d bytes: same memory: %v", room, same)
+		}
+		b.Free()
+	}
+	var none Held
+	if got, err := io.ReadAll(&none); len(got) > 0 || err != nil {
+		t.Errorf("nothing is held: %q, %v", got, err)
+	}
+	held := Hold([]byte(in))
+	if err := iotest.TestReader(&held, []byte(in)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -571,6 +613,9 @@ func checkReader(t tester, in []byte, opt ReaderOptions) {
 		if diff := cmp.Diff(got, readAll(t, iotest.HalfReader(bytes.NewReader(in)), opt)); diff != "" {
 			t.Fatalf("block size %d makes a difference:\n%s", size, diff)
 		}
+	}
+	if diff := cmp.Diff(got, readHeld(t, string(in), opt)); diff != "" {
+		t.Fatalf("to hold it makes a difference:\n%s", diff)
 	}
 	checkCovered(t, in, opt, got)
 }

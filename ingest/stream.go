@@ -121,8 +121,8 @@ func (in *Input) open(ctx context.Context, offset int64) (*source, error) {
 }
 
 // ReadSmall reads an input that is a file of at most so many bytes, as Open and Read
-// do but in one go, which takes half their time, into what take makes for it. It looks
-// at one that is Unseen. ok is false where the input is another one, empty, larger or
+// do but in one go, which takes half their time, into what take makes for it: n bytes
+// and, if it is to be held, Pad more. It looks at one that is Unseen. ok is false where the input is another one, empty, larger or
 // compressed.
 func ReadSmall(ctx context.Context, in *Input, most int64, take func(n int) []byte) (data []byte, ok bool, err error) {
 	if in.Err != nil || in.Path == stdin || in.Store != nil || in.Size != Unseen && (in.Size <= 0 || in.Size > most) {
