@@ -13,8 +13,9 @@ import (
 // when it was made: while inputs are still read their ids are not known, and
 // rows that differ in nothing else are in no order.
 type order struct {
-	file, id []int32 // ranks of a source's file and id, by its index
-	twins    bool    // several sources have the same file
+	file  []int32 // ranks of a source's file, by its index
+	id    []int32 // and of its id, nil where the files differ
+	twins bool    // several sources have the same file
 }
 
 func (s *Sources) order() *order {
@@ -23,7 +24,9 @@ func (s *Sources) order() *order {
 	s.mu.RUnlock()
 	o := &order{}
 	o.file, o.twins = ranks(list, func(s Source) string { return s.File })
-	o.id, _ = ranks(list, func(s Source) string { return s.ID })
+	if o.twins {
+		o.id, _ = ranks(list, func(s Source) string { return s.ID })
+	}
 	return o
 }
 
@@ -67,6 +70,9 @@ func (o *order) comparePlaces(a, b place) int {
 	}
 	if a.row != b.row {
 		return cmp.Compare(a.row, b.row)
+	}
+	if !o.twins {
+		return 0
 	}
 	return cmp.Compare(o.id[a.source], o.id[b.source])
 }
