@@ -35,8 +35,12 @@ type reading struct {
 	feed *feed
 	task int
 
+	joined atomic.Bool // others work on it too
+	ready  ahead       // blocks that nobody has yet
+
 	mu      sync.Mutex
 	over    bool
+	slow    bool    // it takes longer to read than to work on
 	stream  content // nil before the first block
 	reader  *ingest.Reader
 	lines   *ingest.Lines // of a range; nil for the whole input
@@ -48,14 +52,15 @@ func (f *feed) drain(ctx context.Context, do func(work) error) error {
 	for r := f.begin(); r != nil; r = f.begin() {
 		for {
 			b, err := r.block(ctx)
+			if err == nil && b.block != nil {
+				err = do(b)
+			}
 			if err != nil {
+				r.ready.drop()
 				return err
 			}
 			if b.block == nil {
 				break
-			}
-			if err := do(b); err != nil {
-				return err
 			}
 		}
 	}
@@ -75,10 +80,11 @@ func (f *feed) begin() *reading {
 			return r
 		}
 	}
-	if len(f.open) > 0 {
-		return f.open[0]
+	if len(f.open) == 0 {
+		return nil
 	}
-	return nil
+	f.open[0].joined.Store(true)
+	return f.open[0]
 }
 
 // close closes what is left open when a run is broken off.
@@ -90,11 +96,83 @@ func (f *feed) close() {
 	}
 }
 
-// block is the next block, and none at the end of the input. What is wrong with the
-// input is its own result; only the end of the whole run is an error.
+// block is the next block, and none at the end of the input. Of a slow one that several
+// work on, whoever reads goes on to read ahead, and the others work on what is ready:
+// else they wait for him now, and all work and nobody reads then.
 func (r *reading) block(ctx context.Context) (work, error) {
-	r.lock()
+	b := r.lock()
+	if b.block != nil {
+		return b, nil
+	}
 	defer r.mu.Unlock()
+	for {
+		next, err := r.next(ctx)
+		if err != nil {
+			return work{}, err
+		}
+		if next.block != nil {
+			if !r.slow || !r.joined.Load() {
+				return next, nil
+			}
+			if r.ready.push(next) < aheadBytes {
+				continue
+			}
+		}
+		if b, ok := r.ready.pop(); ok || next.block == nil {
+			return b, nil
+		}
+	}
+}
+
+// aheadBytes is how much of a slow input is ready, in bytes, when nobody reads on. A
+// block of large records alone is more: the next one may have to wait until it is freed.
+const aheadBytes = 1 << 20
+
+// ahead is blocks in their order.
+type ahead struct {
+	n    atomic.Int32 // blocks
+	mu   sync.Mutex
+	list []work
+}
+
+// push adds a block and returns how many bytes there are.
+func (a *ahead) push(b work) (bytes int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = append(a.list, b)
+	a.n.Add(1)
+	for _, b := range a.list {
+		bytes += len(b.block.Data)
+	}
+	return bytes
+}
+
+// pop takes the first one, if there is any.
+func (a *ahead) pop() (work, bool) {
+	if a.n.Load() == 0 {
+		return work{}, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.list) == 0 {
+		return work{}, false
+	}
+	b := a.list[0]
+	a.list = slices.Delete(a.list, 0, 1)
+	a.n.Add(-1)
+	return b, true
+}
+
+// drop frees all.
+func (a *ahead) drop() {
+	for b, ok := a.pop(); ok; b, ok = a.pop() {
+		b.free()
+	}
+}
+
+// next reads a block; there is none at the end of the input. What is wrong with the
+// input is its own result; only the end of the whole run is an error.
+func (r *reading) next(ctx context.Context) (work, error) {
 	if err := ctx.Err(); err != nil || r.over {
 		return work{}, err
 	}
@@ -138,21 +216,33 @@ const patience = time.Millisecond
 // there is to do.
 const looks = 256
 
-func (r *reading) lock() {
+// lock locks the input, or returns a block of it that is ready.
+func (r *reading) lock() work {
 	var start time.Time
-	for n := 0; !r.mu.TryLock(); n++ {
+	for n := 0; ; n++ {
+		if b, ok := r.ready.pop(); ok {
+			return b
+		}
+		if r.mu.TryLock() {
+			break
+		}
 		if n%looks > 0 {
 			continue
 		}
-		switch now := time.Now(); {
-		case n == 0:
+		now := time.Now()
+		if n == 0 {
 			start = now
-		case now.Sub(start) > patience:
+		} else if now.Sub(start) > patience {
 			r.mu.Lock()
-			return
+			break
 		}
 		runtime.Gosched()
 	}
+	b, ok := r.ready.pop()
+	if ok {
+		r.mu.Unlock()
+	}
+	return b
 }
 
 // begin opens the input.
@@ -162,6 +252,9 @@ func (r *reading) begin(ctx context.Context, t *task) error {
 		return err
 	}
 	r.stream = stream
+	if s, ok := stream.(*ingest.Stream); ok {
+		r.slow = s.Slow()
+	}
 	opt := ingest.ReaderOptions{MaxLine: r.feed.s.MaxLine, Start: t.start, Final: t.final, Large: &r.feed.m.large}
 	var src io.Reader
 	if t.part == nil {

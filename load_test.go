@@ -727,6 +727,47 @@ func TestBytesDoNotDependOnTheWay(t *testing.T) {
 	}
 }
 
+// An input that takes long to read is read ahead, however long its records are: there is
+// one large record in memory at a time, and nobody waits for himself.
+func TestReadAhead(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for i := range 20_000 {
+		b.WriteString(call(fmt.Sprint("id", i), day.Unix()+int64(i), i, 1))
+		if i%3000 == 0 {
+			fmt.Fprintf(&b, `{"created":%d,"data":[{"b64_json":%q}],"size":"1024x1024"}`+"\n", day.Unix()+int64(i), strings.Repeat("A", 9<<20))
+		}
+	}
+	dir := t.TempDir()
+	plain := write(t, filepath.Join(dir, "a.jsonl"), b.String())
+	slow := write(t, filepath.Join(dir, "z", "a.jsonl.gz"), packed(t, ".gz", b.String()))
+	lake := filepath.Join(dir, "lake")
+	load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake})
+	want := hashes(t, lake)
+	for _, jobs := range []int{1, 2, 7} {
+		lake := filepath.Join(dir, fmt.Sprint("jobs", jobs))
+		r := load(t, usagelake.Config{Inputs: []string{slow}, Lake: lake, Jobs: jobs})
+		if r.Books.Records != 20_007 || r.Books.Rows != r.Books.Records {
+			t.Errorf("%d jobs: books %+v", jobs, r.Books)
+		}
+		if d := cmp.Diff(want, hashes(t, lake)); d != "" {
+			t.Errorf("%d jobs: other bytes\n%s", jobs, d)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := usagelake.Load(ctx, usagelake.Config{
+		Inputs: []string{slow}, Lake: filepath.Join(dir, "broken off"), Jobs: 3,
+		Progress: func(p usagelake.Progress) {
+			if p.Records > 9000 {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("broken off: %v", err)
+	}
+}
+
 // booksDiff is what two accounts differ in.
 func booksDiff(a, b schemas.Books) string {
 	return cmp.Diff(a, b, cmp.AllowUnexported(schemas.Amount{}, schemas.Sums{}))

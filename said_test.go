@@ -103,19 +103,18 @@ func TestLinesThatGoOnOverBlocks(t *testing.T) {
 		fmt.Fprintf(&b, `{"timestamp":"2026-08-03T10:00:05Z","type":"event_msg","payload":{"type":"token_count","info":{"last_token_usage":{"input_tokens":%d,"output_tokens":2}}}}`+"\n", i+1)
 	}
 	dir := t.TempDir()
-	file := filepath.Join(dir, "rollout.jsonl")
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	lake := filepath.Join(dir, "lake")
-	load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, Jobs: 3})
-	all := rows(t, lake)
-	if len(all) != turns {
-		t.Fatalf("%d rows", len(all))
-	}
-	for _, r := range all {
-		if r["model"] != "gpt-"+r["input_tokens"] {
-			t.Fatalf("model %s with %s input tokens", r["model"], r["input_tokens"])
+	for _, suffix := range []string{"", ".gz"} { // of which one is read ahead
+		file := write(t, filepath.Join(dir, "rollout.jsonl"+suffix), packed(t, suffix, b.String()))
+		lake := filepath.Join(dir, "lake"+suffix)
+		load(t, usagelake.Config{Inputs: []string{file}, Lake: lake, Jobs: 3})
+		all := rows(t, lake)
+		if len(all) != turns {
+			t.Fatalf("%s: %d rows", suffix, len(all))
+		}
+		for _, r := range all {
+			if r["model"] != "gpt-"+r["input_tokens"] {
+				t.Fatalf("%s: model %s with %s input tokens", suffix, r["model"], r["input_tokens"])
+			}
 		}
 	}
 }

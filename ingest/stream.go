@@ -48,6 +48,7 @@ type Stream struct {
 	src        *source
 	r          io.Reader // decompresses src
 	compressed bool
+	slow       bool
 	close      []func() error
 }
 
@@ -218,7 +219,7 @@ func (s *Stream) decompress() error {
 	magic, _ := br.Peek(4) // an error comes back with the first Read
 	switch {
 	case bytes.HasPrefix(magic, gzipMagic):
-		s.compressed = true
+		s.compressed, s.slow = true, true
 		s.r = &members{src: br}
 	case isZstd(magic):
 		s.compressed = true
@@ -267,6 +268,10 @@ func (s *Stream) Read(p []byte) (int, error) {
 // BytesRead is the count of bytes taken from the file so far, before
 // decompression. Any goroutine may ask.
 func (s *Stream) BytesRead() int64 { return s.src.n.Load() }
+
+// Slow reports whether it takes longer to decompress records than to handle them, as
+// it does of gzip.
+func (s *Stream) Slow() bool { return s.slow }
 
 // Close releases the file and the decompressor. Standard input stays open.
 func (s *Stream) Close() error {
