@@ -564,6 +564,26 @@ func TestForksOfCodex(t *testing.T) {
 	}
 }
 
+// A session writes its sums again when its limits change, or when it is resumed: no call
+// was made for that.
+func TestCodexRepeats(t *testing.T) {
+	dir := t.TempDir()
+	lake := filepath.Join(dir, "lake")
+	at := func(when string, in, total int) string {
+		return fmt.Sprintf(`{"timestamp":%q,"type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d},`+
+			`"last_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d}}}}`+"\n", when, total-5, total, in, in+5)
+	}
+	text := `{"timestamp":"2026-08-20T10:00:00Z","type":"session_meta","payload":{"id":"p","originator":"codex_cli_rs"}}` + "\n" +
+		at("2026-08-20T10:01:00Z", 100, 105) + at("2026-08-20T10:01:01Z", 100, 105) + at("2026-08-20T10:02:00Z", 200, 310)
+	file := write(t, filepath.Join(dir, "p.jsonl"), text)
+	load(t, usagelake.Config{Inputs: []string{file}, Lake: lake})
+	write(t, file, text+at("2026-08-25T10:00:00Z", 200, 310)+at("2026-08-25T10:01:00Z", 300, 615))
+	load(t, usagelake.Config{Inputs: []string{file}, Lake: lake})
+	if got, want := tokens(t, lake), "100/5 200/5 300/5"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestFlagsOfIdentity(t *testing.T) {
 	dir := t.TempDir()
 	lake := filepath.Join(dir, "lake")

@@ -49,6 +49,8 @@ type call struct {
 	plain bool // its entry is of Texts, and none is JSON
 	// summed: it sums up what records before it said.
 	summed bool
+	// again: it has the running sums of the record before, to which it adds nothing.
+	again bool
 	// settles is what it says by model where its parts are the rest of that, else nil.
 	settles *rest
 	// unclaimed: it is a part that no entry fits.
@@ -170,6 +172,8 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 			}
 		}
 		return NoCall
+	case c.again:
+		return NoCall
 	case p.entry.Differs && said == nil: // from what?
 		n.Reason = schemas.UnknownUsage
 		return IsBad
@@ -241,6 +245,10 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 		return
 	}
 	own := len(*calls)
+	if p.entry.Running != "" {
+		(*calls)[own-1].again = n.repeats(p, c.doc, said)
+		return
+	}
 	for i := range p.entry.also {
 		part := &p.entry.also[i]
 		from := n.inheritance(p, rec, part, &c.heir, said)
@@ -428,9 +436,25 @@ const running = "running "
 // sumUp keeps the running sums of a record.
 func (n *Normalizer) sumUp(p *plan, doc []byte, said Memory) {
 	sums := said.of(p.entry.Name)
+	n.eachSum(p, doc, func(name, value string) { sums[name] = value })
+}
+
+// repeats reports whether a record's running sums are those of the record before, in
+// the same source: nothing was used since.
+func (n *Normalizer) repeats(p *plan, doc []byte, said Memory) bool {
+	sums := said[family(p.entry.Name)]
+	some, grown := false, false
+	n.eachSum(p, doc, func(name, value string) {
+		some, grown = true, grown || sums[name] != value
+	})
+	return some && !grown
+}
+
+// eachSum calls fn for the running sums of a record, by their names in a Memory.
+func (n *Normalizer) eachSum(p *plan, doc []byte, fn func(name, value string)) {
 	n.walker.Each(doc, append(splitPath(p.entry.Running), "*"), func(key, value []byte) {
 		if _, reason := measured(value); reason == "" && p.entry.counted(string(key)) != schemas.NumColumns {
-			sums[running+string(key)] = string(value)
+			fn(running+string(key), string(value))
 		}
 	})
 }
