@@ -13,21 +13,31 @@ var codexEntries = []Entry{
 	},
 	{
 		Name: "codex.session", Doc: "Codex: the session of the lines that follow",
-		At:      []string{""},
-		When:    []string{"payload.id", "payload.originator", "type"},
-		Columns: []Rule{{schemas.SessionID, "payload.id"}, {schemas.TransportID, "payload.forked_from_id | payload.id"}},
-		Ignore:  true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID,
+		At:   []string{""},
+		When: []string{"payload.id", "payload.originator", "type"},
+		Columns: []Rule{
+			{schemas.EventTime, "payload.timestamp"},
+			{schemas.SessionID, "payload.id"},
+			{schemas.TransportID, "payload.forked_from_id | payload.id"},
+		},
+		Ignore: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID, Began: sessionBegan,
 	},
 	{
 		Name: "codex.goal", Doc: "Codex: how much of a goal's budget is used",
 		At: []string{""}, When: []string{"payload.goal.tokensUsed", "timestamp"}, Ignore: true, Basis: inclusive,
 	},
 	{
-		Name: "codex.turn", Doc: "Codex: times of a turn, which speak of tokens",
-		At: []string{""}, When: []string{"payload.time_to_first_token_ms", "payload.turn_id", "!payload.info"}, Ignore: true, Basis: inclusive,
+		Name: "codex.turn", Doc: "Codex: when the turn began that follows, or has ended",
+		At: []string{""},
+		When: []string{
+			"payload.turn_id", "payload.started_at | payload.collaboration_mode_kind | payload.time_to_first_token_ms",
+			"type", "!payload.info", "!payload.usage",
+		},
+		Columns: []Rule{{schemas.EventTime, "payload.started_at | payload.turn_id"}},
+		Ignore:  true, Own: true, Basis: inclusive, Began: turnBegan,
 	},
 	{
-		Name: "codex.tokens", Doc: "Codex CLI session: what one request used; forks of a session repeat its lines",
+		Name: "codex.tokens", Doc: "Codex CLI session: what one request used; forks of a session repeat its lines, with the time of the copy",
 		At: []string{""}, Usage: "payload.info.last_token_usage",
 		When: []string{"payload.info.last_token_usage.input_tokens", "timestamp"},
 		// the context was compacted, and its size is given anew

@@ -129,9 +129,12 @@ func (n *Normalizer) values(p *plan, c *call) (out []ExplainedValue) {
 			from[col] += ", less what records before say"
 		}
 	}
-	if p.timeFrom != "" {
+	switch {
+	case n.flags&flagTimeOfTurn != 0:
+		from[schemas.EventTime] = "a record before"
+	case p.timeFrom != "":
 		from[schemas.EventTime] = n.dialects.path(p.time)
-	} else if c.heir.timeFrom != "" {
+	case c.heir.timeFrom != "":
 		from[schemas.EventTime] = "the record around it"
 	}
 	for c := range schemas.NumColumns {

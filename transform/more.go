@@ -162,7 +162,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	if p.entry == nil {
 		return NotClaimed
 	}
-	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0
+	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0 || p.entry.Began != ""
 	switch {
 	case p.entry.Container, c.summed:
 		if remember && said != nil {
@@ -512,6 +512,9 @@ func (n *Normalizer) differ(e *Entry, said map[string]string) {
 
 // remember keeps what the record at hand says for those after it.
 func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder, said Memory) {
+	if p.entry.Began != "" {
+		n.begin(p, rec, said)
+	}
 	if len(p.entry.Remember) == 0 {
 		return
 	}

@@ -225,6 +225,9 @@ func (n *Normalizer) apply(p *plan, rec *schemas.Record, src *Source, row *schem
 		if n.Reason = n.bucket(p); n.Reason == "" {
 			n.Reason = n.eventTime(p, rec, src)
 		}
+		if n.Reason == "" && heir != nil {
+			n.dateBack(heir.recalled)
+		}
 	}
 	if n.Reason != "" {
 		row.Drop()

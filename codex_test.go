@@ -1,0 +1,197 @@
+package usagelake_test
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usagelake"
+)
+
+// A rollout is a session file of Codex.
+type rollout struct {
+	lines []rolloutLine
+	total int
+}
+
+type rolloutLine struct {
+	at   time.Time
+	rest string
+}
+
+func (r *rollout) add(at time.Time, kind, payload string, values ...any) {
+	r.lines = append(r.lines, rolloutLine{at, fmt.Sprintf(`"type":%q,"payload":{`+payload+"}}\n", append([]any{kind}, values...)...)})
+}
+
+// v7 is a UUID made at a time.
+func v7(at time.Time) string {
+	ms := fmt.Sprintf("%012x", at.UnixMilli())
+	return ms[:8] + "-" + ms[8:] + "-7ca3-9e29-000000000000"
+}
+
+func newRollout(at time.Time) *rollout {
+	r := &rollout{}
+	r.add(at, "session_meta", `"id":%q,"timestamp":%q,"originator":"codex_cli_rs","cwd":"/x"`, v7(at), at.Format(time.RFC3339Nano))
+	return r
+}
+
+// turn is a turn with calls, a minute each. Its lines tell when it began by its id.
+func (r *rollout) turn(at time.Time, in ...int) *rollout {
+	r.add(at, "event_msg", `"type":"task_started","turn_id":%q,"collaboration_mode_kind":"default"`, v7(at))
+	return r.calls(at, in...)
+}
+
+func (r *rollout) calls(at time.Time, in ...int) *rollout {
+	for _, n := range in {
+		at, r.total = at.Add(time.Minute), r.total+n+5
+		r.add(at, "event_msg", `"type":"token_count","info":{"total_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d},`+
+			`"last_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d}}`, r.total-5, r.total, n, n+5)
+	}
+	return r
+}
+
+// fork is a session that goes on from all that another has, which is written anew.
+func (r *rollout) fork(at time.Time) *rollout {
+	f := newRollout(at)
+	f.total = r.total
+	for _, l := range r.lines {
+		f.lines = append(f.lines, rolloutLine{at.Add(40 * time.Millisecond), l.rest})
+	}
+	return f
+}
+
+func (r *rollout) String() string {
+	var b strings.Builder
+	for _, l := range r.lines {
+		fmt.Fprintf(&b, `{"timestamp":%q,%s`, l.at.Format("2006-01-02T15:04:05.000Z"), l.rest)
+	}
+	return b.String()
+}
+
+// when lists the calls of a lake, by what went in: their times, and * where that is
+// of the turn.
+func when(t *testing.T, lake string) string {
+	t.Helper()
+	var list []string
+	for _, r := range rows(t, lake) {
+		at, mark := strings.TrimPrefix(r["event_time"], "2026-08-"), ""
+		if strings.Contains(r["quality_flags"], "time_of_turn") {
+			mark = "*"
+		}
+		list = append(list, r["input_tokens"]+" "+at[:8]+mark)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// A fork, of days later, repeats the lines of its parent with the time of the copy: whatever is
+// loaded first, they are calls of their parent.
+func TestForksOfDaysLater(t *testing.T) {
+	t.Parallel()
+	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+	parent := newRollout(on(3)).turn(on(3), 100).turn(on(7), 200, 210)
+	fork := parent.fork(on(12)).turn(on(12), 300)
+	grown := parent.fork(on(12)).turn(on(12), 300).turn(on(13), 310)
+	second := grown.fork(on(20)).turn(on(20), 400)
+	files := map[string]string{
+		"parent": parent.String(), "fork": fork.String(), "grown fork": grown.String(), "second fork": second.String(),
+	}
+	const all = "100 03T10:01, 200 07T10:01, 210 07T10:02, 300 12T10:01, 310 13T10:01, 400 20T10:01"
+	for name, c := range map[string]struct {
+		loads []string // of files with & between them
+		want  string
+	}{
+		"in order":           {[]string{"parent", "grown fork", "second fork"}, all},
+		"backwards":          {[]string{"second fork", "grown fork", "parent"}, all},
+		"parent in between":  {[]string{"second fork", "parent", "grown fork"}, all},
+		"at once":            {[]string{"parent & grown fork & second fork"}, all},
+		"twice":              {[]string{"fork", "parent & fork", "grown fork & second fork", "second fork"}, all},
+		"a fork that grows":  {[]string{"fork", "grown fork", "parent & second fork"}, all},
+		"without the parent": {[]string{"fork"}, "100 03T10:00*, 200 07T10:00*, 210 07T10:00*, 300 12T10:01"},
+		"forks alone": {
+			[]string{"second fork", "grown fork"},
+			"100 03T10:00*, 200 07T10:00*, 210 07T10:00*, 300 12T10:01, 310 13T10:01, 400 20T10:01",
+		},
+	} {
+		for how, hashed := range map[string]bool{"": false, ", ids hashed": true} {
+			t.Run(name+how, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				cfg := usagelake.Config{Lake: filepath.Join(dir, "lake")}
+				if hashed {
+					cfg.HashIDs = writeKey(t, filepath.Join(dir, "ids.key"), "k")
+				}
+				for _, names := range c.loads {
+					cfg.Inputs = nil
+					for name := range strings.SplitSeq(names, " & ") {
+						file := strings.TrimPrefix(name, "grown ") + ".jsonl"
+						cfg.Inputs = append(cfg.Inputs, write(t, filepath.Join(dir, file), files[name]))
+					}
+					load(t, cfg)
+				}
+				if got := when(t, cfg.Lake); got != c.want {
+					t.Errorf("got  %s\nwant %s", got, c.want)
+				}
+			})
+		}
+	}
+	t.Run("in steps", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		cfg := usagelake.Config{Lake: filepath.Join(dir, "lake"), Split: 600}
+		for i, name := range slices.Sorted(maps.Keys(files)) {
+			cfg.Inputs = []string{write(t, filepath.Join(dir, fmt.Sprint(i, ".jsonl")), files[name])}
+			if _, err := inSteps(cfg, fmt.Sprint("run", i), inOrder); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := when(t, cfg.Lake); got != all {
+			t.Errorf("got  %s\nwant %s", got, all)
+		}
+	})
+}
+
+// Which calls have the time of their turn, and which their own.
+func TestTimeOfTurn(t *testing.T) {
+	t.Parallel()
+	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+	// a turn of an id that holds no time, in seconds or without any
+	other := func(r *rollout, at time.Time, began string, in int) *rollout {
+		r.add(at, "event_msg", `"type":"task_started","turn_id":"3e11d9fe-cef9-4ea1-9e76-b65731725eb6","started_at":%s,"collaboration_mode_kind":"default"`, began)
+		return r.calls(at, in)
+	}
+	seconds := func(at time.Time) string { return fmt.Sprint(at.Unix()) }
+	first := newRollout(on(3)).turn(on(3), 100)
+	for name, c := range map[string]struct {
+		file *rollout
+		want string
+	}{
+		"a session":                      {newRollout(on(3)).turn(on(3), 100).turn(on(9), 200), "100 03T10:01, 200 09T10:01"},
+		"a turn in the session's second": {other(newRollout(on(3)), on(3), seconds(on(3)), 100), "100 03T10:01"},
+		"turns that are told in seconds": {other(newRollout(on(3)), on(3), seconds(on(3)), 100).fork(on(9)), "100 03T10:00*"},
+		"turns without a time":           {other(first, on(5), "null", 200).fork(on(9)), "100 03T10:00*, 200 09T10:00"},
+		"turns without lines":            {newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200), "100 09T10:00, 200 09T10:01"},
+		"sessions one behind the other": {
+			&rollout{lines: slices.Concat(newRollout(on(3)).turn(on(3), 100).lines, newRollout(on(9)).calls(on(9), 200).lines)},
+			"100 03T10:01, 200 09T10:01",
+		},
+		"copies with their own times": {
+			&rollout{lines: slices.Concat(newRollout(on(9)).lines, newRollout(on(3)).turn(on(3), 100).lines)},
+			"100 03T10:01",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			lake := filepath.Join(dir, "lake")
+			load(t, usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), c.file.String())}, Lake: lake})
+			if got := when(t, lake); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
