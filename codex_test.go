@@ -155,6 +155,26 @@ func TestForksOfDaysLater(t *testing.T) {
 	})
 }
 
+// Calls of a fork are of its session, and those that it repeats are of its parent's.
+func TestSessionsOfForks(t *testing.T) {
+	t.Parallel()
+	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+	fork := newRollout(on(3)).turn(on(3), 100).fork(on(9)).turn(on(9), 200)
+	dir := t.TempDir()
+	cfg := usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), fork.String())}, Lake: filepath.Join(dir, "lake")}
+	load(t, cfg)
+	write(t, cfg.Inputs[0], fork.turn(on(10), 300).String())
+	load(t, cfg)
+	of := map[string]string{}
+	for _, r := range rows(t, cfg.Lake) {
+		of[r["input_tokens"]] = r["session_id"]
+	}
+	want := map[string]string{"100": v7(on(3)), "200": v7(on(9)), "300": v7(on(9))}
+	if !maps.Equal(of, want) {
+		t.Errorf("%v, want %v", of, want)
+	}
+}
+
 // Which calls have the time of their turn, and which their own.
 func TestTimeOfTurn(t *testing.T) {
 	t.Parallel()

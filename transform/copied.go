@@ -3,6 +3,7 @@ package transform
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"time"
 
@@ -16,19 +17,33 @@ const (
 	turnBegan    = "turn began"
 )
 
+// ownSession is behind the name of a family in a Memory, for what the source's own session
+// said.
+const ownSession = " own"
+
 // begin keeps when what is behind the record at hand began. The turns of an older session
-// are none of a later one.
+// are none of a later one; the turns of the own session recall what that said, and not
+// what was said by those that it is copied from.
 func (n *Normalizer) begin(p *plan, rec *schemas.Record, said Memory) {
-	cols, what := said.of(p.entry.Name), p.entry.Began
+	cols, own := said.of(p.entry.Name), family(p.entry.Name)+ownSession
 	us, ok := n.began(p, rec)
-	if what == sessionBegan {
-		if before, some := instant(cols, what); !ok || some && us <= before {
+	session, some := instant(cols, sessionBegan)
+	if p.entry.Began == sessionBegan {
+		if !ok || some && us <= session {
 			return
 		}
+		said[own] = map[string]string{}
+		for _, c := range p.entry.Remember {
+			if text, known := cols[c.String()]; known {
+				said[own][c.String()] = text
+			}
+		}
+	} else if ok && some && !older(us, session) {
+		maps.Copy(cols, said[own])
 	}
 	delete(cols, turnBegan)
 	if ok {
-		cols[what] = strconv.FormatInt(us, 10)
+		cols[p.entry.Began] = strconv.FormatInt(us, 10)
 	}
 }
 
@@ -51,12 +66,14 @@ func (n *Normalizer) began(p *plan, rec *schemas.Record) (int64, bool) {
 func (n *Normalizer) dateBack(recalled map[string]string) {
 	session, some := instant(recalled, sessionBegan)
 	turn, known := instant(recalled, turnBegan)
-	session -= session % time.Second.Microseconds() // turns can be told in seconds
-	if some && known && turn < session && session <= n.row.Int(schemas.EventTime) {
+	if some && known && older(turn, session) && !older(n.row.Int(schemas.EventTime), session) {
 		n.row.SetInt(schemas.EventTime, turn)
 		n.flags |= flagTimeOfTurn
 	}
 }
+
+// older reports whether a time is before a session began. Turns can be told in seconds.
+func older(us, session int64) bool { return us < session-session%time.Second.Microseconds() }
 
 func instant(said map[string]string, what string) (us int64, ok bool) {
 	us, err := strconv.ParseInt(said[what], 10, 64)

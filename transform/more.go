@@ -185,6 +185,9 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	v := n.apply(p, rec, src, row, in, &h)
 	if remember && said != nil {
 		n.remember(p, rec, row, said)
+		if p.entry.Began != "" {
+			n.begin(p, rec, said)
+		}
 		if p.entry.Running != "" && v != IsBad {
 			n.sumUp(p, c.doc, said)
 		}
@@ -512,9 +515,6 @@ func (n *Normalizer) differ(e *Entry, said map[string]string) {
 
 // remember keeps what the record at hand says for those after it.
 func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder, said Memory) {
-	if p.entry.Began != "" {
-		n.begin(p, rec, said)
-	}
 	if len(p.entry.Remember) == 0 {
 		return
 	}
