@@ -74,6 +74,23 @@ var codexEntries = []Entry{
 		Running: "payload.info.total_token_usage", Differs: true,
 	},
 	{
+		// they would do alone, but a fork of a session does not repeat them
+		Name: "codex.response", Doc: "Codex: what one response used; the lines of codex.tokens and codex.compaction say it too",
+		At: []string{""}, Usage: "payload.usage",
+		When:    []string{"payload.usage.input_tokens", "payload.response_id", "payload.thread_token_usage | payload.turn_token_usage | payload.thread_id", "timestamp"},
+		Columns: below("payload.usage", codexCounts),
+		Ignore:  true, Own: true, Basis: inclusive,
+	},
+	{
+		Name: "codex.compaction", Doc: "Codex: what the request used that made a history shorter, which no sums have",
+		At: []string{""}, Usage: "payload.latest_token_usage_record.usage",
+		When:  []string{"payload.latest_token_usage_record.usage.input_tokens", "timestamp"},
+		Agree: [2]string{"payload.compaction_response_id", "payload.latest_token_usage_record.response_id"},
+		Columns: append([]Rule{{schemas.EventTime, "timestamp"}, {schemas.RequestID, "payload.compaction_response_id"}},
+			below("payload.latest_token_usage_record.usage", codexCounts)...),
+		Basis: inclusive, Operation: "chat", Own: true, EnvelopeTime: true, Recall: []schemas.Col{schemas.Model, schemas.SessionID},
+	},
+	{
 		Name: "codex.tokens", Doc: "codex exec --json of early versions: what one request used",
 		At: []string{""}, Own: true, Usage: "msg.info.last_token_usage",
 		When: []string{"msg.info.last_token_usage.input_tokens", "msg.type", "id"},
@@ -99,6 +116,7 @@ var codexEntries = []Entry{
 			{schemas.InputTokens, "usage.input_tokens"},
 			{schemas.OutputTokens, "usage.output_tokens"},
 			{schemas.CacheReadTokens, "usage.cached_input_tokens"},
+			{schemas.CacheWriteTokens, "usage.cache_write_input_tokens"},
 			{schemas.ReasoningTokens, "usage.reasoning_output_tokens"},
 		},
 		Basis: inclusive, Operation: "chat", Recall: []schemas.Col{schemas.RequestID, schemas.SessionID}, OfSession: true,
@@ -122,5 +140,6 @@ var codexCounts = []Rule{
 	{schemas.OutputTokens, "usage.output_tokens"},
 	{schemas.TotalTokens, "usage.total_tokens"},
 	{schemas.CacheReadTokens, "usage.cached_input_tokens"},
+	{schemas.CacheWriteTokens, "usage.cache_write_input_tokens"},
 	{schemas.ReasoningTokens, "usage.reasoning_output_tokens"},
 }

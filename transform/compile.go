@@ -127,6 +127,7 @@ type compiledEntry struct {
 	mountKey []byte // the same
 	when     []condition
 	unless   []exclusion
+	agree    [2][]ref
 	rules    []compiledRule
 	payload  []ref
 	idOf     []ref
@@ -267,6 +268,9 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	for _, u := range e.Unless {
 		at := strings.LastIndexByte(u, '=')
 		ce.unless = append(ce.unless, exclusion{refs(u[:at], schemas.Scalar), strings.Split(u[at+1:], "|")})
+	}
+	for i, path := range e.Agree {
+		ce.agree[i] = refs(path, schemas.Scalar)
 	}
 	for _, r := range e.Columns {
 		ce.rules = append(ce.rules, c.rule(ce, r, false))

@@ -58,6 +58,9 @@ type Entry struct {
 	// Unless lists "path=word|word": a record that has one of the words there
 	// is no call.
 	Unless []string
+	// Agree are paths of two values: a record in which they differ, or one is not there, is
+	// no call.
+	Agree [2]string
 	// Calls is where a record says how many calls it sums up, paths with | between them: it
 	// is one of these only where it says 1, or says 0 and is none.
 	Calls string

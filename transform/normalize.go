@@ -5,6 +5,7 @@
 package transform
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"regexp"
@@ -290,7 +291,17 @@ func (p *plan) excluded(rec *schemas.Record) bool {
 			return true
 		}
 	}
-	return false
+	return p.entry.Agree[0] != "" && !p.agrees(rec)
+}
+
+// agrees reports whether two values are there and the same.
+func (p *plan) agrees(rec *schemas.Record) bool {
+	if p.agree[0] == noSlot || p.agree[1] == noSlot {
+		return false
+	}
+	one, ok := numberText(rec, p.agree[0])
+	other, too := numberText(rec, p.agree[1])
+	return ok && too && bytes.Equal(one, other)
 }
 
 // sumOf is how many calls a record says that it sums up.

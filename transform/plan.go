@@ -31,6 +31,7 @@ type plan struct {
 	payload  slot   // noSlot where there is none
 	calls    slot   // the same
 	apart    slot   // the same
+	agree    [2]slot
 	idOf     []slot
 	unless   []exclusionAt
 	keep     []keep
@@ -167,6 +168,8 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	lay(&p.payload)
 	lay(&p.calls)
 	lay(&p.apart)
+	lay(&p.agree[0])
+	lay(&p.agree[1])
 	if p.timeFrom != "" {
 		lay(&p.time)
 	}
@@ -287,6 +290,9 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	p.payload, _ = c.present(filled, frame, e.payload)
 	p.calls, _ = c.present(filled, frame, e.calls)
 	p.apart, _ = c.present(filled, frame, e.apart)
+	for i, from := range e.agree {
+		p.agree[i], _ = c.present(filled, frame, from)
+	}
 	p.more = p.more || p.calls != noSlot || p.apart != noSlot
 	for _, r := range e.idOf {
 		if at, ok := c.present(filled, frame, []ref{r}); ok {
