@@ -211,6 +211,8 @@ func TestCheck(t *testing.T) {
 		{"spark", "/srv/la*ke", "", ""},
 		{"spark", "/srv/la\nke", "", "control character"},
 		{"bigquery", "gs://bucket/lake", "a b", "--schema"},
+		{"bigquery", "s3://bucket/lake", "", "bigquery reads gs://"},
+		{"duckdb", "https://host/lake", "", "duckdb reads s3://"},
 		{"bigquery", "gs://bucket/lake", "a`; DROP TABLE x", "--schema"},
 	} {
 		d, ok := Lookup(test.dialect)
