@@ -46,7 +46,7 @@ def made(program, tmp_path_factory):
     (folder / "book.yaml").write_text(BOOK)
     run = lambda *args: subprocess.run([program, *args], cwd=folder, check=True, capture_output=True)
     invent(folder / "logs")
-    evil = '{"event_time":"2026-07-01T00:00:00Z","request_id":"e1","model":"</script><img src=x onerror=alert(1)>","project_id":"<b>bold","provider":"openai","prompt_tokens":5,"completion_tokens":1.5}\n'
+    evil = '{"event_time":"2026-07-01T00:00:00Z","request_id":"e1","model":"</script><img src=x onerror=alert(1)>","project_id":"<b>bold","provider":"openai","prompt_tokens":5,"completion_tokens":1.5,"cost":0.9}\n'
     (folder / "logs" / "gateway" / "2026-07-01.jsonl").open("a").write(evil)
     run("load", "logs", "--lake", "acme", "--prices", "book.yaml")
     run("report", "--lake", "acme", "-o", "report.html", "--prices", "book.yaml")
@@ -159,6 +159,28 @@ def test_filters_are_duckdbs(page, made, filters, where):
         assert sum(map(decimal.Decimal, legend)) == want
     page.get_by_role("button", name="Reset").click()
     assert shown(page) == before
+
+
+def test_dates_follow_each_other(page, made):
+    """A day that is chosen stays: the other end moves with it."""
+    def fill(label, day):
+        page.get_by_label(label, exact=True).fill(day)
+        page.get_by_label(label, exact=True).dispatch_event("change")
+    chosen = lambda: [page.get_by_label(label, exact=True).input_value() for label in ("From", "To")]
+    fill("To", "2026-06-10")
+    fill("From", "2026-06-20")
+    assert chosen() == ["2026-06-20", "2026-06-20"]
+    fill("To", "2026-06-25")
+    assert shown(page) == duck(made, "event_date BETWEEN '2026-06-20' AND '2026-06-25'")
+    fill("To", "2026-06-01")
+    assert chosen() == ["2026-06-01", "2026-06-01"]
+    fill("From", "2001-01-01")
+    assert chosen() == [page.get_by_label("From", exact=True).get_attribute("min"), "2026-06-01"]
+
+
+def test_money_has_cents(page):
+    choose(page, "Project", "<b>bold")
+    assert page.locator("#sum-reported_cost_usd").inner_text() == "$0.90"
 
 
 def test_top_lists_are_duckdbs(page, made):

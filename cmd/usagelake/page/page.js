@@ -250,7 +250,7 @@ function coverage() {
 
 // axis is what stands below the strips: a few days, at their places.
 function axis(from, to, n) {
-  const line = el("div", { class: "ticks" }), every = Math.max(1, Math.ceil(n / 6));
+  const line = el("div", { class: "ticks" }), every = Math.max(1, Math.ceil(Math.max(n, 31) / 6)); // so that they do not touch
   for (let i = 0; i < n; i += every) {
     const tick = el("span", {}, (n > 300 ? monthName : shortDay).format(dateOf(from + i)));
     tick.style.left = `${(100 * i) / Math.max(n, 31)}%`;
@@ -367,8 +367,8 @@ function start() {
   show();
   draw();
   const change = (id, f) => byId(id).addEventListener("change", (e) => { f(e.target.value); show(); draw(); });
-  change("from", (v) => { if (v) filter.from = Math.min(Math.max(dayOf(v), firstDay), filter.to); byId("range").value = "own"; });
-  change("to", (v) => { if (v) filter.to = Math.max(Math.min(dayOf(v), lastDay), filter.from); byId("range").value = "own"; });
+  change("from", (v) => { if (v) { filter.from = Math.min(Math.max(dayOf(v), firstDay), lastDay); filter.to = Math.max(filter.from, filter.to); } byId("range").value = "own"; });
+  change("to", (v) => { if (v) { filter.to = Math.max(Math.min(dayOf(v), lastDay), firstDay); filter.from = Math.min(filter.from, filter.to); } byId("range").value = "own"; });
   change("range", (v) => { if (v !== "own") range(v); });
   for (const d of ["provider", "model", "project"]) change(d, (v) => { filter[d] = v === "" ? null : Number(v); });
   change("span", (v) => { view.span = v; });

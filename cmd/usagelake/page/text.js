@@ -5,6 +5,7 @@ const fine = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 const cents = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", maximumSignificantDigits: 3 });
+const tenths = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 3 });
 const shortDollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD", notation: "compact", maximumSignificantDigits: 3 });
 const shortDay = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", day: "numeric" });
 const longDay = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", day: "numeric", year: "numeric" });
@@ -12,7 +13,7 @@ const monthName = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "sh
 
 const dayText = (day) => longDay.format(dateOf(day));
 const count = (v) => whole.format(v);
-const money = (v) => (v === 0 ? "$0" : Math.abs(v) < 1 ? cents.format(v) : dollars.format(v));
+const money = (v) => (v === 0 ? "$0" : Math.abs(v) < 0.1 ? cents.format(v) : Math.abs(v) < 1 ? tenths.format(v) : dollars.format(v));
 const tokens = (v) => (Number.isInteger(v) ? whole : fine).format(v);
 const percent = (part, of) => {
   if (!(of > 0)) return "–";
