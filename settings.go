@@ -43,6 +43,9 @@ type settings struct {
 	stdin     sink.Scratch // where standard input is kept while it is read
 }
 
+// mostJobs is how many workers there can be: each has files open.
+const mostJobs = 256
+
 func (cfg Config) check() (*settings, error) {
 	s := &settings{Config: cfg, keepWhole: wholeInput, location: time.UTC, from: -1 << 31, to: 1<<31 - 1, maxCount: -1, maxShare: 1}
 	bad := func(flag string, err error) error { return fmt.Errorf("%w: %s: %w", ErrUsage, flag, err) }
@@ -118,6 +121,9 @@ func (cfg Config) check() (*settings, error) {
 	if s.MaxPartitions == 0 {
 		s.MaxPartitions = 400
 	}
+	if s.Jobs > mostJobs {
+		return nil, bad("--jobs", fmt.Errorf("%d: want up to %d", s.Jobs, mostJobs))
+	}
 	if s.Jobs <= 0 {
 		s.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -164,7 +170,7 @@ func (s *settings) quarantineLimit() error {
 	}
 	var err error
 	if share, ok := strings.CutSuffix(s.MaxQuarantine, "%"); ok {
-		if s.maxShare, err = strconv.ParseFloat(share, 64); err != nil || s.maxShare < 0 || s.maxShare > 100 {
+		if s.maxShare, err = strconv.ParseFloat(share, 64); err != nil || !(s.maxShare >= 0 && s.maxShare <= 100) { // NaN is neither
 			return fmt.Errorf("%q: want a count or a share such as 1%%", s.MaxQuarantine)
 		}
 		return nil

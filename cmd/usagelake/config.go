@@ -60,7 +60,7 @@ func readSettings(root *cobra.Command, file string) *settings {
 	if file == "" {
 		return s
 	}
-	data, err := os.ReadFile(file)
+	data, err := readConfig(file)
 	if err != nil {
 		s.faults = append(s.faults, fmt.Errorf("--config: %w", err))
 		return s
@@ -112,6 +112,22 @@ func readSettings(root *cobra.Command, file string) *settings {
 		}
 	})
 	return s
+}
+
+// mostConfig is the most bytes that are read as a config: it may be another file.
+const mostConfig = 1 << 20
+
+func readConfig(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, mostConfig+1))
+	if len(data) > mostConfig {
+		return nil, fmt.Errorf("%s is longer than %d KiB, and no config", file, mostConfig>>10)
+	}
+	return data, err
 }
 
 // noCommand says that a key which has keys is no command.

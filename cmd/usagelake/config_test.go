@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -180,5 +181,16 @@ func TestMetrics(t *testing.T) {
 		if got := strings.Count(text, "# TYPE usagelake_"+metric+" "); got != min(want, 1) {
 			t.Errorf("%s: %d headers", metric, got)
 		}
+	}
+}
+
+// A file that is no config, such as a log, is not read to its end.
+func TestLargeConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("# nothing\n"), mostConfig/10+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readConfig(file); err == nil || !strings.Contains(err.Error(), "is longer than 1024 KiB, and no config") {
+		t.Error(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"usagelake/schemas"
 	"usagelake/sink/disk"
@@ -105,6 +106,9 @@ func Open(fsys disk.FS, dir string, opt Options) (_ *Lake, err error) {
 	l.shared, _ = fsys.(disk.Shared)
 	if opt.MustExist {
 		f, err := fsys.Open(l.Path("state/lake.json"))
+		if errors.Is(err, syscall.ENOTDIR) {
+			return nil, fmt.Errorf("%s: %w", dir, syscall.ENOTDIR)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, cmp.Or(l.bereft(), fmt.Errorf("%s: %w", dir, ErrNoLake))
 		}
