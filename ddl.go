@@ -29,6 +29,11 @@ func DDL(lake string, to Warehouse, fsys disk.FS) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%w: --dialect %q: want %s", ErrUsage, to.Dialect, strings.Join(ddl.Names(), "|"))
 	}
+	for _, path := range []string{lake, to.Location} {
+		if err := checkURL(path); err != nil {
+			return "", err
+		}
+	}
 	l := ddl.Lake{Location: strings.TrimRight(to.Location, "/"), Given: to.Location != "", Schema: to.Schema}
 	if l.Location == "" {
 		l.Location = strings.TrimRight(filepath.ToSlash(wholePath(lake)), "/")

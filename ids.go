@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 
 	"usagelake/sink/ledger"
 	"usagelake/transform/seal"
@@ -35,11 +36,27 @@ const (
 	mostKey = 64 << 10
 )
 
+// key is what openssl rand prints: hex, or base64 of 32 bytes.
+var key = regexp.MustCompile(`^(?:[0-9A-Fa-f]{32,}|[A-Za-z0-9+/_-]{43,}={0,2})$`)
+
+// IsKey reports whether somebody took --hash-ids for the key itself, so that the value
+// is not to be shown: it looks like one, and is no file's path.
+func IsKey(value string) bool {
+	if !key.MatchString(value) {
+		return false
+	}
+	_, err := os.Stat(value)
+	return err != nil
+}
+
 // keyFile reads a key, of which a line end at the end of its file is no part. warn
 // is what the user should know of the file.
 func keyFile(path string) (k *seal.Key, warn string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
+		if IsKey(path) {
+			err = fmt.Errorf("%w; want the path of a file that holds the key, not the key (it is not shown)", because(err))
+		}
 		return nil, "", err
 	}
 	defer f.Close()

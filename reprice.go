@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"usagelake/schemas"
+	"usagelake/schemas/secret"
 	"usagelake/sink"
 	"usagelake/sink/ledger"
 	"usagelake/transform"
@@ -69,7 +70,7 @@ func (m *money) texts() Repriced {
 // the books of cfg, from what the table holds. No other column changes, and
 // nothing else ever changes a price. With dry it finds out what it would do.
 func Reprice(ctx context.Context, cfg Config, dry bool) (done *Repricing, err error) {
-	done = &Repricing{Lake: cfg.Lake, Models: []RepricedModel{}}
+	done = &Repricing{Lake: secret.URLs(cfg.Lake), Models: []RepricedModel{}}
 	s, err := cfg.check()
 	if err != nil {
 		return done, err

@@ -10,6 +10,7 @@ import (
 
 	"usagelake/bucket"
 	"usagelake/ingest"
+	"usagelake/schemas/secret"
 	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
 )
@@ -25,10 +26,22 @@ var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]+:/`)
 // CheckPath fails if the path of an input, a lake or a page is a URL of a kind that
 // is not known, which would be taken for a local path.
 func CheckPath(path string) error {
+	if err := checkURL(path); err != nil {
+		return err
+	}
 	if IsURL(path) || !scheme.MatchString(path) {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf("%s: only s3:// is known of URLs; want a local path, or s3://bucket/key", path))
+}
+
+// checkURL fails if a URL holds credentials: what is printed, measured and kept in the
+// ledger names it.
+func checkURL(path string) error {
+	if shown := secret.URLs(path); shown != path && scheme.MatchString(path) {
+		return fmt.Errorf("%w: %w", ErrUsage, fmt.Errorf("%s: credentials do not belong into a URL; give them by the environment (AWS_ACCESS_KEY_ID, …)", shown))
+	}
+	return nil
 }
 
 // objects is where the inputs are that URLs name, or nil where none does.

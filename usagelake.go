@@ -28,6 +28,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"usagelake/ingest"
+	"usagelake/schemas/secret"
 	"usagelake/sink"
 	"usagelake/sink/disk"
 	"usagelake/sink/ledger"
@@ -127,7 +128,7 @@ type planner func(ctx context.Context, lake *ledger.Lake) (*planned, error)
 // change makes one change of a lake, or finds out what it would be. prepare
 // looks at what can be at fault before the lake is touched.
 func change(ctx context.Context, cfg Config, dry bool, opt ledger.Options, prepare func(context.Context, *settings) (planner, error)) (report *Report, err error) {
-	report = &Report{Lake: cfg.Lake}
+	report = &Report{Lake: secret.URLs(cfg.Lake)}
 	s, err := cfg.check()
 	if err != nil {
 		return report, err

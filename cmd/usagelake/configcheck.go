@@ -78,7 +78,7 @@ variable USAGELAKE_… that is no flag's is told of, and is no fault.`,
 					fmt.Fprintln(t, of)
 					for _, e := range list {
 						if e.from != byDefault || verbose {
-							fmt.Fprintf(t, "  %s\t%s\t%s\n", e.key, strings.Join(e.values, ", "), e.from)
+							fmt.Fprintf(t, "  %s\t%s\t%s\n", e.key, e.public(e.key), e.from)
 						}
 					}
 				}
@@ -114,6 +114,15 @@ var errConfig = errors.New("the config is at fault")
 
 // byDefault is where values are from that nobody gave.
 const byDefault = "default"
+
+// public is what a config dump may have of a setting.
+func (s setting) public(key string) string {
+	var list []string
+	for _, v := range s.values {
+		list = append(list, public(key, v))
+	}
+	return strings.Join(list, ", ")
+}
 
 // An effective value is what a command gets for a key.
 type effective struct {
@@ -204,6 +213,6 @@ func (s *settings) rest(t *tabwriter.Writer, root *cobra.Command) {
 	}
 	fmt.Fprintln(t, "other commands, where they have it")
 	for _, key := range keys {
-		fmt.Fprintf(t, "  %s\t%s\t%s\n", key, strings.Join(given[key].values, ", "), given[key].from)
+		fmt.Fprintf(t, "  %s\t%s\t%s\n", key, given[key].public(key), given[key].from)
 	}
 }

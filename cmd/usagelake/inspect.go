@@ -85,13 +85,13 @@ func printExplained(w io.Writer, e *usagelake.Explained, part bool) {
 	fmt.Fprintf(t, "  dialect\t%s: %s\n", e.Dialect, e.Shape)
 	fmt.Fprintf(t, "  stands at\t%s\n", at)
 	for _, v := range e.Values {
-		fmt.Fprintf(t, "  %s\t%s\t<- %s\n", v.Column, short(v.Value), v.From)
+		fmt.Fprintf(t, "  %s\t%s\t<- %s\n", v.Column, shown(short(v.Value)), shown(v.From))
 	}
 	if len(e.Unused) > 0 {
-		fmt.Fprintf(t, "  without a column\t%s\n", strings.Join(e.Unused, ", "))
+		fmt.Fprintf(t, "  without a column\t%s\n", shown(strings.Join(e.Unused, ", ")))
 	}
 	if len(e.Unknown) > 0 {
-		fmt.Fprintf(t, "  not known\t%s\n", strings.Join(e.Unknown, ", "))
+		fmt.Fprintf(t, "  not known\t%s\n", shown(strings.Join(e.Unknown, ", ")))
 	}
 	t.Flush()
 }

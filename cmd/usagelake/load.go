@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"usagelake"
+	"usagelake/schemas/secret"
 )
 
 func loadCommand() *cobra.Command {
@@ -249,7 +250,7 @@ func writeJSON(w io.Writer, report *usagelake.Report, err error) error {
 		Error string `json:"error,omitempty"`
 	}{Report: report}
 	if err != nil {
-		line.Error = err.Error()
+		line.Error = secret.URLs(err.Error())
 	}
 	return printJSON(w, line)
 }

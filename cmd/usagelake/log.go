@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"usagelake/schemas/secret"
 )
 
 // logger writes what happens during a run to standard error, in the format of
@@ -16,7 +18,7 @@ func logger(cmd *cobra.Command) *slog.Logger {
 	if !logsJSON(cmd) {
 		return slog.New(plain{cmd.ErrOrStderr()})
 	}
-	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+	log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{ReplaceAttr: withoutSecrets}))
 	if of := name(cmd); of != "" {
 		log = log.With("command", of)
 	}
@@ -41,10 +43,19 @@ func say(cmd *cobra.Command, level slog.Level, text string, fields ...any) {
 	sayPlain(cmd.ErrOrStderr(), text)
 }
 
+func withoutSecrets(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindString {
+		a.Value = slog.StringValue(secret.URLs(a.Value.String()))
+	}
+	return a
+}
+
 // sayPlain writes a text, each line with the program's name. The time is left to
 // cron and journald.
 func sayPlain(w io.Writer, text string) {
-	fmt.Fprintf(w, "usagelake: %s\n", strings.ReplaceAll(text, "\n", "\nusagelake: "))
+	for line := range strings.SplitSeq(secret.URLs(text), "\n") {
+		fmt.Fprintf(w, "usagelake: %s\n", shown(line))
+	}
 }
 
 // plain is a log whose lines are like those of say.

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"usagelake"
+	"usagelake/schemas/secret"
 )
 
 // A metrics file is in Prometheus' text format, for the textfile collector of
@@ -92,16 +93,13 @@ func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 	if path == "" {
 		return nil
 	}
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	old, err := oldMetrics(path)
+	if err != nil {
 		return fmt.Errorf("--metrics-file: %w", err)
-	}
-	if len(old) > 0 && !bytes.HasPrefix(old, []byte(begins)) {
-		return fmt.Errorf("--metrics-file: %s is left as it is: it is no metrics file, which begins with %q; name another", path, begins)
 	}
 	lake := ""
 	if f := cmd.Flags().Lookup("lake"); f != nil && f.Value.String() != "" {
-		if lake = f.Value.String(); !usagelake.IsURL(lake) {
+		if lake = secret.URLs(f.Value.String()); !usagelake.IsURL(lake) {
 			if lake, err = filepath.Abs(lake); err != nil {
 				return err
 			}
@@ -124,6 +122,33 @@ func writeMetrics(cmd *cobra.Command, inv *invocation, code int) error {
 		return fmt.Errorf("--metrics-file: %w", err)
 	}
 	return nil
+}
+
+// oldMetrics is a metrics file that is there, or nothing. Of another file no more is
+// read than its beginning: it may be a log of any size, or a pipe without an end.
+func oldMetrics(path string) ([]byte, error) {
+	if err := place(path); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	old := make([]byte, len(begins))
+	switch n, err := io.ReadFull(f, old); {
+	case err == io.EOF:
+		return nil, nil
+	case err != nil && err != io.ErrUnexpectedEOF:
+		return nil, err
+	case string(old[:n]) != begins:
+		return nil, fmt.Errorf("%s is left as it is: it is no metrics file, which begins with %q; name another", path, begins)
+	}
+	rest, err := io.ReadAll(f)
+	return append(old, rest...), err
 }
 
 var (

@@ -59,7 +59,7 @@ BOOK are lost.`,
 			done.Book, done.Added, done.Changed, done.Same, done.Gone, len(done.Left))
 		if verbose {
 			for _, l := range done.Left {
-				fmt.Fprintf(out, "left out  %s\n", l)
+				fmt.Fprintf(out, "left out  %s\n", shown(l))
 			}
 		}
 		return nil
@@ -113,7 +113,7 @@ Exit code 4 means that there are findings.`,
 				}
 			} else {
 				for _, l := range list {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", l.Book, l.PriceProblem)
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", shown(l.Book), shown(fmt.Sprint(l.PriceProblem)))
 				}
 			}
 			if len(list) > 0 {
@@ -173,7 +173,7 @@ The rows are those with a request id, or those of a line of a source.`,
 }
 
 func printPrice(w io.Writer, e *usagelake.PriceExplained) {
-	fmt.Fprintf(w, "%s  %s %s  %s, line %d\n", e.Time, e.Provider, e.Model, e.File, e.Line)
+	fmt.Fprintf(w, "%s  %s %s  %s, line %d\n", e.Time, shown(e.Provider), shown(e.Model), shown(e.File), e.Line)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer t.Flush()
 	for _, l := range e.Lines {

@@ -90,7 +90,7 @@ func reconcileSummary(w io.Writer, r *usagelake.Reconciliation, all bool) {
 	if len(r.Gaps) > 0 {
 		fmt.Fprintln(t, "event date\tprovider\tmodel\tmeter\tours\ttheirs\tgap\tlikely cause")
 		for _, g := range r.Gaps {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Day, g.Provider, g.Model, g.Meter, grouped(g.Ours), grouped(g.Theirs), signed(grouped(g.Gap)), g.Cause)
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Day, shown(g.Provider), shown(g.Model), g.Meter, grouped(g.Ours), grouped(g.Theirs), signed(grouped(g.Gap)), g.Cause)
 		}
 		t.Flush()
 	}
@@ -101,10 +101,10 @@ func reconcileSummary(w io.Writer, r *usagelake.Reconciliation, all bool) {
 		fmt.Fprintln(w)
 	}
 	for i, a := range r.Against {
-		fmt.Fprintf(t, "%s\t%s\n", first(i, "against"), a)
+		fmt.Fprintf(t, "%s\t%s\n", first(i, "against"), shown(a))
 	}
 	for i, a := range r.LeftOut {
-		fmt.Fprintf(t, "%s\t%s\n", first(i, "not taken too"), a)
+		fmt.Fprintf(t, "%s\t%s\n", first(i, "not taken too"), shown(a))
 	}
 	fmt.Fprintf(t, "compared\t%s sums, %s gaps\n", number(int64(r.Compared)), number(int64(len(r.Gaps))))
 	t.Flush()

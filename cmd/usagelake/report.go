@@ -61,9 +61,6 @@ Sources and days:
 			if usagelake.IsURL(output) {
 				return &usageError{fmt.Errorf("-o %s: the page is written to a file; copy it there, or pipe it with -o -", output)}
 			}
-			if err := usagelake.CheckPath(output); err != nil {
-				return err
-			}
 			if output != "-" {
 				if err := place(output); err != nil {
 					return err
@@ -110,6 +107,9 @@ Sources and days:
 
 // place fails if no file can be written there.
 func place(path string) error {
+	if err := usagelake.CheckPath(path); err != nil {
+		return err
+	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():
 		return fmt.Errorf("%s: is a directory; want the path of a file", path)

@@ -70,7 +70,7 @@ func repriceSummary(w io.Writer, r *usagelake.Repricing, dry bool) {
 	if len(r.Models) > 0 {
 		fmt.Fprintln(t, "event date\tprovider\tmodel\trows\told USD\tnew USD\tdifference")
 		for _, m := range r.Models {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Day, m.Provider, m.Model, number(m.Changed), m.Old, m.New, signed(m.Change))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Day, shown(m.Provider), shown(m.Model), number(m.Changed), m.Old, m.New, signed(m.Change))
 		}
 		t.Flush()
 		fmt.Fprintln(w)

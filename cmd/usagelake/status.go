@@ -111,11 +111,11 @@ func printStatus(w io.Writer, s *usagelake.Status, runs int) {
 	for _, src := range s.Sources {
 		switch {
 		case src.Damage:
-			fmt.Fprintf(t, "  damaged\t%s: %s lines read; goes on when the whole file comes\n", src.File, number(src.Lines))
+			fmt.Fprintf(t, "  damaged\t%s: %s lines read; goes on when the whole file comes\n", shown(src.File), number(src.Lines))
 		case src.Open > 0:
-			fmt.Fprintf(t, "  pending\t%s: %s bytes behind line %s\n", src.File, number(src.Open), number(src.Lines))
+			fmt.Fprintf(t, "  pending\t%s: %s bytes behind line %s\n", shown(src.File), number(src.Open), number(src.Lines))
 		case src.Part:
-			fmt.Fprintf(t, "  incomplete\t%s: loaded with --from or --to only\n", src.File)
+			fmt.Fprintf(t, "  incomplete\t%s: loaded with --from or --to only\n", shown(src.File))
 		}
 	}
 	if len(s.Runs) == 0 || runs <= 0 {
@@ -147,7 +147,7 @@ func printCoverage(w io.Writer, c *usagelake.Coverage) {
 	fmt.Fprintf(t, "days\t%s to %s, UTC\n\n", c.From, c.To)
 	fmt.Fprintln(t, "source\tfiles\trows\tfirst\tlast\tmissing\tthin")
 	for _, s := range c.Sources {
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%d\n", s.Source, s.Files, number(s.Rows), s.First, s.Last, len(s.Missing), len(s.Thin))
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%d\n", shown(s.Source), s.Files, number(s.Rows), s.First, s.Last, len(s.Missing), len(s.Thin))
 	}
 	t.Flush()
 	if c.Missing+c.Thin > 0 {
@@ -155,10 +155,10 @@ func printCoverage(w io.Writer, c *usagelake.Coverage) {
 	}
 	for _, s := range c.Sources {
 		for _, d := range spans(s.Missing) {
-			fmt.Fprintf(t, "missing\t%s\t%s\n", s.Source, d)
+			fmt.Fprintf(t, "missing\t%s\t%s\n", shown(s.Source), d)
 		}
 		for _, d := range s.Thin {
-			fmt.Fprintf(t, "thin\t%s\t%s\t%s rows, usually %s\n", s.Source, d.Day, number(d.Rows), number(d.Usual))
+			fmt.Fprintf(t, "thin\t%s\t%s\t%s rows, usually %s\n", shown(s.Source), d.Day, number(d.Rows), number(d.Usual))
 		}
 	}
 	t.Flush()

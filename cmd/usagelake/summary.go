@@ -34,13 +34,13 @@ func planInputs(w io.Writer, r *usagelake.Report) {
 		switch b := in.Books; {
 		case in.State == usagelake.Known:
 		case b == nil:
-			fmt.Fprintf(t, "%s\t%s\t\n", in.State, in.Path)
+			fmt.Fprintf(t, "%s\t%s\t\n", in.State, shown(in.Path))
 		default:
 			reports := ""
 			if b.Reports > 0 {
 				reports = fmt.Sprintf(", %s report rows", number(b.Reports))
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s records, %s rows%s\n", in.State, in.Path, number(b.Records), number(b.Rows), reports)
+			fmt.Fprintf(t, "%s\t%s\t%s records, %s rows%s\n", in.State, shown(in.Path), number(b.Records), number(b.Rows), reports)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func forgetSummary(w io.Writer, r *usagelake.Report) {
 	fmt.Fprintf(t, "rows taken out\t%s\n", number(r.Displaced))
 	fmt.Fprintf(t, "rows that came back\t%s\n", number(r.Books.Rows+r.Books.Reports))
 	for _, in := range r.Inputs {
-		fmt.Fprintf(t, "  read again\t%s\n", in.Path)
+		fmt.Fprintf(t, "  read again\t%s\n", shown(in.Path))
 	}
 	fmt.Fprintf(t, "partitions written\t%s\n", number(int64(len(r.Partitions))))
 	t.Flush()
@@ -147,7 +147,7 @@ func summary(w io.Writer, r *usagelake.Report) {
 			line("unknown", fmt.Sprintf("%d more; --json lists them", len(r.Unknown)-i))
 			break
 		}
-		line("unknown", fmt.Sprintf("%s in usage of %s", u.Key, u.Dialect), number(u.Count)+" times", fmt.Sprintf("first in %s, line %d", u.File, u.Line))
+		line("unknown", fmt.Sprintf("%s in usage of %s", shown(u.Key), u.Dialect), number(u.Count)+" times", fmt.Sprintf("first in %s, line %d", shown(u.File), u.Line))
 	}
 	var usage, reports []string
 	for _, p := range r.Partitions {
@@ -188,7 +188,7 @@ func pendingLines(w io.Writer, inputs []usagelake.InputReport) {
 			continue
 		}
 		if n++; n <= 5 {
-			fmt.Fprintf(w, "pending\t%s  (%s bytes, and the first record has no end yet)\n", in.Path, number(in.Books.Pending))
+			fmt.Fprintf(w, "pending\t%s  (%s bytes, and the first record has no end yet)\n", shown(in.Path), number(in.Books.Pending))
 		}
 	}
 	if n > 5 {
@@ -204,7 +204,7 @@ func unpricedLines(w io.Writer, list []usagelake.Unpriced) {
 			break
 		}
 		notes := append([]string{grouped(u.Tokens) + " tokens", number(u.Rows) + " rows"}, u.Why...)
-		fmt.Fprintf(w, "unpriced\t%s  (%s)\n", strings.TrimSpace(u.Provider+" "+u.Model), strings.Join(notes, ", "))
+		fmt.Fprintf(w, "unpriced\t%s  (%s)\n", shown(strings.TrimSpace(u.Provider+" "+u.Model)), strings.Join(notes, ", "))
 	}
 }
 
@@ -221,7 +221,7 @@ func without(inputs []usagelake.InputReport) string {
 	for _, in := range inputs {
 		if in.State == usagelake.Loaded && in.Books.Records > 0 && in.Books.NoUsage == in.Books.Records {
 			if n++; n == 1 {
-				first = in.Path
+				first = shown(in.Path)
 			}
 		}
 	}
