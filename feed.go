@@ -257,6 +257,7 @@ func (r *reading) begin(ctx context.Context, t *task) error {
 	}
 	opt := ingest.ReaderOptions{MaxLine: r.feed.s.MaxLine, Start: t.start, Final: t.final, Large: &r.feed.m.large}
 	var src io.Reader
+	opt.Late = r.slow
 	if t.part == nil {
 		src, err = t.begin(stream)
 	} else if r.lines, err = ingest.NewLines(stream, t.part.Range); err == nil {

@@ -65,8 +65,9 @@ type Block struct {
 	Data         []byte
 	Offset, Line int64 // of Data[0]
 
-	mem    []byte          // what buffer returned, with Data in it
-	hashed <-chan struct{} // closed when Data is not needed for the sum any more; may be nil
+	mem    []byte   // what buffer returned, with Data in it
+	hashed *hashing // nil: Data is not needed for the sum any more
+	late   bool     // who looks at it hashes it: it is in his processor's cache then
 
 	long   *Doc // the only record
 	lines  int  // line framing: newlines in Data; its last byte is one, unless there are none
@@ -83,7 +84,7 @@ type Block struct {
 // them may be a fault. To free a block again does nothing.
 func (b *Block) Free() {
 	if b.hashed != nil {
-		<-b.hashed
+		b.hashed.do()
 	}
 	if b.large != nil {
 		b.large.free()
@@ -96,6 +97,9 @@ func (b *Block) Free() {
 // Each calls fn for every record in order. It returns the count of lines that
 // are no records: blank ones and those of an SSE stream without data.
 func (b *Block) Each(fn func(d Doc)) (blank int64) {
+	if b.late {
+		b.hashed.do()
+	}
 	switch {
 	case b.long != nil:
 		fn(*b.long)

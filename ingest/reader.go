@@ -47,6 +47,10 @@ type ReaderOptions struct {
 	// Part says that the stream is a part of one: it begins at Start, with a line
 	// of a source that is framed by lines. The sum is of the part then.
 	Part bool
+	// Late says that blocks are hashed by who looks at them, and not before they are
+	// handed out: for a stream that takes longer to read than its records take to be
+	// handled.
+	Late bool
 	// Final says that nothing can ever follow the stream: an unfinished tail
 	// is a record then.
 	Final bool
@@ -82,8 +86,8 @@ type Reader struct {
 	err   error  // why src ended
 	end   Position
 
-	sum    xxh3.Hasher128  // belongs to who hashes, until hashed is closed
-	hashed <-chan struct{} // nil: nobody else does
+	sum    xxh3.Hasher128 // belongs to hashed, if there is one
+	hashed *hashing       // of the last block; nil: all is hashed
 
 	large *large // whose memory mem is; nil: the heap's
 	tail  int64  // size of what was pending when the reader ended
@@ -288,7 +292,7 @@ func (r *Reader) take(n int) *Block {
 		max:    r.opt.MaxLine,
 		large:  r.large,
 	}
-	b.hashed = r.hash(b.Data)
+	r.hash(b)
 	r.pass(n, lines)
 	rest := r.buf[n:]
 	if len(r.buf) < r.room/4 {
@@ -416,27 +420,45 @@ func (r *Reader) pass(n, lines int) {
 	r.base = r.cut.rewound()
 }
 
-// hash adds p, which follows what was hashed before, to the sum. When it has
-// returned a channel, p must stay as it is until that is closed.
-func (r *Reader) hash(p []byte) <-chan struct{} {
-	r.settle()
-	if len(p) < besideSize {
-		r.sum.Write(p)
-		return nil
+// hash adds a block, which follows what was hashed before, to the sum, or sees to it
+// that it is added. It must stay as it is until then.
+func (r *Reader) hash(b *Block) {
+	large := len(b.Data) >= besideSize
+	if !large && !r.opt.Late {
+		r.settle()
+		r.sum.Write(b.Data)
+		return
 	}
-	done := make(chan struct{})
-	r.hashed = done
-	go func() {
-		defer close(done)
-		r.sum.Write(p)
-	}()
-	return done
+	r.hashed = &hashing{before: r.hashed, sum: &r.sum, data: b.Data}
+	b.hashed, b.late = r.hashed, !large
+	if large {
+		go r.hashed.do()
+	}
 }
 
-// settle waits until all is hashed that was given to hash.
+// hashing is a block that is to be hashed behind others, once, by whoever comes first.
+type hashing struct {
+	once   sync.Once
+	before *hashing // nil: all of it is hashed
+	sum    *xxh3.Hasher128
+	data   []byte
+}
+
+// do hashes what comes before, and the block. When it returns that is done.
+func (h *hashing) do() {
+	h.once.Do(func() {
+		if h.before != nil {
+			h.before.do()
+		}
+		h.sum.Write(h.data)
+		h.before, h.data = nil, nil
+	})
+}
+
+// settle sees to it that all is hashed.
 func (r *Reader) settle() {
 	if r.hashed != nil {
-		<-r.hashed
+		r.hashed.do()
 		r.hashed = nil
 	}
 }

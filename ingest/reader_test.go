@@ -264,6 +264,11 @@ func torture(t tester, in string, opt ReaderOptions, want reading) {
 				t.Fatalf("block size %d: -want +got\n%s", size, diff)
 			}
 		}
+		late := opt
+		late.Late = true
+		if diff := cmp.Diff(want, readAll(t, strings.NewReader(in), late)); diff != "" {
+			t.Fatalf("late, block size %d: -want +got\n%s", size, diff)
+		}
 		if diff := cmp.Diff(want, readHeld(t, in, opt)); diff != "" {
 			t.Fatalf("held, block size %d: -want +got\n%s", size, diff)
 		}
@@ -510,6 +515,51 @@ func TestReaderConcurrent(t *testing.T) {
 }
 
 // A block takes several reads, whatever the framing.
+// The sum is that of the stream whoever hashes its blocks, and whether anybody looks at
+// them.
+func TestReaderLate(t *testing.T) {
+	in := strings.Repeat(`{"a":"0123456789"}`+"\n", 5000)
+	want := xxh3.HashString128(in).Bytes()
+	for name, use := range map[string]func([]*Block){
+		"nobody":   func([]*Block) {},
+		"in order": func(all []*Block) { each(all, (*Block).Free) },
+		"backwards": func(all []*Block) {
+			slices.Reverse(all)
+			each(all, (*Block).Free)
+		},
+		"many": func(all []*Block) {
+			var wg sync.WaitGroup
+			each(all, func(b *Block) {
+				wg.Go(func() {
+					b.Each(func(Doc) {})
+					b.Free()
+				})
+			})
+			wg.Wait()
+		},
+	} {
+		r := NewReader(strings.NewReader(in), ReaderOptions{Late: true, BlockSize: 1000})
+		var all []*Block
+		for {
+			b, err := r.Next()
+			if err != nil {
+				break
+			}
+			all = append(all, b)
+		}
+		use(all)
+		if got := r.Sum(); got != want || len(all) < 50 {
+			t.Errorf("%s: %d blocks: another sum", name, len(all))
+		}
+	}
+}
+
+func each(all []*Block, do func(*Block)) {
+	for _, b := range all {
+		do(b)
+	}
+}
+
 func TestReaderBlockSize(t *testing.T) {
 	for _, in := range []string{strings.Repeat(slimLine+"\n", 4000), "[0\n" + strings.Repeat(","+slimLine, 4000)} {
 		r := NewReader(strings.NewReader(in), ReaderOptions{})
