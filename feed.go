@@ -178,8 +178,7 @@ func (r *reading) next(ctx context.Context) (work, error) {
 	}
 	f, t, res := r.feed, r.feed.tasks[r.task], &r.feed.m.reads[r.task]
 	if r.stream == nil {
-		if err := r.begin(ctx, t); err != nil {
-			res.err = err
+		if res.err = r.begin(ctx, t); res.err != nil {
 			r.end()
 			return work{}, nil
 		}
