@@ -177,11 +177,9 @@ func (r *reading) next(ctx context.Context) (work, error) {
 		return work{}, err
 	}
 	f, t, res := r.feed, r.feed.tasks[r.task], &r.feed.m.reads[r.task]
-	if r.stream == nil {
-		if res.err = r.begin(ctx, t); res.err != nil {
-			r.end()
-			return work{}, nil
-		}
+	if r.stream == nil && !r.begins(ctx, t, res) {
+		r.end()
+		return work{}, nil
 	}
 	b, err := r.reader.Next()
 	n := r.stream.BytesRead()
@@ -244,7 +242,12 @@ func (r *reading) lock() work {
 	return b
 }
 
-// begin opens the input.
+// begins opens the input, or says why that cannot be done.
+func (r *reading) begins(ctx context.Context, t *task, res *readResult) bool {
+	res.err = r.begin(ctx, t)
+	return res.err == nil
+}
+
 func (r *reading) begin(ctx context.Context, t *task) error {
 	stream, err := t.open(ctx)
 	if err != nil {
