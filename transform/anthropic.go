@@ -7,7 +7,8 @@ import (
 )
 
 // Anthropic counts cache reads and writes apart from the input, and reports no
-// total. thinking_tokens are in the output.
+// total. thinking_tokens are in the output. Fast mode is told by speed, beside a
+// service_tier that is the usual one, and has a price of its own.
 var anthropicColumns = []Rule{
 	{schemas.InputTokens, "usage.input_tokens + usage.cache_creation_input_tokens + usage.cache_read_input_tokens"},
 	{schemas.OutputTokens, "usage.output_tokens"},
@@ -16,7 +17,7 @@ var anthropicColumns = []Rule{
 	{schemas.CacheWrite1hTokens, "usage.cache_creation.ephemeral_1h_input_tokens"},
 	{schemas.ReasoningTokens, "usage.output_tokens_details.thinking_tokens"},
 	{schemas.WebSearchRequests, "usage.server_tool_use.web_search_requests"},
-	{schemas.ServiceTier, "usage.service_tier"},
+	{schemas.ServiceTier, "usage.speed:except=standard | usage.service_tier"},
 	{schemas.Region, "usage.inference_geo"},
 	{schemas.ReportedCostUSD, "usage.cost"},
 }

@@ -362,6 +362,8 @@ func (c *Dialects) move(r *compiledRule, filled []schemas.Frame, frame int, take
 	return first, found
 }
 
+// moved reports whether a column takes what stands there, or takes it where what it
+// would rather have says nothing.
 func (p *plan) moved(at slot) bool {
 	for i := range p.counts {
 		if p.counts[i].from == at {
@@ -369,8 +371,10 @@ func (p *plan) moved(at slot) bool {
 		}
 	}
 	for i := range p.moves {
-		if slices.Contains(p.moves[i].from, at) {
-			return true
+		for m := &p.moves[i]; m != nil; m = m.or {
+			if slices.Contains(m.from, at) {
+				return true
+			}
 		}
 	}
 	return false
