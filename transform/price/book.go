@@ -63,6 +63,7 @@ type Variant struct {
 // That of Image is for any size and quality; Images are for some.
 type Prices struct {
 	Each   map[Meter]decimal.Decimal
+	None   uint32 // a bit for every meter whose price is not known here, and is no other
 	Images []ImagePrice
 }
 
@@ -79,7 +80,12 @@ func (p *Prices) set(m Meter, usd decimal.Decimal) {
 	p.Each[m] = usd
 }
 
-func (p *Prices) empty() bool { return len(p.Each)+len(p.Images) == 0 }
+// none says that the price of m is not known.
+func (p *Prices) none(m Meter) { p.None |= 1 << m }
+
+func (p *Prices) unknown(m Meter) bool { return p.None&(1<<m) != 0 }
+
+func (p *Prices) empty() bool { return len(p.Each)+len(p.Images) == 0 && p.None == 0 }
 
 // text is the same for prices that are the same.
 func (p *Prices) text() string {
@@ -87,6 +93,9 @@ func (p *Prices) text() string {
 	for m := range NumMeters {
 		if usd, ok := p.Each[m]; ok {
 			fmt.Fprintf(&b, "%s=%s;", m, usd)
+		}
+		if p.unknown(m) {
+			fmt.Fprintf(&b, "%s=none;", m)
 		}
 	}
 	images := slices.Clone(p.Images)

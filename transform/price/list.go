@@ -87,6 +87,7 @@ type line struct {
 	size, quality string
 	coef          uint64
 	usd           decimal.Decimal // for one
+	none          bool            // it is not known
 	entry         uint8           // of the span
 	variant       *Variant        // nil for the entry's own prices
 }
@@ -186,14 +187,15 @@ func (t *tier) add(e *Entry, number uint8, name string) {
 			at.above, at.region = v.Above*1e6, fold(v.Region)
 		}
 		for m := range NumMeters {
-			if usd, ok := p.Each[m]; ok {
-				at.usd = usd
+			if usd, ok := p.Each[m]; ok || p.unknown(m) {
+				at.usd, at.none = usd, !ok
 				if m.Tokens() {
 					at.usd = usd.Shift(-6)
 				}
 				own[m] = append(own[m], at)
 			}
 		}
+		at.none = false
 		for _, i := range p.Images {
 			at.size, at.quality, at.usd = fold(i.Size), fold(i.Quality), i.USD
 			own[Image] = append(own[Image], at)
@@ -255,7 +257,7 @@ func (t *tier) fix() {
 			continue
 		}
 		l := &lines[0]
-		t.plain = t.plain && l.when() == ""
+		t.plain = t.plain && l.when() == "" && !l.none
 		f := flat{meter: Meter(m), coef: l.coef, entry: 1 << l.entry}
 		if t.whole {
 			f.nanos = l.coef * powers[9-t.scale]
@@ -275,7 +277,7 @@ func (t *tier) fix() {
 // mostNanos bounds whole prices: a thousand dollars for a million tokens.
 const mostNanos = 1<<20 - 1
 
-// pick is the price that holds for a meter of a row, or nil.
+// pick is the price that holds for a meter of a row, or nil where there is none.
 func (t *tier) pick(m Meter, input int64, row *place) *line {
 	for i := range t.lines[m] {
 		l := &t.lines[m][i]
@@ -284,6 +286,9 @@ func (t *tier) pick(m Meter, input int64, row *place) *line {
 		}
 		if m == Image && (l.size != "" && l.size != row.size || l.quality != "" && l.quality != row.quality) {
 			continue
+		}
+		if l.none {
+			return nil
 		}
 		return l
 	}
@@ -313,9 +318,10 @@ func (s *span) id(set uint64) string {
 // usual are names of the tier that everyone has.
 var usual = []string{"default", "standard", "auto", "on_demand"}
 
-// tierName folds the name of a service tier; "" is the usual one.
+// tierName folds the name of a service tier; "" is the usual one. Google's
+// ON_DEMAND_PRIORITY is priority.
 func tierName(s string) string {
-	s = fold(s)
+	s = strings.TrimPrefix(fold(s), "on_demand_")
 	if slices.Contains(usual, s) {
 		return ""
 	}

@@ -142,13 +142,15 @@ entries:
       - {tier: batch, prices: {input: 0.5, output: 5}}
       - {tier: Flex, prices: {input: 0.25}}
       - {above: 2_000_000, prices: {input: 2}}
-      - {tier: batch, above: 2000000, prices: {input: 0.75}}
+      - {tier: batch, above: 2000000, prices: {input: 0.75, output: none}}
+      - {tier: priority, prices: {input: 4}}
       - {region: EU, prices: {input: 1.1, output: 11}}
   - {provider: openai, model: m, from: 2026-09-01, prices: {input: 3, output: 0}}
   - {provider: openai, model: painter, prices: {input: 0}, images: [{price: 0.01}, {quality: high, price: 0.02}, {size: 1024x1536, quality: high, price: 0.04}, {size: 1024x1536, price: 0.03}]}
   - {provider: openai, model: ears, prices: {audio_second: 0.0001}}
   - {provider: [anthropic, aws_bedrock], model: ["claude-*", "*claude-2"], prices: {input: 3}}
   - {model: anyone, prices: {input: 7}}
+  - {model: blank, prices: {input: none, output: 1}}
 `
 	m := 1e6
 	for _, c := range []struct {
@@ -170,12 +172,15 @@ entries:
 		{"batch over tier", row(in, m, schemas.IsBatch, 1, schemas.ServiceTier, "default"), "1"},
 		{"batch, search as usual", row(in, 0, schemas.IsBatch, 1, schemas.WebSearchRequests, 1), "0.51"},
 		{"flex without output", row(in, m, out, m, schemas.ServiceTier, "FLEX"), "no price for output"},
-		{"unknown tier", row(in, m, schemas.ServiceTier, "priority"), "no prices for the service tier"},
+		{"unknown tier", row(in, m, schemas.ServiceTier, "provisioned"), "no prices for the service tier"},
 		{"usual tiers", row(in, m, schemas.ServiceTier, "ON_DEMAND"), "1.5"},
+		{"Google's name of a tier", row(in, m, schemas.ServiceTier, "ON_DEMAND_PRIORITY"), "4.5"},
 		{"at the threshold", row(in, 2*m, out, m), "12.5"},
 		{"above", row(in, 2*m+1, out, m), "14.500002"},
 		{"above counts the cache too", row(in, 2*m+1, read, 2*m), "0.700002"},
 		{"above in batch", row(in, 3*m, schemas.IsBatch, 1), "2.75"},
+		{"not known above in batch", row(in, 3*m, out, 1, schemas.IsBatch, 1), "no price for output"},
+		{"none, over a price", row(in, m, schemas.Model, "blank"), "no price for input"},
 		{"region", row(in, 100_000, out, m, schemas.Region, "eu"), "11.61"},
 		{"region and above", row(in, 3*m, out, m, schemas.Region, "eu"), "17.5"},
 		{"other region", row(in, 100_000, out, m, schemas.Region, "us"), "10.6"},

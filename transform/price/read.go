@@ -217,6 +217,10 @@ func (p *parser) prices(to *Prices, prices, images *yaml.Node, per int32) {
 		known := map[string]func(*yaml.Node){}
 		for m := range NumMeters {
 			known[m.String()] = func(n *yaml.Node) {
+				if n.Value == "none" {
+					to.none(m)
+					return
+				}
 				usd, ok := p.money(n)
 				if !ok {
 					return

@@ -37,11 +37,14 @@ func (b *Book) Write(w io.Writer) error {
 		add(top, "imports", list)
 	}
 	prices := func(to *yaml.Node, p *Prices) {
-		if len(p.Each) > 0 {
+		if len(p.Each) > 0 || p.None != 0 {
 			m := mapping()
 			for meter := range NumMeters {
 				if usd, ok := p.Each[meter]; ok {
 					add(m, meter.String(), plain(usd.String()))
+				}
+				if p.unknown(meter) {
+					add(m, meter.String(), name("none"))
 				}
 			}
 			add(to, "prices", m)
