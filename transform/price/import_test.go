@@ -245,6 +245,17 @@ func TestImportLiteLLMVariants(t *testing.T) {
           input: 0.22
           input_image: 0.22
           output: 1.1
+      - tier: batch
+        above: 272000
+        prices:
+          input: none
+          input_image: none
+      - tier: batch
+        region: eu
+        above: 272000
+        prices:
+          input: none
+          input_image: none
       - tier: flex
         prices:
           input: 0.3
@@ -257,12 +268,16 @@ func TestImportLiteLLMVariants(t *testing.T) {
       - tier: flex
         above: 272000
         prices:
+          input: none
+          input_image: none
           cache_read: 0.05
           cache_read_image: 0.05
       - tier: flex
         region: eu
         above: 272000
         prices:
+          input: none
+          input_image: none
           cache_read: 0.055
           cache_read_image: 0.055
       - tier: priority
@@ -280,7 +295,106 @@ func TestImportLiteLLMVariants(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
-	if d := cmp.Diff("small: citation_cost_per_token\nsmall: provider_specific_cost", left); d != "" {
+	wantLeft := `small: citation_cost_per_token
+small: provider_specific_cost
+small: provider_specific_entry: fast
+small: tokens in batch above 272000, which the file prices below it only
+small: tokens in flex above 272000, which the file prices below it only`
+	if d := cmp.Diff(wantLeft, left); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// What multiplies prices, where a context begins, kinds that cost what text does, and
+// what is named since it cannot be said.
+func TestImportLiteLLMMultiplied(t *testing.T) {
+	in, err := ImportLiteLLM(strings.NewReader(`{
+"bard": {"litellm_provider": "anthropic", "input_cost_per_token": 2e-6, "output_cost_per_token": 1e-5, "input_cost_per_token_batches": 1e-6,
+  "search_context_cost_per_query": {"search_context_size_low": 0.01}, "provider_specific_entry": {"fast": 2.5, "us": 1.1, "spoken": "so"}},
+"xai/gork": {"litellm_provider": "xai", "input_cost_per_token": 1e-6, "input_cost_per_image_token": 1e-6, "input_cost_per_token_above_200k_tokens": 2e-6,
+  "cache_read_input_token_cost": 1e-7, "off_peak_pricing": {"input_cost_per_token": 5e-7}},
+"eyes": {"litellm_provider": "openai", "supports_vision": true, "input_cost_per_token": 1e-6, "input_cost_per_image_token": 3e-6,
+  "input_cost_per_token_batches": 5e-7, "cache_read_input_token_cost": 1e-7, "search_free_requests": {"count": 5}},
+"gemini/film": {"litellm_provider": "gemini", "supported_modalities": ["text", "image", "video"], "input_cost_per_token": 1e-6, "input_cost_per_image": 0.001},
+"ft:small": {"litellm_provider": "openai", "input_cost_per_token": 1e-6, "input_cost_per_pixel": 1e-9}}`))
+	got, left := imported(t, in, err)
+	want := `  - provider: anthropic
+    model: bard
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 2
+      output: 10
+      search: 0.01
+    variants:
+      - region: us
+        prices:
+          input: 2.2
+          output: 11
+      - tier: batch
+        prices:
+          input: 1
+      - tier: batch
+        region: us
+        prices:
+          input: 1.1
+      - tier: fast
+        prices:
+          input: 5
+          output: 25
+      - tier: fast
+        region: us
+        prices:
+          input: 5.5
+          output: 27.5
+  - provider: [google, gemini, gcp.gemini]
+    model: [gemini/film, film]
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 1
+      input_video: 1
+  - provider: openai
+    model: eyes
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 1
+      input_image: 3
+      cache_read: 0.1
+    variants:
+      - tier: batch
+        prices:
+          input: 0.5
+  - provider: openai
+    model: ['ft:small', 'ft:small:*']
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 1
+  - provider: [xai, x_ai]
+    model: [xai/gork, gork]
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 1
+      input_image: 1
+      cache_read: 0.1
+      cache_read_image: 0.1
+    variants:
+      - above: 199999
+        prices:
+          input: 2
+          input_image: 2
+`
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	wantLeft := `eyes: search_free_requests
+ft:small: input_cost_per_pixel
+gemini/film: input_cost_per_image
+xai/gork: off_peak_pricing`
+	if d := cmp.Diff(wantLeft, left); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
 }
@@ -294,7 +408,9 @@ const langfuseFile = `[
   {"name": "Odd", "isDefault": false, "priority": 2, "conditions": [{"source": "metadata", "key": "x", "operator": "in", "values": ["y"]}], "prices": {"input": 0.000006}},
   {"name": "Priority", "isDefault": false, "priority": 3, "conditions": [{"source": "model_parameters", "key": "service_tier", "operator": "in", "values": ["priority", "fast"]}], "prices": {"input": 0.000009}}]},
 {"modelName": "old", "matchPattern": "old", "prices": {"input": 1e-6, "input_tokens": 2e-6}},
-{"modelName": "older", "matchPattern": "(?i)old", "prices": {"input": 1e-6}}
+{"modelName": "older", "matchPattern": "(?i)old", "prices": {"input": 1e-6}},
+{"modelName": "vectors", "matchPattern": "(?i)^vectors-(3.5|4)$", "prices": {"total": 1e-7}},
+{"modelName": "twin", "matchPattern": "^twin$", "prices": {"promptTokenCount": 1e-6, "input_modality_1": 1e-6, "candidatesTokenCount": 2e-6, "cachedContentTokenCount": 1e-7, "total": 9}}
 ]`
 
 func TestImportLangfuse(t *testing.T) {
@@ -325,6 +441,19 @@ func TestImportLangfuse(t *testing.T) {
       - tier: fast
         prices:
           input: 9
+  - model: twin
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 1
+      cache_read: 0.1
+      output: 2
+  - model: [vectors-3.5, vectors-4]
+    from: 2026-08-21
+    checked: 2026-08-21
+    prices:
+      input: 0.1
+      output: 0.1
 `
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
@@ -332,7 +461,8 @@ func TestImportLangfuse(t *testing.T) {
 	wantLeft := `old: input_tokens: input is priced twice, at 1 and 2
 older: *old* is old's too
 sonnet: usage type surprise
-sonnet: tier "Odd" has conditions that a book cannot have`
+sonnet: tier "Odd" has conditions that a book cannot have
+twin: usage type total`
 	if d := cmp.Diff(wantLeft, left); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}

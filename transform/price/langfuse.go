@@ -13,16 +13,16 @@ import (
 
 // langfuseTypes are Langfuse's usage types: several are names of one meter.
 var langfuseTypes = map[string]Meter{
-	"input": Input, "input_tokens": Input, "prompt_tokens": Input, "input_text": Input, "input_text_tokens": Input,
+	"input": Input, "input_tokens": Input, "prompt_tokens": Input, "input_text": Input, "input_text_tokens": Input, "input_modality_1": Input, "prompt_token_count": Input, "promptTokenCount": Input,
 	"input_image": InputImage, "input_image_tokens": InputImage,
 	"input_audio": InputAudio, "input_audio_tokens": InputAudio,
 	"input_video": InputVideo, "input_video_tokens": InputVideo,
 	"input_cached_tokens": CacheRead, "input_cache_read": CacheRead, "cache_read_input_tokens": CacheRead, "cached_tokens": CacheRead,
-	"input_cached_text_tokens": CacheRead, "cached_content_token_count": CacheRead, "input_cached": CacheRead,
+	"input_cached_text_tokens": CacheRead, "cached_content_token_count": CacheRead, "cachedContentTokenCount": CacheRead, "input_cached": CacheRead,
 	"input_cached_image_tokens": CacheReadImage, "input_cached_audio_tokens": CacheReadAudio,
 	"cache_creation_input_tokens": CacheWrite, "input_cache_creation": CacheWrite, "input_cache_creation_5m": CacheWrite, "input_cache_write": CacheWrite,
 	"input_cache_creation_1h": CacheWrite1h,
-	"output":                  Output, "output_tokens": Output, "completion_tokens": Output, "output_text": Output, "output_text_tokens": Output, "candidates_token_count": Output, "prompt_token_count": Input,
+	"output":                  Output, "output_tokens": Output, "completion_tokens": Output, "output_text": Output, "output_text_tokens": Output, "output_modality_1": Output, "candidates_token_count": Output, "candidatesTokenCount": Output,
 	"output_image": OutputImage, "output_image_tokens": OutputImage,
 	"output_audio": OutputAudio, "output_audio_tokens": OutputAudio,
 	"output_reasoning": Reasoning, "output_reasoning_tokens": Reasoning, "reasoning_tokens": Reasoning, "thoughts_token_count": Reasoning, "thoughtsTokenCount": Reasoning,
@@ -122,6 +122,9 @@ func ImportLangfuse(r io.Reader) (*Imported, error) {
 }
 
 func langfusePrices(list map[string]json.Number, left func(string, ...any)) (p Prices) {
+	if all, ok := list["total"]; ok && len(list) == 1 { // input and output alike
+		list = map[string]json.Number{"input": all, "output": all}
+	}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
 		m, ok := langfuseTypes[name]
 		if !ok {
@@ -199,7 +202,9 @@ func expand(re *syntax.Regexp) ([]string, error) {
 	case syntax.OpQuest:
 		list, err := expand(re.Sub[0])
 		return append([]string{""}, list...), err
-	case syntax.OpStar, syntax.OpPlus, syntax.OpAnyChar, syntax.OpAnyCharNotNL, syntax.OpRepeat:
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL: // of a version: * would stand for other models, too
+		return []string{"."}, nil
+	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
 		return []string{"*"}, nil
 	case syntax.OpCharClass:
 		var list []string

@@ -68,12 +68,18 @@ var liteProviders = map[string][]string{
 var (
 	liteAbove = regexp.MustCompile(`_above_(\d+)k_tokens`)
 	liteSize  = regexp.MustCompile(`^(\d+)-x-(\d+)$`)
+	// litePrice matches the names of fields on which a price depends.
+	litePrice = regexp.MustCompile(`cost|pricing|multiplier|free_requests`)
 )
 
 // condition is what a price of the file depends on.
 type condition struct {
 	tier  string
 	above int64
+}
+
+func (c condition) compare(o condition) int {
+	return cmp.Or(strings.Compare(c.tier, o.tier), cmp.Compare(c.above, o.above))
 }
 
 // liteField takes a field's name apart.
@@ -170,7 +176,9 @@ func (in *liteImport) model(name string, fields map[string]any) {
 		return prices[c]
 	}
 	uplift := map[string]decimal.Decimal{} // by region
+	var fast decimal.Decimal               // how many times as dear fast mode is; 0: nothing is said of it
 	mode, _ := fields["mode"].(string)
+	vendor, _ := fields["litellm_provider"].(string)
 	for _, f := range slices.Sorted(maps.Keys(fields)) {
 		value, isNumber := fields[f].(json.Number)
 		switch {
@@ -184,8 +192,24 @@ func (in *liteImport) model(name string, fields map[string]any) {
 				in.left(name, "searches that cost by their size")
 			}
 			continue
+		case f == "provider_specific_entry":
+			list, _ := fields[f].(map[string]any)
+			for _, what := range slices.Sorted(maps.Keys(list)) {
+				n, isNumber := list[what].(json.Number)
+				by, err := parseMoney(n.String())
+				switch {
+				case !isNumber: // how the model is spoken to
+				case vendor != "anthropic" || err != nil:
+					in.left(name, f+": "+what)
+				case what == "fast":
+					fast = by
+				default:
+					uplift[what] = by
+				}
+			}
+			continue
 		case !isNumber:
-			if _, isList := fields[f].(map[string]any); isList && strings.Contains(f, "cost") {
+			if _, isList := fields[f].(map[string]any); isList && litePrice.MatchString(f) {
 				in.left(name, f)
 			}
 			continue
@@ -199,7 +223,7 @@ func (in *liteImport) model(name string, fields map[string]any) {
 		m, c, known := liteField(f)
 		known = known && (m != AudioSecond || mode == "audio_transcription") && (m != Image || mode == "image_generation" || f == "output_cost_per_image")
 		if !known {
-			if (strings.Contains(f, "cost") || strings.Contains(f, "multiplier")) && strings.Trim(value.String(), "0.") != "" && f != "input_cost_per_pixel" {
+			if litePrice.MatchString(f) && strings.Trim(value.String(), "0.") != "" && f != "input_cost_per_pixel" {
 				in.left(name, f)
 			}
 			continue
@@ -212,10 +236,26 @@ func (in *liteImport) model(name string, fields map[string]any) {
 		if m.Tokens() {
 			usd = usd.Shift(6)
 		}
+		if c.above > 0 && vendor == "xai" { // its prices change where the input reaches the limit
+			c.above--
+		}
 		at(c).set(m, usd)
 	}
 	if in.image(name, fields, prices) {
 		return
+	}
+	if pixel, ok := fields["input_cost_per_pixel"].(json.Number); ok && strings.Trim(pixel.String(), "0.") != "" {
+		in.left(name, "input_cost_per_pixel")
+	}
+	if fast.IsPositive() {
+		for c, p := range maps.Clone(prices) {
+			if c.tier == "" {
+				*at(condition{"fast", c.above}) = p.times(fast)
+			}
+		}
+	}
+	for _, c := range unsaid(prices) {
+		in.left(name, fmt.Sprintf("tokens in %s above %d, which the file prices below it only", c.tier, c.above))
 	}
 	e := Entry{Provider: in.provider(fields), From: Ever, To: Forever}
 	e.Source, _ = fields["source"].(string)
@@ -223,13 +263,12 @@ func (in *liteImport) model(name string, fields map[string]any) {
 	for c := range prices {
 		conditions = append(conditions, c)
 	}
-	slices.SortFunc(conditions, func(a, b condition) int {
-		return cmp.Or(strings.Compare(a.tier, b.tier), cmp.Compare(a.above, b.above))
-	})
+	slices.SortFunc(conditions, condition.compare)
 	regions := slices.Sorted(maps.Keys(uplift))
+	like := textual(prices[condition{}], fields)
 	for _, c := range conditions {
 		p := prices[c]
-		spellOut(p, fields)
+		like.spell(p)
 		if base := prices[condition{}]; base != nil && p.Each[Image].IsPositive() && (base.Each[Output].IsPositive() || base.Each[OutputImage].IsPositive()) {
 			delete(p.Each, Image) // the tokens of an image are its price; this says it again
 		}
@@ -242,7 +281,9 @@ func (in *liteImport) model(name string, fields map[string]any) {
 			e.Variants = append(e.Variants, Variant{Tier: c.tier, Above: c.above, Prices: *p})
 		}
 		for _, region := range regions {
-			e.Variants = append(e.Variants, Variant{Tier: c.tier, Above: c.above, Region: region, Prices: p.times(uplift[region])})
+			if there := p.times(uplift[region]); !there.empty() {
+				e.Variants = append(e.Variants, Variant{Tier: c.tier, Above: c.above, Region: region, Prices: there})
+			}
 		}
 	}
 	if e.Prices.empty() && len(e.Variants) == 0 {
@@ -286,6 +327,7 @@ func (in *liteImport) region(r *regional) {
 
 // times is the prices of tokens, each so many times as high.
 func (p *Prices) times(by decimal.Decimal) (out Prices) {
+	out.None = p.None
 	for m, usd := range p.Each {
 		if m.Tokens() {
 			out.set(m, usd.Mul(by))
@@ -294,28 +336,90 @@ func (p *Prices) times(by decimal.Decimal) (out Prices) {
 	return out
 }
 
-// spellOut gives kinds of input the price of text where the file means it: what
-// reads images or videos and has no price for them.
-func spellOut(p *Prices, fields map[string]any) {
-	as := func(m, like Meter) {
-		_, has := p.Each[m]
-		if usd, ok := p.Each[like]; ok && !has {
-			p.set(m, usd)
+// unsaid marks what a tier costs in larger contexts as not known, where the file says
+// that the usual price is another there and of the tier only what smaller ones cost. It
+// returns where.
+func unsaid(prices map[condition]*Prices) (list []condition) {
+	usual := prices[condition{}]
+	if usual == nil {
+		return nil
+	}
+	for c, small := range maps.Clone(prices) {
+		if c.tier == "" || c.above != 0 {
+			continue
+		}
+		for large, p := range maps.Clone(prices) {
+			if large.tier != "" || large.above == 0 {
+				continue
+			}
+			at := condition{c.tier, large.above}
+			for m, usd := range p.Each {
+				_, priced := small.Each[m]
+				if said := prices[at]; !priced || usd.Equal(usual.Each[m]) || said != nil && said.has(m) {
+					continue
+				}
+				if prices[at] == nil {
+					prices[at] = &Prices{}
+				}
+				prices[at].none(m)
+				list = append(list, at)
+			}
 		}
 	}
-	if _, own := p.Each[InputImage]; !own && fields["supports_vision"] == true {
-		as(InputImage, Input)
-		as(CacheReadImage, CacheRead)
+	slices.SortFunc(list, condition.compare)
+	return slices.Compact(list)
+}
+
+func (p *Prices) has(m Meter) bool {
+	_, ok := p.Each[m]
+	return ok
+}
+
+// likeText is which kinds of input cost what text does, though the file does not say
+// so everywhere.
+type likeText struct{ image, cachedImage, video bool }
+
+// textual is what the file means by a model's fields: what reads images or videos and
+// has no price for them takes that of text, and so do images whose usual price is that
+// of text.
+func textual(usual *Prices, fields map[string]any) (l likeText) {
+	if usual == nil {
+		usual = &Prices{}
 	}
-	if fields["supports_video_input"] == true {
-		as(InputVideo, Input)
+	reads := func(kind, flag, price string) bool {
+		modes, _ := fields["supported_modalities"].([]any)
+		_, apart := fields[price]
+		return fields[flag] == true || slices.Contains(modes, any(kind)) && !apart
 	}
+	own, priced := usual.Each[InputImage]
+	l.image = priced && own.Equal(usual.Each[Input]) || !priced && reads("image", "supports_vision", "input_cost_per_image")
+	l.cachedImage = l.image && !usual.has(CacheReadImage)
+	l.video = !usual.has(InputVideo) && reads("video", "supports_video_input", "input_cost_per_video_per_second")
+	return l
+}
+
+// spell gives those kinds of input the price of text.
+func (l likeText) spell(p *Prices) {
+	as := func(is bool, m, like Meter) {
+		if usd, ok := p.Each[like]; is && ok && !p.has(m) {
+			p.set(m, usd)
+		}
+		if is && p.unknown(like) {
+			p.none(m)
+		}
+	}
+	as(l.image, InputImage, Input)
+	as(l.cachedImage, CacheReadImage, CacheRead)
+	as(l.video, InputVideo, Input)
 }
 
 // names are what rows may call the model: as the file does, and without the
 // provider before it.
 func (in *liteImport) names(name string, fields map[string]any) []string {
 	list := []string{name}
+	if strings.HasPrefix(name, "ft:") { // whose it is, and its id, stand behind it
+		list = append(list, name+":*")
+	}
 	prefix, rest, ok := strings.Cut(name, "/")
 	provider, _ := fields["litellm_provider"].(string)
 	if !ok || prefix != provider && !strings.HasPrefix(provider, prefix) {

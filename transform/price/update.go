@@ -18,10 +18,12 @@ type Changes struct {
 // Update brings into the book what an importer read on a day. What costs
 // otherwise than it did ends then, and begins anew.
 func (b *Book) Update(in *Imported, from Import, asOf int64) (c Changes, err error) {
+	last := ""
 	for _, i := range b.Imports {
-		if i.AsOf > from.AsOf {
-			return c, fmt.Errorf("the book has the prices of %s; import in the order of days", i.AsOf)
-		}
+		last = max(last, i.AsOf)
+	}
+	if last > from.AsOf {
+		return c, fmt.Errorf("the book has the prices of %s, and those of %s are older; import in the order of days, or into another book", last, from.AsOf)
 	}
 	open := map[string][]int{} // entries without an end, by what they are for
 	for i := range b.Entries {
