@@ -539,6 +539,47 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// A name that a later list takes from a model keeps its last price, too.
+func TestUpdateNames(t *testing.T) {
+	b := &Book{Name: "b"}
+	for _, c := range []struct {
+		asOf, file string
+		want       Changes
+	}{
+		{"2026-01-01", `[{"modelName": "m", "matchPattern": "^(one|two)$", "prices": {"input": 1e-6}}]`, Changes{Added: 1}},
+		{"2026-02-01", `[{"modelName": "m", "matchPattern": "^one$", "prices": {"input": 2e-6}}]`, Changes{Changed: 1, Gone: 1}},
+		{"2026-02-01", `[{"modelName": "m", "matchPattern": "^one$", "prices": {"input": 2e-6}}]`, Changes{Same: 1, Gone: 1}},
+		{"2026-03-01", `[{"modelName": "m", "matchPattern": "^(one|two)$", "prices": {"input": 3e-6}}]`, Changes{Changed: 1}},
+	} {
+		in, err := ImportLangfuse(strings.NewReader(c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		day, err := time.Parse(time.DateOnly, c.asOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.Update(in, Import{"langfuse", c.asOf, "00"}, day.UnixMicro()); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v, want %+v", c.asOf, got, err, c.want)
+		}
+	}
+	list, err := Overlay(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ model, day, want string }{
+		{"two", "2026-01-31", "1"}, {"one", "2026-02-01", "2"}, {"two", "2026-02-28", "1"}, {"one", "2026-03-01", "3"}, {"two", "2026-03-01", "3"},
+	} {
+		day, err := time.Parse(time.DateOnly, c.day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cost(list.Pricer().Price(row(schemas.InputTokens, 1e6, schemas.Model, c.model, schemas.EventTime, day))); got != c.want {
+			t.Errorf("%s on %s: %s, want %s", c.model, c.day, got, c.want)
+		}
+	}
+}
+
 func TestLint(t *testing.T) {
 	for _, c := range []struct{ entries, want string }{
 		{"[{model: m, prices: {input: 1, cache_read: 0.1}, variants: [{tier: batch, prices: {input: 0.5}}]}]", ""},

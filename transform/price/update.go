@@ -33,6 +33,12 @@ func (b *Book) Update(in *Imported, from Import, asOf int64) (c Changes, err err
 			}
 		}
 	}
+	named := map[string]bool{} // what the file has a price for
+	for i := range in.Entries {
+		for _, k := range in.Entries[i].keys() {
+			named[k] = true
+		}
+	}
 	seen := map[int]bool{}
 	drop := map[int]bool{}
 	var fresh []Entry
@@ -63,8 +69,13 @@ func (b *Book) Update(in *Imported, from Import, asOf int64) (c Changes, err err
 				return c, fmt.Errorf("%s has a price from %s on; import in the order of days", old.Model[0], day(old.From))
 			case old.From == asOf:
 				drop[i] = true // the same day again
-			default:
+			case old.To == Forever:
 				old.To = asOf
+				if rest := old.without(named); len(rest.Model) > 0 {
+					rest.From, rest.To = asOf, Forever
+					fresh = append(fresh, rest)
+					c.Gone++
+				}
 			}
 		}
 		if e.From = begin; len(olds) == 0 {
@@ -99,6 +110,16 @@ func (b *Book) Update(in *Imported, from Import, asOf int64) (c Changes, err err
 		return c, &BookError{b.Name, problems}
 	}
 	return c, nil
+}
+
+// without is the entry for those of its models of which none is named.
+func (e *Entry) without(named map[string]bool) Entry {
+	rest := *e
+	rest.Model = slices.DeleteFunc(slices.Clone(e.Model), func(m string) bool {
+		one := Entry{Provider: e.Provider, Model: []string{m}}
+		return slices.ContainsFunc(one.keys(), func(k string) bool { return named[k] })
+	})
+	return rest
 }
 
 // keys are what an entry is for.
