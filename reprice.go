@@ -42,7 +42,7 @@ type RepricedModel struct {
 	Repriced
 }
 
-// Repriced is cost_usd before and after, in dollars.
+// Repriced is cost_usd before and after, in dollars, of the rows that change.
 type Repriced struct {
 	Changed int64  `json:"changed_rows"`
 	Old     string `json:"old"`

@@ -77,7 +77,7 @@ func repriceSummary(w io.Writer, r *usagelake.Repricing, dry bool) {
 	}
 	fmt.Fprintf(t, "rows\t%s  (%s change)\n", number(r.Rows), number(r.Changed))
 	if r.Changed > 0 {
-		fmt.Fprintf(t, "cost by prices\t%s -> %s USD  (%s)\n", r.Old, r.New, signed(r.Change))
+		fmt.Fprintf(t, "cost of these\t%s -> %s USD  (%s)\n", r.Old, r.New, signed(r.Change))
 	}
 	unpricedLines(t, r.Unpriced)
 	switch {
