@@ -45,6 +45,9 @@ var bedrockEntries = []Entry{
 			{schemas.OutputTokens, "output.outputTokenCount"},
 			{schemas.CacheReadTokens, "input.cacheReadInputTokenCount"},
 			{schemas.CacheWriteTokens, "input.cacheWriteInputTokenCount"},
+			{schemas.CacheWrite1hTokens, "output.outputBodyJson.usage.cache_creation.ephemeral_1h_input_tokens | " +
+				"output.outputBodyJson.usage.cacheDetails[ttl=1h].inputTokens | " +
+				"output.outputBodyJson[].message.usage.cache_creation.ephemeral_1h_input_tokens"}, // only the bodies say it
 		}, invocationColumns...),
 		Basis: "exclusive", Key: modelKey, Own: true,
 	},
@@ -58,6 +61,7 @@ var bedrockEntries = []Entry{
 			{schemas.TotalTokens, "usage.total_tokens"},
 			{schemas.CacheReadTokens, "usage.cache_read_input_tokens"},
 			{schemas.CacheWriteTokens, "usage.cache_creation_input_tokens/usage.cacheWriteInputTokens"},
+			{schemas.CacheWrite1hTokens, "usage.cache_creation.ephemeral_1h_input_tokens"},
 		}),
 		Basis: "exclusive", Key: modelKey, Own: true,
 	},
