@@ -292,6 +292,31 @@ var coderEntries = []Entry{
 		Parts:   []Part{{Path: "messages[].extra.response", Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
+		Name: "swe.run", Doc: "SWE-agent before version 1: sums over a run, its only counts",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{sweTokens + "sent", sweTokens + "received", "info.model_stats.total_cost", "trajectory"},
+		Columns: []Rule{
+			{schemas.InputTokens, sweTokens + "sent"},
+			{schemas.OutputTokens, sweTokens + "received"},
+			{schemas.ReportedCostUSD, "info.model_stats.instance_cost"}, // total_cost is that of runs before it, too
+		},
+		Keep:  []string{"info.model_stats.api_calls"},
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		// the cost is made of what the provider said, the tokens are of LiteLLM's tokenizer
+		Name: "swe.run", Doc: "SWE-agent: what a run cost; its tokens are estimated: it has no counts",
+		At: []string{""}, Own: true, Usage: "none", Folded: []string{"replay_config"},
+		When: []string{sweTokens + "sent", sweTokens + "received", "!info.model_stats.total_cost", "trajectory"},
+		Columns: []Rule{
+			{schemas.Model, "replay_config.agent.model.name"},
+			{schemas.ReportedCostUSD, "info.model_stats.instance_cost"},
+		},
+		Keep:  []string{"info.model_stats.api_calls", sweTokens + "sent", sweTokens + "received"},
+		Basis: ambiguous, Unsure: true, Operation: "chat",
+		IDOf: []string{"trajectory[0].execution_time", "trajectory[0].response"}, // the file is written anew at each step
+	},
+	{
 		// cost is a number of premium requests
 		Name: "copilot.usage", Doc: "Copilot: what one request used; it does not say whether the cache is in the input",
 		At: []string{""}, Own: true, Usage: "none",
@@ -343,6 +368,8 @@ var coderEntries = []Entry{
 		Basis: ambiguous, Operation: "chat", Key: modelKey, OfSession: true,
 	},
 }
+
+const sweTokens = "info.model_stats.tokens_"
 
 var qwenCounts = []Rule{
 	{schemas.InputTokens, "usage.input_tokens"},

@@ -58,6 +58,12 @@ var googleEntries = []Entry{
 		Parts: []Part{{Path: "full_response", Inherit: []schemas.Col{schemas.RequestID, schemas.Model, schemas.Operation}}},
 	},
 	{
+		Name: "google.logged", Doc: "the same as Elastic has it",
+		At: []string{""}, When: []string{"gcp.vertexai.prompt_response_logs.full_response | gcp.vertexai_logs.full_response"},
+		Own: true, Basis: "exclusive", Container: true,
+		Parts: []Part{{Path: "gcp.vertexai.prompt_response_logs", Entry: "google.logged"}, {Path: "gcp.vertexai_logs", Entry: "google.logged"}},
+	},
+	{
 		Name: "google.embeddings", Doc: "embeddings of Gemini",
 		Usage: "usage_metadata", NoBare: true,
 		When:    []string{"usage_metadata.prompt_token_count", "embeddings | embedding"},

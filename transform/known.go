@@ -26,6 +26,7 @@ const knownNames = `
 	num_sources_used num_server_side_tools_used cost_in_usd_ticks
 	search_context_size citation_tokens num_search_queries
 	cost.input_tokens_cost cost.output_tokens_cost cost.request_cost
+	cost.citation_tokens_cost cost.reasoning_tokens_cost cost.search_queries_cost
 	cost.currency cost.input_cost cost.output_cost cost.cache_read_cost cost.cache_creation_cost
 	cost.tool_calls_cost cost.tool_calls_cost_details.search_web cost.tool_calls_cost_details.fetch_url
 	tool_calls_details.search_web.cost_usd tool_calls_details.fetch_url.cost_usd tool_calls_details.fetch_url.invocation
@@ -44,5 +45,8 @@ const knownNames = `
 	original_usage.candidates_token_count original_usage.total_token_count
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
+	exit_status submission swe_agent_version swe_agent_hash swe_rex_version swe_rex_hash
+	edited_files30 edited_files50 edited_files70
+	billable_prompt_usage.text_count
 	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `

@@ -56,6 +56,20 @@ var langfuseEntries = []Entry{
 	langfuseAnalytics("properties."),
 	langfuseAnalytics(""),
 	{
+		Name: "langfuse.batch", Doc: "Langfuse: what an SDK sends at once",
+		At: []string{""}, Own: true, Container: true, When: []string{"batch[].body.id", "batch[].type"},
+		Basis: ambiguous, Parts: []Part{{Path: "batch[]", Entry: "langfuse.ingestion"}},
+	},
+	langfuseIngestion("usageDetails", "body.usageDetails"),
+	langfuseIngestion("usage",
+		"body.usage.input | body.usage.output | body.usage.total | body.usage.prompt_tokens | body.usage.completion_tokens | body.usage.total_tokens"),
+	{
+		Name: "langfuse.ingestion", Doc: "event of Langfuse's ingestion without usage: of a call that begins, or of no call",
+		At:     []string{""},
+		When:   []string{"id", "type", "timestamp", "body.id", langfuseOwn + " | body.timestamp", "!body.usage", "!body.usage_metadata"},
+		Ignore: true, Basis: ambiguous,
+	},
+	{
 		Name: "langfuse.event", Doc: "Langfuse observation of before usageDetails, without usage",
 		At:     []string{""},
 		When:   []string{"trace_id", "start_time", "type", "usage.unit | unit"},
@@ -100,6 +114,36 @@ func langfuseObservation(usage string) Entry {
 		Columns: slices.Concat(langfuseCounts(usage), []Rule{
 			{schemas.ReportedCostUSD, "cost_details.total | calculated_total_cost | total_cost"},
 		}, langfuseColumns),
+		Basis: ambiguous, Operation: "chat",
+	}
+}
+
+// langfuseOwn is what only Langfuse has below a body.
+const langfuseOwn = "body.trace_id | body.start_time | body.end_time | body.completion_start_time | body.parent_observation_id"
+
+// langfuseIngestion is an event that makes an observation or changes it, as Langfuse's servers
+// keep them, too. Those of one are copies of one call; its model need not be in each.
+func langfuseIngestion(usage, when string) Entry {
+	var others []string
+	for kind := range strings.SplitSeq(strings.ToLower(notGenerations), "|") {
+		others = append(others, kind+"-create", kind+"-update")
+	}
+	return Entry{
+		Name: "langfuse.ingestion", Doc: "event of Langfuse's ingestion that says the usage of an observation",
+		At: []string{""}, Own: true, Usage: "body." + usage,
+		When: []string{"id", "type", "timestamp", "body.id", when, langfuseOwn},
+		Unless: []string{
+			"type=" + strings.Join(others, "|"), "body." + noGeneration, "body.usage.unit=CHARACTERS|MILLISECONDS|SECONDS|IMAGES|REQUESTS",
+		},
+		Columns: slices.Concat(langfuseCounts("body."+usage), []Rule{
+			{schemas.EventTime, "body.start_time:utc | timestamp:utc"},
+			{schemas.RequestID, "body.id"},
+			{schemas.TransportID, "body.trace_id"},
+			{schemas.Operation, "body.type:except=GENERATION"},
+			{schemas.Model, "body.model"},
+			{schemas.ErrorCode, "body.level:except=DEFAULT,DEBUG,WARNING"},
+			{schemas.ReportedCostUSD, "body.cost_details.total | body.usage.total_cost"},
+		}),
 		Basis: ambiguous, Operation: "chat",
 	}
 }

@@ -78,8 +78,8 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 		Parts: []Part{{Path: "events[]", Entry: "inspect.event", Zero: true}},
 	},
 	{
-		Name: "inspect.sums", Doc: "Inspect AI log or sample without events: sums by model",
-		At: []string{""}, When: []string{"stats.model_usage | model_usage", "eval | epoch"}, Ignore: true, Basis: ambiguous,
+		Name: "inspect.summary", Doc: "Inspect AI: summary of a sample, whose events stand in its log",
+		At: []string{""}, When: []string{"model_usage", "epoch", "target", "!messages", "!output", "!events"}, Ignore: true, Basis: ambiguous,
 	},
 	{
 		Name: "inspect.event", Doc: "Inspect AI model event: vendors differ in whether the cache is in the input",
@@ -98,6 +98,7 @@ var trialEntries = slices.Concat(promptfooEntries, []Entry{
 			{schemas.CacheReadTokens, "output.usage.input_tokens_cache_read"},
 			{schemas.CacheWriteTokens, "output.usage.input_tokens_cache_write"},
 			{schemas.ReasoningTokens, "output.usage.reasoning_tokens"},
+			{schemas.ReportedCostUSD, "output.usage.total_cost"},
 			{schemas.DurationMs, "output.time:e3"},
 		},
 		Basis: ambiguous, Operation: "chat",
