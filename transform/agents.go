@@ -292,6 +292,20 @@ var coderEntries = []Entry{
 		Parts:   []Part{{Path: "messages[].extra.response", Inherit: []schemas.Col{schemas.SessionID}}},
 	},
 	{
+		// what came of an answer has a line each, which can say its usage again; message.usage does in any case
+		Name: "codebuddy.message", Doc: "CodeBuddy or WorkBuddy: an answer, with the usage of its provider",
+		At: []string{""}, Own: true, Usage: "providerData.rawUsage",
+		When: []string{"providerData.rawUsage.prompt_tokens", "providerData.rawUsage.completion_tokens", "providerData.messageId"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.RequestID, "providerData.messageId"},
+			{schemas.Model, "providerData.model"},
+			{schemas.RequestModel, "providerData.requestModelId"},
+			{schemas.SessionID, "sessionId"},
+		}, below("providerData.rawUsage", codebuddyCounts)...),
+		Basis: inclusive, Operation: "chat",
+	},
+	{
 		Name: "swe.run", Doc: "SWE-agent before version 1: sums over a run, its only counts",
 		At: []string{""}, Own: true, Usage: "none",
 		When: []string{sweTokens + "sent", sweTokens + "received", "info.model_stats.total_cost", "trajectory"},
@@ -367,6 +381,16 @@ var coderEntries = []Entry{
 		},
 		Basis: ambiguous, Operation: "chat", Key: modelKey, OfSession: true,
 	},
+}
+
+// codebuddyCounts are those of many vendors; of two names for one count the other can be 0.
+var codebuddyCounts = []Rule{
+	{schemas.InputTokens, "usage.prompt_tokens"},
+	{schemas.OutputTokens, "usage.completion_tokens"},
+	{schemas.TotalTokens, "usage.total_tokens"},
+	{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens | usage.prompt_cache_hit_tokens | usage.cache_read_input_tokens"},
+	{schemas.CacheWriteTokens, "usage.prompt_cache_write_tokens | usage.cache_creation_input_tokens"},
+	{schemas.ReasoningTokens, "usage.completion_tokens_details.reasoning_tokens | usage.completion_thinking_tokens"},
 }
 
 const sweTokens = "info.model_stats.tokens_"

@@ -47,6 +47,6 @@ const knownNames = `
 	nativeUsage.input_tokens nativeUsage.output_tokens
 	exit_status submission swe_agent_version swe_agent_hash swe_rex_version swe_rex_hash
 	edited_files30 edited_files50 edited_files70
-	billable_prompt_usage.text_count
+	billable_prompt_usage.text_count credit
 	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `
