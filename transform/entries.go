@@ -62,7 +62,8 @@ type Entry struct {
 	// no call.
 	Agree [2]string
 	// Calls is where a record says how many calls it sums up, paths with | between them: it
-	// is one of these only where it says 1, or says 0 and is none.
+	// is one of these only where it says 1, or says 0 and is none. Of a Container it holds for
+	// the parts that are Instead, and 0 or nothing is not 1.
 	Calls string
 	// Report: what fits is a row of a provider's own sums over calls, for the table
 	// of them, or is around such rows. Its id is made of all that tells it from
@@ -161,6 +162,8 @@ type Part struct {
 	Key schemas.Col
 	// Zero: a part without any quantity is a call, too.
 	Zero bool
+	// Instead: it says again what the parts before it say, and is calls where none of them is.
+	Instead bool
 	// Tree is the paths of a part's id and of its parent's: of parts that are
 	// calls, one with another below it says that again and does not count.
 	Tree [2]string

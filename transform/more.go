@@ -57,6 +57,9 @@ type call struct {
 	unclaimed bool
 	// deeper: its parts are too deep in the record to be read.
 	deeper bool
+	// instead is the first of the calls that it says again, where it is a part that is Instead.
+	instead int
+	isCall  bool
 }
 
 // tree is how parts of a record stand below each other.
@@ -65,8 +68,14 @@ type tree struct {
 	above   map[string]bool   // those that have a call below them
 }
 
-// isRow notes in the tree that a part comes to a row.
+// again reports whether a part that is Instead says what those before it say.
+func (c *call) again(before []call) bool {
+	return c.instead > 0 && slices.ContainsFunc(before[c.instead:], func(b call) bool { return b.isCall && b.instead == 0 })
+}
+
+// isRow notes that a part comes to a row, in its tree, too.
 func (c *call) isRow() {
+	c.isCall = true
 	if c.tree == nil {
 		return
 	}
@@ -104,6 +113,9 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 	n.unknown = nil
 	defer func() { n.unknown = unknown }()
 	for i := range calls {
+		if calls[i].again(calls[:i]) {
+			continue
+		}
 		switch v := n.one(&calls[i], src, n.trial, &ignored, said, false); v {
 		case IsBad:
 			return IsBad
@@ -124,7 +136,7 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 	}
 	n.unknown = unknown
 	for i := range calls {
-		if calls[i].counts() && n.one(&calls[i], src, row, in, said, true) == IsRow {
+		if calls[i].counts() && !calls[i].again(calls[:i]) && n.one(&calls[i], src, row, in, said, true) == IsRow {
 			rows++
 			add()
 		}
@@ -254,6 +266,11 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	for i := range p.entry.also {
 		part := &p.entry.also[i]
+		if part.Instead {
+			if calls, _ := p.sumOf(rec); calls != "1" {
+				continue
+			}
+		}
 		from := n.inheritance(p, rec, part, &c.heir, said)
 		number := 0
 		mount := splitPath(n.dialects.mounts[p.frame].Path)
@@ -282,6 +299,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 				}
 			}
 			child := call{doc: value, entry: part.Entry, heir: h, tree: group}
+			if part.Instead {
+				child.instead = own
+			}
 			if group != nil {
 				child.id = n.member(value, part.Tree[0])
 				group.parents[child.id] = n.member(value, part.Tree[1])
