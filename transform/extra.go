@@ -124,15 +124,15 @@ func (p *plan) textOf(raw []byte) (string, bool) {
 }
 
 // worded reports whether a member that no entry names may be kept: numbers and
-// booleans under a name, and texts of members that are known. Of others nobody
-// can say that they are no content.
+// booleans under a name, and texts of members that are known and no content. Of others
+// nobody can say that they are none.
 func (n *Normalizer) worded(rec *schemas.Record, m *schemas.Extra) bool {
 	if !isWord(m.Key) {
 		return false
 	}
 	switch m.Value.Kind {
 	case schemas.Text:
-		return known[m.Key] && isWord(view(rec.Bytes(m.Value)))
+		return known[m.Key] && !content[m.Key] && isWord(view(rec.Bytes(m.Value)))
 	case schemas.Escaped:
 		return false
 	}

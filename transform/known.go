@@ -7,7 +7,7 @@ import "strings"
 // extra_json, in both spellings.
 var known = func() map[string]bool {
 	m := map[string]bool{}
-	for name := range strings.FieldsSeq(knownNames) {
+	for name := range strings.FieldsSeq(knownNames + contentNames) {
 		m[name] = true // whole, where it has a slash, which parts two names of one thing
 		for _, keys := range spellings(name) {
 			m[strings.Join(keys, ".")] = true
@@ -15,6 +15,17 @@ var known = func() map[string]bool {
 	}
 	return m
 }()
+
+// content are known members whose texts can be content, however short they are.
+var content = func() map[string]bool {
+	m := map[string]bool{}
+	for name := range strings.FieldsSeq(contentNames) {
+		m[name] = true
+	}
+	return m
+}()
+
+const contentNames = "submission edited_files30 edited_files50 edited_files70"
 
 const knownNames = `
 	queue_time prompt_time completion_time total_time
@@ -45,8 +56,7 @@ const knownNames = `
 	original_usage.candidates_token_count original_usage.total_token_count
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
-	exit_status submission swe_agent_version swe_agent_hash swe_rex_version swe_rex_hash
-	edited_files30 edited_files50 edited_files70
+	exit_status swe_agent_version swe_agent_hash swe_rex_version swe_rex_hash
 	billable_prompt_usage.text_count credit
 	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `
