@@ -49,8 +49,8 @@ type call struct {
 	plain bool // its entry is of Texts, and none is JSON
 	// summed: it sums up what records before it said.
 	summed bool
-	// again: it has the running sums of the record before, to which it adds nothing.
-	again bool
+	// idle: it has the running sums of the record before, to which it adds nothing.
+	idle bool
 	// settles is what it says by model where its parts are the rest of that, else nil.
 	settles *rest
 	// unclaimed: it is a part that no entry fits.
@@ -184,7 +184,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 			}
 		}
 		return NoCall
-	case c.again:
+	case c.idle:
 		return NoCall
 	case p.entry.Differs && said == nil: // from what?
 		n.Reason = schemas.UnknownUsage
@@ -261,7 +261,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	own := len(*calls)
 	if p.entry.Running != "" {
-		(*calls)[own-1].again = n.repeats(p, c.doc, said)
+		(*calls)[own-1].idle = n.repeats(p, c.doc, said)
 		return
 	}
 	for i := range p.entry.also {
