@@ -242,12 +242,13 @@ func (r *reading) lock() work {
 	return b
 }
 
-// begins opens the input, or says why that cannot be done.
+// begins begins the input. Where that cannot be done the reason is its result.
 func (r *reading) begins(ctx context.Context, t *task, res *readResult) bool {
 	res.err = r.begin(ctx, t)
 	return res.err == nil
 }
 
+// begin opens the input.
 func (r *reading) begin(ctx context.Context, t *task) error {
 	stream, err := t.open(ctx)
 	if err != nil {
@@ -257,9 +258,8 @@ func (r *reading) begin(ctx context.Context, t *task) error {
 	if s, ok := stream.(*ingest.Stream); ok {
 		r.slow = s.Slow()
 	}
-	opt := ingest.ReaderOptions{MaxLine: r.feed.s.MaxLine, Start: t.start, Final: t.final, Large: &r.feed.m.large}
+	opt := ingest.ReaderOptions{MaxLine: r.feed.s.MaxLine, Start: t.start, Final: t.final, Late: r.slow, Large: &r.feed.m.large}
 	var src io.Reader
-	opt.Late = r.slow
 	if t.part == nil {
 		src, err = t.begin(stream)
 	} else if r.lines, err = ingest.NewLines(stream, t.part.Range); err == nil {

@@ -125,7 +125,7 @@ func (cfg Config) check() (*settings, error) {
 		return nil, bad("--jobs", fmt.Errorf("%d: want up to %d", s.Jobs, mostJobs))
 	}
 	if s.Jobs <= 0 {
-		s.Jobs = runtime.GOMAXPROCS(0)
+		s.Jobs = min(runtime.GOMAXPROCS(0), mostJobs)
 	}
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)

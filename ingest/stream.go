@@ -48,7 +48,6 @@ type Stream struct {
 	src        *source
 	r          io.Reader // decompresses src
 	compressed bool
-	slow       bool
 	close      []func() error
 }
 
@@ -219,7 +218,7 @@ func (s *Stream) decompress() error {
 	magic, _ := br.Peek(4) // an error comes back with the first Read
 	switch {
 	case bytes.HasPrefix(magic, gzipMagic):
-		s.compressed, s.slow = true, true
+		s.compressed = true
 		s.r = &members{src: br}
 	case isZstd(magic):
 		s.compressed = true
@@ -271,7 +270,10 @@ func (s *Stream) BytesRead() int64 { return s.src.n.Load() }
 
 // Slow reports whether it takes longer to decompress records than to handle them, as
 // it does of gzip.
-func (s *Stream) Slow() bool { return s.slow }
+func (s *Stream) Slow() bool {
+	_, gzip := s.r.(*members)
+	return gzip
+}
 
 // Close releases the file and the decompressor. Standard input stays open.
 func (s *Stream) Close() error {

@@ -100,7 +100,7 @@ func runFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
 
 // workFlags say with what a run does its work.
 func workFlags(f *pflag.FlagSet, cfg *usagelake.Config) {
-	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of workers (default one per CPU)")
+	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of workers (default one per CPU, at most 256)")
 	f.Var(&size{&cfg.Memory, leastMemory}, "memory", "`budget` for rows in memory, such as 256MiB or 2GiB; beyond it scratch files are used (default 384MiB)")
 	f.Var(&wait{&cfg.LockWait}, "lock-wait", "how long to wait for another run that has the lake, such as 10m")
 }

@@ -100,7 +100,7 @@ Sources and days:
 	daysFlags(f, &cfg)
 	f.StringArrayVar(&cfg.Prices, "prices", nil, "price `book`, to say what caches saved (repeatable; each lies over those before it)")
 	f.BoolVar(&show, "open", false, "open the page in the browser")
-	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of files read at a time (default one per CPU)")
+	f.Var(atLeast(&cfg.Jobs, 0, 0), "jobs", "`number` of files read at a time (default one per CPU, at most 256)")
 	f.Var(&wait{&cfg.LockWait}, "lock-wait", "how long to wait for another run that has the lake, such as 10m")
 	return cmd
 }
