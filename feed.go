@@ -40,7 +40,7 @@ type reading struct {
 
 	mu      sync.Mutex
 	over    bool
-	slow    bool    // it takes longer to read than to work on
+	slow    bool    // others have nothing to do while one reads
 	stream  content // nil before the first block
 	reader  *ingest.Reader
 	lines   *ingest.Lines // of a range; nil for the whole input

@@ -760,18 +760,21 @@ func TestReadAhead(t *testing.T) {
 	}
 	dir := t.TempDir()
 	plain := write(t, filepath.Join(dir, "a.jsonl"), b.String())
-	slow := write(t, filepath.Join(dir, "z", "a.jsonl.gz"), packed(t, ".gz", b.String()))
 	lake := filepath.Join(dir, "lake")
 	load(t, usagelake.Config{Inputs: []string{plain}, Lake: lake})
 	want := hashes(t, lake)
-	for _, jobs := range []int{1, 2, 7} {
-		lake := filepath.Join(dir, fmt.Sprint("jobs", jobs))
-		r := load(t, usagelake.Config{Inputs: []string{slow}, Lake: lake, Jobs: jobs})
-		if r.Books.Records != 20_007 || r.Books.Rows != r.Books.Records {
-			t.Errorf("%d jobs: books %+v", jobs, r.Books)
-		}
-		if d := cmp.Diff(want, hashes(t, lake)); d != "" {
-			t.Errorf("%d jobs: other bytes\n%s", jobs, d)
+	var slow string
+	for _, suffix := range []string{".zst", ".gz"} {
+		slow = write(t, filepath.Join(dir, suffix[1:], "a.jsonl"+suffix), packed(t, suffix, b.String()))
+		for _, jobs := range []int{1, 2, 7} {
+			lake := filepath.Join(dir, fmt.Sprint("jobs", jobs, suffix))
+			r := load(t, usagelake.Config{Inputs: []string{slow}, Lake: lake, Jobs: jobs})
+			if r.Books.Records != 20_007 || r.Books.Rows != r.Books.Records {
+				t.Errorf("%s, %d jobs: books %+v", suffix, jobs, r.Books)
+			}
+			if d := cmp.Diff(want, hashes(t, lake)); d != "" {
+				t.Errorf("%s, %d jobs: other bytes\n%s", suffix, jobs, d)
+			}
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -48,6 +48,7 @@ type Stream struct {
 	src        *source
 	r          io.Reader // decompresses src
 	compressed bool
+	far        bool // no file of this machine
 	close      []func() error
 }
 
@@ -61,7 +62,7 @@ func Open(ctx context.Context, in Input) (*Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Stream{ctx: ctx, path: in.Path}
+	s := &Stream{ctx: ctx, path: in.Path, far: in.Path == stdin || in.Store != nil}
 	src, err := in.open(ctx, 0)
 	if err != nil {
 		return nil, err
@@ -268,12 +269,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 // decompression. Any goroutine may ask.
 func (s *Stream) BytesRead() int64 { return s.src.n.Load() }
 
-// Slow reports whether it takes longer to decompress records than to handle them, as
-// it does of gzip.
-func (s *Stream) Slow() bool {
-	_, gzip := s.r.(*members)
-	return gzip
-}
+// Slow reports whether records take longer to come than those of a plain file in this
+// machine: they are decompressed, or are in a store or behind a pipe.
+func (s *Stream) Slow() bool { return s.compressed || s.far }
 
 // Close releases the file and the decompressor. Standard input stays open.
 func (s *Stream) Close() error {
