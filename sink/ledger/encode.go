@@ -71,7 +71,7 @@ func encodeList[T any](w io.Writer, name string, list []T, item func(*T, []byte)
 	return nil
 }
 
-// append is json.Marshal of s.
+// append writes what json.Unmarshal reads as s.
 func (s *Source) append(out []byte) []byte {
 	out = appendText(out, `{"id":`, s.ID)
 	out = appendText(out, `,"file":`, s.File)
@@ -105,22 +105,42 @@ func (s *Source) append(out []byte) []byte {
 	return append(out, '}')
 }
 
+// appendBooks leaves out what is 0, which most of a source's books is.
 func appendBooks(out []byte, b *schemas.Books) []byte {
 	out = appendNumber(out, `{"records":`, b.Records)
-	out = appendNumber(out, `,"extra_rows":`, b.ExtraRows)
-	out = appendNumber(out, `,"rows":`, b.Rows)
-	out = appendNumber(out, `,"reports":`, b.Reports)
-	out = appendNumber(out, `,"duplicates":`, b.Duplicates)
-	out = appendNumber(out, `,"filtered":`, b.Filtered)
-	out = appendNumber(out, `,"no_usage":`, b.NoUsage)
-	out = appendNumber(out, `,"quarantined":`, b.Quarantined)
-	out = appendNumber(out, `,"blank":`, b.Blank)
-	out = appendNumber(out, `,"pending_bytes":`, b.Pending)
-	out = b.In.AppendJSON(append(out, `,"in":`...))
-	out = b.RowSums.AppendJSON(append(out, `,"row_sums":`...))
-	out = b.ReportSums.AppendJSON(append(out, `,"report_sums":`...))
-	out = b.DuplicateSums.AppendJSON(append(out, `,"duplicate_sums":`...))
-	out = b.FilteredSums.AppendJSON(append(out, `,"filtered_sums":`...))
+	for _, n := range [...]struct {
+		name  string
+		count int64
+	}{
+		{`,"extra_rows":`, b.ExtraRows},
+		{`,"rows":`, b.Rows},
+		{`,"reports":`, b.Reports},
+		{`,"duplicates":`, b.Duplicates},
+		{`,"filtered":`, b.Filtered},
+		{`,"no_usage":`, b.NoUsage},
+		{`,"quarantined":`, b.Quarantined},
+		{`,"blank":`, b.Blank},
+		{`,"pending_bytes":`, b.Pending},
+	} {
+		if n.count != 0 {
+			out = appendNumber(out, n.name, n.count)
+		}
+	}
+	for _, s := range [...]struct {
+		name string
+		sums interface{ AppendJSON([]byte) []byte }
+	}{
+		{`,"in":`, &b.In},
+		{`,"row_sums":`, &b.RowSums},
+		{`,"report_sums":`, &b.ReportSums},
+		{`,"duplicate_sums":`, &b.DuplicateSums},
+		{`,"filtered_sums":`, &b.FilteredSums},
+	} {
+		before := len(out)
+		if out = s.sums.AppendJSON(append(out, s.name...)); len(out) == before+len(s.name)+len("{}") {
+			out = out[:before]
+		}
+	}
 	return append(out, '}')
 }
 
