@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -125,13 +126,16 @@ func (l *Lake) Publish(p *Publication) error {
 	if err != nil {
 		return err
 	}
+	var state sync.WaitGroup // while the disk is waited for; from here on the record comes
+	state.Go(func() { l.State.apply(&p.Record, sum) })
 	if !done {
-		if err := l.finish(p.Record.Seq, &in); err != nil {
-			l.unfinished = true
-			return fmt.Errorf("%w: %w", errBegun, err)
-		}
+		err = l.finish(p.Record.Seq, &in)
 	}
-	l.State.apply(&p.Record, sum)
+	state.Wait()
+	if err != nil {
+		l.unfinished = true
+		return fmt.Errorf("%w: %w", errBegun, err)
+	}
 	l.checkpoint()
 	return nil
 }
