@@ -125,8 +125,7 @@ func (p *packing) bits(c Col, nullable bool) (or uint64) {
 // gather is the numbers of a column, which T has room for. What stands for a
 // NULL means nothing.
 func gather[T uint8 | uint16 | uint32 | uint64](p *packing, words []uint64) *memory.Buffer {
-	var size T
-	buf := p.buffer(p.rows * bits.Len64(uint64(^size)) / 8)
+	buf := room[T](p)
 	out := arrow.GetData[T](buf.Bytes())
 	if p.order == nil {
 		for i, v := range words[:len(out)] {
@@ -137,6 +136,12 @@ func gather[T uint8 | uint16 | uint32 | uint64](p *packing, words []uint64) *mem
 		out[i] = T(words[k])
 	}
 	return buf
+}
+
+// room is a buffer of a number for each row.
+func room[T uint8 | uint16 | uint32 | uint64](p *packing) *memory.Buffer {
+	var size T
+	return p.buffer(p.rows * bits.Len64(uint64(^size)) / 8)
 }
 
 func (p *packing) plain(l *lane, valid *memory.Buffer, nulls int) arrow.Array {

@@ -79,7 +79,10 @@ func (p *section) read() (Batches, error) {
 }
 
 // readBytes is the memory that reading a batch of a run takes, in bytes, about.
-func readBytes(at piece, rows int64) int64 { return 2*at.Len + keyBytes*rows }
+func readBytes(at piece, rows int64) int64 { return 2*at.Len + (keyBytes+leanBytes)*rows }
+
+// leanBytes is what a row of a batch may take more in memory than in a run.
+const leanBytes = 16
 
 // rowBytes is what a row takes while the section is read, in bytes, about; 0 if
 // it stands in no run.
@@ -189,7 +192,10 @@ func (s *stretch) Next() (*schemas.Batch, error) {
 		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
 	}
 	rec.Retain()
-	b := schemas.NewBatch(rec)
+	b, err := schemas.OfLean(rec, s.mem)
+	if err != nil {
+		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
+	}
 	if s.lines != 0 {
 		b.ShiftLines(s.lines)
 	}
@@ -216,8 +222,10 @@ func (w *offsetWriter) Write(b []byte) (int, error) {
 // batch writes a batch.
 func (w *offsetWriter) batch(b *schemas.Batch, mem memory.Allocator) (piece, error) {
 	off := w.n
-	out := ipc.NewWriter(w, ipc.WithSchema(b.Rec.Schema()), ipc.WithAllocator(mem))
-	err := out.Write(b.Rec)
+	rec := b.Lean(mem)
+	defer rec.Release()
+	out := ipc.NewWriter(w, ipc.WithSchema(rec.Schema()), ipc.WithAllocator(mem))
+	err := out.Write(rec)
 	if e := out.Close(); err == nil {
 		err = e
 	}
