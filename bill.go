@@ -19,6 +19,7 @@ import (
 
 	"usagelake/ingest"
 	"usagelake/schemas"
+	"usagelake/transform"
 )
 
 // readCSV sums up a bill.
@@ -28,7 +29,11 @@ func (r *reconciling) readCSV() error {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	defer f.Close()
-	text := bufio.NewReader(f)
+	line := &billLine{Reader: f}
+	text := bufio.NewReader(line)
+	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+		_, _ = text.Discard(len(mark)) // they are there
+	}
 	if err := isText(text); err != nil {
 		return fmt.Errorf("%w: --csv %s: %w", ErrUsage, r.with.CSV, err)
 	}
@@ -38,13 +43,13 @@ func (r *reconciling) readCSV() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.with.CSV, err)
 	}
-	head[0] = strings.TrimPrefix(head[0], "\uFEFF")
 	cols, err := r.columns(head)
 	if err != nil {
 		return err
 	}
 	r.done.Against = []string{r.with.CSV}
 	for {
+		line.read = 0
 		fields, err := rows.Read()
 		if err == io.EOF {
 			return nil
@@ -52,11 +57,31 @@ func (r *reconciling) readCSV() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.with.CSV, err)
 		}
-		line, _ := rows.FieldPos(0)
+		at, _ := rows.FieldPos(0)
 		if err := r.billed(cols, fields); err != nil {
-			return fmt.Errorf("%s, line %d: %w", r.with.CSV, line, err)
+			return fmt.Errorf("%s, line %d: %w", r.with.CSV, at, err)
 		}
 	}
+}
+
+const byteOrderMark = "\uFEFF"
+
+// billLine fails where a line does not end: it may be no file, or a quote is open.
+type billLine struct {
+	io.Reader
+	read int // of this line
+}
+
+// mostBillLine is how many bytes a line of a bill can have.
+const mostBillLine = 1 << 20
+
+func (l *billLine) Read(b []byte) (int, error) {
+	if l.read > mostBillLine {
+		return 0, fmt.Errorf("a line is longer than %d KiB: no bill, or a quote that does not end", mostBillLine>>10)
+	}
+	n, err := l.Reader.Read(b)
+	l.read += n
+	return n, err
 }
 
 // isText reports, by how it begins, why a file cannot be CSV.
@@ -163,7 +188,7 @@ func (r *reconciling) billed(cols []billColumn, fields []string) error {
 	if at.day < r.s.from || at.day >= r.s.to || !r.wants(at.provider) {
 		return nil
 	}
-	s := r.theirs.at(at)
+	s := r.account("").at(at)
 	for _, c := range cols {
 		text := strings.TrimSpace(fields[c.at])
 		if c.meter == 0 || text == "" {
@@ -200,11 +225,16 @@ func (c *billColumn) amount(text string) (decimal.Decimal, error) {
 	return decimal.Decimal{}, errors.New("holds no number that is sure: want 1234.5 or 1,234.50, with a point for decimals and commas between thousands only, and of costs $1,234.50")
 }
 
+// billDay reads a day, or a point in time: as in records, or with other marks
+// between year, month and day.
 func billDay(text string) (schemas.Day, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006/01/02", "20060102"} {
+	for _, layout := range []string{"20060102", "2006/01/02"} {
 		if t, err := time.Parse(layout, text); err == nil {
-			return schemas.DayOf(t.UTC().UnixMicro()), nil
+			return schemas.DayOf(t.UnixMicro()), nil
 		}
+	}
+	if us, ok := transform.Time(text, time.UTC); ok {
+		return schemas.DayOf(us), nil
 	}
 	return 0, errors.New("holds no date that is sure (11/04 may be April or November): write it as YYYY-MM-DD")
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"usagelake/schemas"
@@ -35,14 +37,18 @@ type Reconciliation struct {
 	Against  []string `json:"against"`            // what was taken for theirs
 	LeftOut  []string `json:"left_out,omitempty"` // other groupings of the same
 	Compared int      `json:"compared"`           // days x models x meters
-	Gaps     []Gap    `json:"gaps"`               // those over the tolerance
+	// NotReached are the days asked for that the table has and theirs ends before,
+	// or begins behind.
+	NotReached []string `json:"not_reached,omitempty"`
+	Gaps       []Gap    `json:"gaps"` // those over the tolerance
 }
 
 // Gap is a difference in a meter of a model on a day.
 type Gap struct {
+	Report   string `json:"report,omitempty"` // dialect of the report; none of a bill
 	Day      string `json:"event_date"`
 	Provider string `json:"provider"`
-	Model    string `json:"model"` // "" is all of a report that names none
+	Model    string `json:"model"` // "" is all of a day, where theirs has something under no model
 	Meter    string `json:"meter"`
 	Ours     string `json:"ours"`
 	Theirs   string `json:"theirs"`
@@ -52,7 +58,7 @@ type Gap struct {
 
 // meters are compared, in this order. Requests are rows of ours; cost is ours by
 // prices, or where there are none as it was logged.
-var meters = []schemas.Col{
+var meters = [...]schemas.Col{
 	schemas.Requests, schemas.InputTokens, schemas.UncachedInputTokens, schemas.CacheReadTokens, schemas.CacheWriteTokens,
 	schemas.OutputTokens, schemas.ReasoningTokens, schemas.InputImageTokens, schemas.OutputImageTokens,
 	schemas.ImageCount, schemas.AudioSeconds, schemas.WebSearchRequests, schemas.CostUSD,
@@ -64,10 +70,18 @@ type spot struct {
 	provider, model string
 }
 
+// whole is the spot of all models of the day.
+func (s spot) whole() spot { return spot{s.day, s.provider, ""} }
+
 // side is one side's sums at a spot.
 type side struct {
 	schemas.Sums
 	has uint64 // the columns that were told, a bit for each
+
+	// Of ours only: what else a gap may come from.
+	costless int64          // rows that have no cost
+	batches  schemas.Amount // the cost of batches
+	answered *side          // by the cache of a gateway, which is no vendor's business
 }
 
 func (s *side) add(c schemas.Col, v schemas.Amount) {
@@ -89,6 +103,28 @@ func (s *side) row(row *schemas.Row) {
 	}
 }
 
+// call adds a call of ours.
+func (s *side) call(row *schemas.Row) {
+	before := s.of(schemas.CostUSD)
+	s.row(row)
+	s.add(schemas.Requests, oneRequest)
+	switch {
+	case !row.Has(schemas.CostUSD) && !row.Has(schemas.ReportedCostUSD):
+		s.costless++
+	case row.Int(schemas.IsBatch) != 0:
+		s.batches = s.batches.Add(s.of(schemas.CostUSD).Sub(before))
+	}
+	if row.Int(schemas.CacheHit) != 0 {
+		if s.answered == nil {
+			s.answered = &side{}
+		}
+		s.answered.row(row)
+		s.answered.add(schemas.Requests, oneRequest)
+	}
+}
+
+var oneRequest = schemas.AmountOf(1e6)
+
 func (s *side) told(c schemas.Col) bool { return s != nil && s.has&(1<<c) != 0 }
 
 func (s *side) of(c schemas.Col) schemas.Amount {
@@ -98,13 +134,91 @@ func (s *side) of(c schemas.Col) schemas.Amount {
 	return s.At(c)
 }
 
-type sides map[spot]*side
+// sides are the sums of one side.
+type sides struct {
+	spots  map[spot]*side
+	models map[spot][]string // that are named, by spots of the whole day
+}
 
+func newSides() sides { return sides{map[spot]*side{}, map[spot][]string{}} }
+
+// at is the side at a spot, to be added to.
 func (m sides) at(s spot) *side {
-	if m[s] == nil {
-		m[s] = &side{}
+	if m.spots[s] == nil {
+		m.spots[s] = &side{}
+		if s.model != "" {
+			m.models[s.whole()] = append(m.models[s.whole()], s.model)
+		}
 	}
-	return m[s]
+	return m.spots[s]
+}
+
+// get is the side at a spot, or nil.
+func (m sides) get(s spot) *side { return m.spots[s] }
+
+// account is what one of theirs says: a bill, or the reports of a dialect. Two of
+// them tell of the same calls, and are not added up.
+type account struct {
+	report string // its dialect; "" of a bill
+	sides
+	reach map[scope]days
+}
+
+// scope is what an account tells of, for the days that it reaches.
+type scope struct {
+	provider string
+	named    bool // by model
+	meter    schemas.Col
+}
+
+// days are those from first up to last.
+type days struct{ first, last schemas.Day }
+
+func (d days) has(day schemas.Day) bool { return d.first <= day && day <= d.last }
+
+// finish is called when all was added. Where theirs has something under no model,
+// such as searches beside the tokens of models, all of the day is compared.
+func (a *account) finish() {
+	a.reach = map[scope]days{}
+	for at, s := range a.spots {
+		for _, c := range meters {
+			if !s.told(c) {
+				continue
+			}
+			k := scope{at.provider, at.model != "", c}
+			d, ok := a.reach[k]
+			if !ok {
+				d = days{at.day, at.day}
+			}
+			a.reach[k] = days{min(d.first, at.day), max(d.last, at.day)}
+		}
+	}
+	for at, s := range a.spots {
+		if all := a.get(at.whole()); at.model != "" && all != nil {
+			for _, c := range meters {
+				if all.told(c) && s.told(c) {
+					all.add(c, s.of(c))
+				}
+			}
+		}
+	}
+}
+
+// tells reports whether the account says how much of a meter there was at a spot:
+// nothing, too, on the days that it reaches.
+func (a *account) tells(at spot, c schemas.Col) bool {
+	if s := a.get(at); s != nil {
+		return s.told(c)
+	}
+	d, ok := a.reach[scope{at.provider, at.model != "", c}]
+	if !ok || !d.has(at.day) {
+		return false
+	}
+	if at.model == "" {
+		_, named := a.reach[scope{at.provider, true, c}]
+		return !named
+	}
+	return !a.get(at.whole()).told(c)
 }
 
 // Reconcile holds the calls of the event dates from cfg.From up to, not
@@ -126,8 +240,8 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 		err = meanwhile(ctx, lake, err)
 	}()
 	r := &reconciling{
-		s: s, with: with, ours: sides{}, theirs: sides{}, done: &Reconciliation{Lake: s.Lake, Gaps: []Gap{}},
-		table: tableOf(ctx, lake),
+		s: s, with: with, ours: newSides(), families: map[string]string{}, accounts: map[string]*account{}, done: &Reconciliation{Lake: s.Lake, Gaps: []Gap{}},
+		table: tableOf(ctx, lake), tolerance: exactly(with.Tolerance),
 	}
 	if with.CSV != "" {
 		err = r.readCSV()
@@ -138,76 +252,107 @@ func Reconcile(ctx context.Context, cfg Config, with Theirs) (_ *Reconciliation,
 		return nil, err
 	}
 	switch {
-	case len(r.theirs) > 0:
+	case len(r.accounts) > 0:
 	case with.CSV != "":
 		return nil, fmt.Errorf("nothing to hold the table against: %s has no line of these days and providers", with.CSV)
 	default:
-		return nil, errors.New("nothing to hold the table against: no reports of these days in the lake; load them, or give a bill with --csv")
+		return nil, errors.New("nothing to hold the table against: no reports of these days and providers in the lake; load them, or give a bill with --csv")
+	}
+	for _, a := range r.accounts {
+		a.finish()
 	}
 	if err := r.readCalls(); err != nil {
 		return nil, err
 	}
-	r.compare()
-	return r.done, nil
+	return r.done, r.compare()
 }
 
 // reconciling is one under way.
 type reconciling struct {
-	s            *settings
-	with         Theirs
-	table        *table
-	ours, theirs sides
-	done         *Reconciliation
+	s         *settings
+	with      Theirs
+	tolerance *big.Rat
+	table     *table
+	ours      sides
+	accounts  map[string]*account // by report
+	halves    map[spot]*halves
+	families  map[string]string // by model
+	done      *Reconciliation
 }
 
-// each hands out the rows of a table on the days in question.
-func (r *reconciling) each(t schemas.Table, do func(unit schemas.Unit, row *schemas.Row)) error {
+func (r *reconciling) account(report string) *account {
+	if r.accounts[report] == nil {
+		r.accounts[report] = &account{report: report, sides: newSides()}
+	}
+	return r.accounts[report]
+}
+
+// each hands out the rows of a table on the days that are wanted.
+func (r *reconciling) each(t schemas.Table, wanted func(schemas.Day) bool, do func(day schemas.Day, row *schemas.Row)) error {
 	units, err := r.table.units(t)
 	if err != nil {
 		return err
 	}
-	for _, unit := range r.s.wanted(units) {
-		if err := r.table.each(unit, "", func(row *schemas.Row) { do(unit, row) }); err != nil {
+	for _, unit := range units {
+		if !wanted(unit.Day) {
+			continue
+		}
+		if err := r.table.each(unit, "", func(row *schemas.Row) { do(unit.Day, row) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (r *reconciling) asked(day schemas.Day) bool { return day >= r.s.from && day < r.s.to }
+
 func (r *reconciling) wants(provider string) bool {
 	return r.with.Provider == "" || strings.EqualFold(provider, r.with.Provider)
 }
 
+// keyOf is the provider and model that a row is compared by.
+func keyOf(row *schemas.Row) (provider, model string) {
+	provider, model = price.Key(row)
+	return strings.ToLower(provider), model
+}
+
 // readCalls sums up the calls of providers that theirs is of.
 func (r *reconciling) readCalls() error {
-	all, named := map[string]bool{}, map[string]bool{} // providers with spots for all models, and for each
-	for at := range r.theirs {
-		if at.model == "" {
-			all[at.provider] = true
-		} else {
-			named[at.provider] = true
+	reached, whole := map[string]days{}, map[string]bool{} // by provider: the days, and whether some are of all models
+	for _, a := range r.accounts {
+		for k, d := range a.reach {
+			all, ok := reached[k.provider]
+			if !ok {
+				all = d
+			}
+			reached[k.provider] = days{min(all.first, d.first), max(all.last, d.last)}
+			whole[k.provider] = whole[k.provider] || !k.named
 		}
 	}
-	days := map[schemas.Day]bool{}
-	for at := range r.theirs {
-		days[at.day] = true
+	last := schemas.Day(math.MinInt32)
+	wanted := func(day schemas.Day) bool {
+		if !r.asked(day) {
+			return false
+		}
+		for _, d := range reached {
+			if d.has(day) {
+				return true
+			}
+		}
+		if day != last { // it may have several files
+			r.done.NotReached = append(r.done.NotReached, day.String())
+		}
+		last = day
+		return false
 	}
-	return r.each(schemas.Usage, func(unit schemas.Unit, row *schemas.Row) {
-		provider, model := price.Key(row)
-		provider = strings.ToLower(provider)
-		if !all[provider] && !named[provider] || !days[unit.Day] {
+	return r.each(schemas.Usage, wanted, func(day schemas.Day, row *schemas.Row) {
+		provider, model := keyOf(row)
+		if d, ok := reached[provider]; !ok || !d.has(day) {
 			return
 		}
-		var spots []*side
-		if named[provider] {
-			spots = append(spots, r.ours.at(spot{unit.Day, strings.Clone(provider), strings.Clone(model)}))
-		}
-		if all[provider] {
-			spots = append(spots, r.ours.at(spot{unit.Day, strings.Clone(provider), ""}))
-		}
-		for _, s := range spots {
-			s.row(row)
-			s.add(schemas.Requests, schemas.AmountOf(1e6))
+		r.ours.at(spot{day, strings.Clone(provider), strings.Clone(model)}).call(row)
+		if whole[provider] && model != "" {
+			r.ours.at(spot{day, strings.Clone(provider), ""}).call(row)
 		}
 	})
 }
@@ -215,8 +360,33 @@ func (r *reconciling) readCalls() error {
 // grouping is exports of one report that sum up the same calls.
 type grouping struct {
 	dialect, operation string
-	hours              bool
+	width              width
 	by                 uint64 // the columns it is grouped by
+}
+
+// width is how long, at least, the longest bucket of an export is.
+type width uint8
+
+const (
+	minutes width = iota
+	hours
+	wholeDays
+	longer // than a day: of which day its calls are nobody knows
+)
+
+func (w width) String() string { return [...]string{"minutes", "hours", "days", "more than a day"}[w] }
+
+func widthOf(row *schemas.Row) width {
+	const hour = 3600 * 1e6
+	switch long := row.Int(schemas.BucketEnd) - row.Int(schemas.EventTime); {
+	case long < hour:
+		return minutes
+	case long == hour:
+		return hours
+	case long <= 25*hour: // a bucket may be cut off, and a day has 25 where clocks change
+		return wholeDays
+	}
+	return longer
 }
 
 // groups are the columns that reports can be grouped by.
@@ -232,65 +402,98 @@ func (g grouping) String() string {
 			by = append(by, c.String())
 		}
 	}
-	width := "days"
-	if g.hours {
-		width = "hours"
-	}
-	return fmt.Sprintf("%s %s, %s, by %s", g.dialect, g.operation, width, cmp.Or(strings.Join(by, ", "), "nothing"))
+	return fmt.Sprintf("%s %s, %s, by %s", g.dialect, g.operation, g.width, cmp.Or(strings.Join(by, ", "), "nothing"))
 }
 
-// readReports sums up what providers reported. One grouping of every report is
-// taken: the others sum up the same calls.
+// before orders groupings by how well they can be compared: models first, then
+// what cannot count a call under two tags, then what there is most of.
+func (g grouping) before(o grouping, exports map[grouping]int) int {
+	bit := func(g grouping, c schemas.Col) int { return int(g.by >> c & 1) }
+	return cmp.Or(
+		cmp.Compare(bit(o, schemas.Model), bit(g, schemas.Model)), cmp.Compare(bit(g, schemas.LineItem), bit(o, schemas.LineItem)),
+		cmp.Compare(exports[o], exports[g]), strings.Compare(g.String(), o.String()),
+	)
+}
+
+// readReports sums up what providers reported. Of every report one grouping a day
+// is taken: the others sum up the same calls.
 func (r *reconciling) readReports() error {
 	type export struct {
 		source             int32
 		dialect, operation string
+		total              bool // of tokens of all models, in a file that may have them by model too
+	}
+	type report struct {
+		day                schemas.Day
+		dialect, operation string
 	}
 	of := func(row *schemas.Row) export {
-		return export{row.Source, strings.Clone(row.Str(schemas.Dialect)), strings.Clone(row.Str(schemas.Operation))}
+		total := !row.Has(schemas.Model) && (row.Has(schemas.InputTokens) || row.Has(schemas.OutputTokens))
+		return export{row.Source, strings.Clone(row.Str(schemas.Dialect)), strings.Clone(row.Str(schemas.Operation)), total}
 	}
-	const hour = 3600 * 1e6
-	exports, count := map[export]grouping{}, map[grouping]int{}
-	err := r.each(schemas.Reports, func(_ schemas.Unit, row *schemas.Row) {
+	exports, on := map[export]grouping{}, map[report]map[export]bool{}
+	err := r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
+		if provider, _ := keyOf(row); !r.wants(provider) {
+			return
+		}
 		e := of(row)
 		g := exports[e]
 		g.dialect, g.operation = e.dialect, e.operation
-		g.hours = g.hours || row.Int(schemas.BucketEnd)-row.Int(schemas.EventTime) < 24*hour
+		g.width = max(g.width, widthOf(row))
 		for _, c := range groups {
 			if row.Has(c) {
 				g.by |= 1 << c
 			}
 		}
 		exports[e] = g
+		at := report{day, e.dialect, e.operation}
+		if on[at] == nil {
+			on[at] = map[export]bool{}
+		}
+		on[at][e] = true
 	})
 	if err != nil {
 		return err
 	}
+	count := map[grouping]int{}
 	for _, g := range exports {
 		count[g]++
 	}
-	taken := map[[2]string]grouping{}
-	for _, g := range slices.SortedFunc(maps.Keys(count), func(a, b grouping) int {
-		model := func(g grouping) int { return int(g.by >> schemas.Model & 1) }
-		return cmp.Or(cmp.Compare(model(b), model(a)), cmp.Compare(count[b], count[a]), strings.Compare(a.String(), b.String()))
-	}) {
-		report := [2]string{g.dialect, g.operation}
-		if _, ok := taken[report]; ok {
-			r.done.LeftOut = append(r.done.LeftOut, g.String())
-			continue
+	taken := map[report]grouping{}
+	against, left := map[string]bool{}, map[string]bool{}
+	for at, list := range on {
+		for e := range list {
+			g := exports[e]
+			if best, ok := taken[at]; g.width != longer && (!ok || g.before(best, count) < 0) {
+				taken[at] = g
+			}
 		}
-		taken[report] = g
-		r.done.Against = append(r.done.Against, g.String())
+		for e := range list {
+			g := exports[e]
+			if best, ok := taken[at]; ok && best == g {
+				against[g.String()] = true
+			} else {
+				left[g.String()] = true
+			}
+		}
 	}
-	slices.Sort(r.done.Against)
-	requests := map[spot]*side{} // of rows without tokens
-	err = r.each(schemas.Reports, func(unit schemas.Unit, row *schemas.Row) {
-		e := of(row)
-		if g := exports[e]; taken[[2]string{e.dialect, e.operation}] != g || !r.wants(row.Str(schemas.Provider)) {
+	r.done.Against, r.done.LeftOut = slices.Sorted(maps.Keys(against)), slices.Sorted(maps.Keys(left))
+	type place struct {
+		*account
+		spot
+	}
+	requests := map[place]*side{} // of rows without tokens
+	err = r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
+		provider, model := keyOf(row)
+		if !r.wants(provider) {
 			return
 		}
-		at := spot{unit.Day, strings.ToLower(strings.Clone(row.Str(schemas.Provider))), strings.Clone(row.Str(schemas.Model))}
-		s := r.theirs.at(at)
+		e := of(row)
+		if best, ok := taken[report{day, e.dialect, e.operation}]; !ok || best != exports[e] {
+			return
+		}
+		at := place{r.account(e.dialect), spot{day, strings.Clone(provider), strings.Clone(model)}}
+		s := at.at(at.spot)
 		counted := s.told(schemas.Requests)
 		before := s.of(schemas.Requests)
 		s.row(row)
@@ -306,155 +509,81 @@ func (r *reconciling) readReports() error {
 		}
 	})
 	for at, s := range requests {
-		if t := r.theirs.at(at); !t.told(schemas.Requests) {
+		if t := at.at(at.spot); !t.told(schemas.Requests) {
 			t.add(schemas.Requests, s.of(schemas.Requests))
 		}
 	}
 	return err
 }
 
+// A difference is a gap, and where it is.
+type difference struct {
+	*account
+	at    spot
+	meter schemas.Col
+}
+
 // compare lists the gaps.
-func (r *reconciling) compare() {
-	spots := maps.Clone(r.theirs)
-	for at := range r.ours {
-		if spots[at] == nil {
-			spots[at] = nil
+func (r *reconciling) compare() error {
+	var found []difference
+	for _, name := range slices.Sorted(maps.Keys(r.accounts)) {
+		a := r.accounts[name]
+		spots := map[spot]bool{}
+		for _, list := range []sides{a.sides, r.ours} {
+			for at := range list.spots {
+				spots[at] = true
+			}
+		}
+		for at := range spots {
+			for _, c := range meters {
+				if !a.tells(at, c) {
+					continue
+				}
+				r.done.Compared++
+				if gap, theirs := r.ours.get(at).of(c).Sub(a.get(at).of(c)), a.get(at).of(c); !within(gap, theirs, r.tolerance) {
+					found = append(found, difference{a, at, c})
+				}
+			}
 		}
 	}
-	told := map[string]uint64{} // by provider: what theirs tells at all
-	for at, s := range r.theirs {
-		told[at.provider] |= s.has
+	slices.SortFunc(found, func(a, b difference) int {
+		return cmp.Or(
+			strings.Compare(a.report, b.report), cmp.Compare(a.at.day, b.at.day), strings.Compare(a.at.provider, b.at.provider),
+			strings.Compare(a.at.model, b.at.model), cmp.Compare(slices.Index(meters[:], a.meter), slices.Index(meters[:], b.meter)),
+		)
+	})
+	zones, err := r.zones(found)
+	if err != nil {
+		return err
 	}
-	for _, at := range slices.SortedFunc(maps.Keys(spots), func(a, b spot) int {
-		return cmp.Or(cmp.Compare(a.day, b.day), strings.Compare(a.provider, b.provider), strings.Compare(a.model, b.model))
-	}) {
-		for _, c := range meters {
-			if told[at.provider]&(1<<c) == 0 || r.theirs[at] != nil && !r.theirs[at].told(c) {
-				continue
-			}
-			r.done.Compared++
-			ours, theirs := r.ours[at].of(c), r.theirs[at].of(c)
-			gap := ours.Sub(theirs)
-			if within(gap, theirs, r.with.Tolerance) {
-				continue
-			}
-			name, digits := c.String(), 6
-			if c == schemas.CostUSD {
-				name, digits = "cost", 9
-			}
-			r.done.Gaps = append(r.done.Gaps, Gap{
-				Day: at.day.String(), Provider: at.provider, Model: at.model, Meter: name,
-				Ours: ours.Text(digits), Theirs: theirs.Text(digits), Gap: gap.Text(digits), Cause: r.cause(at, c),
-			})
+	for _, d := range found {
+		name, digits := d.meter.String(), 6
+		if d.meter == schemas.CostUSD {
+			name, digits = "cost", 9
 		}
+		ours, theirs := r.ours.get(d.at).of(d.meter), d.get(d.at).of(d.meter)
+		r.done.Gaps = append(r.done.Gaps, Gap{
+			Report: d.report, Day: d.at.day.String(), Provider: d.at.provider, Model: d.at.model, Meter: name,
+			Ours: ours.Text(digits), Theirs: theirs.Text(digits), Gap: ours.Sub(theirs).Text(digits), Cause: r.cause(d, zones),
+		})
 	}
+	return nil
 }
 
 // within reports whether a gap is no more than a share.
-func within(gap, of schemas.Amount, share float64) bool {
+func within(gap, of schemas.Amount, share *big.Rat) bool {
 	g, w := ratio(gap), ratio(of)
-	return g.Abs(g).Cmp(w.Abs(w).Mul(w, new(big.Rat).SetFloat64(share))) <= 0
+	return g.Abs(g).Cmp(w.Abs(w).Mul(w, share)) <= 0
+}
+
+// exactly is the number that the shortest text of a float is of: 0.1 is a tenth.
+func exactly(v float64) *big.Rat {
+	r, _ := new(big.Rat).SetString(strconv.FormatFloat(v, 'g', -1, 64))
+	return r
 }
 
 // ratio is an amount as a rational number of its unit.
 func ratio(a schemas.Amount) *big.Rat {
 	r, _ := new(big.Rat).SetString(a.Text(0))
 	return r
-}
-
-// near reports whether two amounts are equal but for a thousandth.
-func near(a, b schemas.Amount) bool { return within(a.Sub(b), b, 0.001) }
-
-// cause says what a gap most likely comes from.
-func (r *reconciling) cause(at spot, c schemas.Col) string {
-	o, t := r.ours[at], r.theirs[at]
-	ours, theirs := o.of(c), t.of(c)
-	zero := schemas.Amount{}
-	switch {
-	case o == nil:
-		if r.sameDay(at, c) {
-			return "model: named otherwise in the table"
-		}
-		return "missing requests: none of these are in the table"
-	case t == nil:
-		if r.sameDay(at, c) {
-			return "model: named otherwise in the report"
-		}
-		return "not in the report: other keys, projects or accounts"
-	}
-	for _, other := range []schemas.Day{at.day - 1, at.day + 1} { // a part of the day is booked on another
-		next := at
-		next.day = other
-		if r.ours[next] != nil && r.theirs[next] != nil && !near(r.ours[next].of(c), r.theirs[next].of(c)) &&
-			near(ours.Add(r.ours[next].of(c)), theirs.Add(r.theirs[next].of(c))) {
-			return "time zone: with " + other.String() + " it adds up"
-		}
-	}
-	if !theirs.IsZero() && !ours.IsZero() {
-		for _, unit := range []int64{1e6, 1e3, 100} {
-			if near(ours.Times(unit), theirs) || near(ours, theirs.Times(unit)) {
-				return fmt.Sprintf("unit: %d times", unit)
-			}
-		}
-	}
-	gap := ours.Sub(theirs)
-	part := func(list ...schemas.Col) string {
-		for _, s := range []*side{o, t} {
-			for _, p := range list {
-				if v := s.of(p); !v.IsZero() && (near(gap, v) || near(gap, zero.Sub(v))) {
-					return p.String() + " is in one of the counts only"
-				}
-			}
-			if v := s.of(schemas.CacheReadTokens).Add(s.of(schemas.CacheWriteTokens)); len(list) > 1 && !v.IsZero() && (near(gap, v) || near(gap, zero.Sub(v))) {
-				return "cache reads and writes are in one of the counts only"
-			}
-		}
-		return ""
-	}
-	switch c {
-	case schemas.InputTokens, schemas.UncachedInputTokens:
-		if why := part(schemas.CacheReadTokens, schemas.CacheWriteTokens); why != "" {
-			return "cache bucket: " + why
-		}
-	case schemas.OutputTokens:
-		if why := part(schemas.ReasoningTokens); why != "" {
-			return "reasoning bucket: " + why
-		}
-	case schemas.CostUSD:
-		if t.told(schemas.InputTokens) && near(o.of(schemas.InputTokens), t.of(schemas.InputTokens)) && near(o.of(schemas.OutputTokens), t.of(schemas.OutputTokens)) {
-			if near(ours, theirs.Times(2)) || near(ours.Times(2), theirs) {
-				return "tier: twice the price for the same tokens"
-			}
-			return "price: the same tokens at other prices"
-		}
-		if near(ours, theirs.Times(2)) || near(ours.Times(2), theirs) {
-			return "tier: twice the price"
-		}
-	}
-	switch requests := o.of(schemas.Requests).Sub(t.of(schemas.Requests)); {
-	case !t.told(schemas.Requests):
-		if gap.Cmp(zero) < 0 {
-			return "missing requests: the report counts more"
-		}
-		return "the table counts more: other keys or projects, or a report that is not complete"
-	case requests.Cmp(zero) < 0:
-		return "missing requests: " + zero.Sub(requests).Text(6) + " of " + t.of(schemas.Requests).Text(6)
-	case requests.Cmp(zero) > 0:
-		return "the table has " + requests.Text(6) + " requests more: other keys or projects, or a report that is not complete"
-	}
-	return "the requests are the same: another count of the same calls"
-}
-
-// sameDay reports whether both sides agree on a meter of a provider's day over
-// all models.
-func (r *reconciling) sameDay(at spot, c schemas.Col) bool {
-	sum := func(m sides) (all schemas.Amount) {
-		for s, v := range m {
-			if s.day == at.day && s.provider == at.provider && s.model != "" {
-				all = all.Add(v.of(c))
-			}
-		}
-		return all
-	}
-	return at.model != "" && near(sum(r.ours), sum(r.theirs))
 }

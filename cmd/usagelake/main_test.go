@@ -151,3 +151,18 @@ func tree(ts *testscript.TestScript, neg bool, args []string) {
 		return err
 	}))
 }
+
+// A share is the number that is written, which a gap of just as much is held
+// against.
+func TestShare(t *testing.T) {
+	for text, want := range map[string]float64{"0.1%": 0.001, "0.7%": 0.007, "1.1%": 0.011, "2.9%": 0.029, "5.7%": 0.057, "100%": 1, "0.02": 0.02, "1e-1%": 0.001, "0": 0} {
+		if got, err := share(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "%", "-1%", "NaN", "Inf", "much"} {
+		if _, err := share(text); err == nil {
+			t.Errorf("%q is a share", text)
+		}
+	}
+}

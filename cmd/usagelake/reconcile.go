@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -28,8 +29,11 @@ compared by day (UTC), provider, model and meter; every gap over the tolerance i
 printed with what it most likely comes from. Costs are by prices (load --prices)
 or, where a call has none, as it was logged.
 
-Of several exports of the same report, by model and by project say, one is taken;
--v says which.
+Of several exports of the same report, by model and by project say, one a day is
+taken; -v says which. What different reports say of the same calls, a gateway's and
+the vendor's say, is held against the table one by one. Days that the table has
+before those of a report, or behind them, are not compared; -v counts them, and
+where --from or --to asks for them standard error does.
 
 Exit code 4 means that there are gaps.`,
 		Example: `  usagelake reconcile --lake lake --from 2026-08-01 --to 2026-09-01
@@ -51,6 +55,9 @@ Exit code 4 means that there are gaps.`,
 				err = printJSON(out, done)
 			} else {
 				reconcileSummary(out, done, verbose || isTerminal(out))
+			}
+			if n := len(done.NotReached); n > 0 && cfg.From+cfg.To != "" {
+				say(cmd, slog.LevelWarn, fmt.Sprintf("%d of the days asked for were not compared: nothing of theirs reaches them (%s to %s)", n, done.NotReached[0], done.NotReached[n-1]))
 			}
 			if err == nil && len(done.Gaps) > 0 {
 				err = errCheck
@@ -79,7 +86,7 @@ func share(text string) (float64, error) {
 		return 0, fmt.Errorf("--tolerance %q: want a share such as 0.1%%", text)
 	}
 	if percent {
-		v /= 100
+		v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'f', -1, 64)+"e-2", 64) // 0.7% is 0.007, and 0.7/100 is less
 	}
 	return v, nil
 }
@@ -87,10 +94,24 @@ func share(text string) (float64, error) {
 // reconcileSummary prints the gaps and, if all is wanted, what was compared.
 func reconcileSummary(w io.Writer, r *usagelake.Reconciliation, all bool) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	reports := map[string]bool{}
+	for _, g := range r.Gaps {
+		reports[g.Report] = true
+	}
+	report := func(text string) string { // a column, where there are several
+		if len(reports) > 1 {
+			return text + "\t"
+		}
+		return ""
+	}
 	if len(r.Gaps) > 0 {
-		fmt.Fprintln(t, "event date\tprovider\tmodel\tmeter\tours\ttheirs\tgap\tlikely cause")
+		fmt.Fprintf(t, "%sevent date\tprovider\tmodel\tmeter\tours\ttheirs\tgap\tlikely cause\n", report("report"))
 		for _, g := range r.Gaps {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", g.Day, shown(g.Provider), shown(g.Model), g.Meter, grouped(g.Ours), grouped(g.Theirs), signed(grouped(g.Gap)), g.Cause)
+			model := "(all)"
+			if g.Model != "" {
+				model = shown(g.Model)
+			}
+			fmt.Fprintf(t, "%s%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", report(g.Report), g.Day, shown(g.Provider), model, g.Meter, grouped(g.Ours), grouped(g.Theirs), signed(grouped(g.Gap)), shown(g.Cause))
 		}
 		t.Flush()
 	}
@@ -107,6 +128,9 @@ func reconcileSummary(w io.Writer, r *usagelake.Reconciliation, all bool) {
 		fmt.Fprintf(t, "%s\t%s\n", first(i, "not taken too"), shown(a))
 	}
 	fmt.Fprintf(t, "compared\t%s sums, %s gaps\n", number(int64(r.Compared)), number(int64(len(r.Gaps))))
+	if n := len(r.NotReached); n > 0 {
+		fmt.Fprintf(t, "not reached\t%s days of the table, %s to %s\n", number(int64(n)), r.NotReached[0], r.NotReached[n-1])
+	}
 	t.Flush()
 }
 
