@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,13 +23,13 @@ import (
 
 // readCSV sums up a bill.
 func (r *reconciling) readCSV() error {
-	f, err := os.Open(r.with.CSV)
+	f, err := openLimited(r.with.CSV, mostBillLine, "bill")
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	defer f.Close()
-	line := &billLine{Reader: f}
-	text := bufio.NewReader(line)
+	f.over = fmt.Errorf("a line is longer than %d MiB: no bill, or a quote that does not end", mostBillLine)
+	text := bufio.NewReader(f)
 	if mark, _ := text.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
 		_, _ = text.Discard(len(mark)) // they are there
 	}
@@ -49,7 +48,7 @@ func (r *reconciling) readCSV() error {
 	}
 	r.done.Against = []string{r.with.CSV}
 	for {
-		line.read = 0
+		f.left = mostBillLine << 20 // of the next line
 		fields, err := rows.Read()
 		if err == io.EOF {
 			return nil
@@ -66,23 +65,8 @@ func (r *reconciling) readCSV() error {
 
 const byteOrderMark = "\uFEFF"
 
-// billLine fails where a line does not end: it may be no file, or a quote is open.
-type billLine struct {
-	io.Reader
-	read int // of this line
-}
-
-// mostBillLine is how many bytes a line of a bill can have.
-const mostBillLine = 1 << 20
-
-func (l *billLine) Read(b []byte) (int, error) {
-	if l.read > mostBillLine {
-		return 0, fmt.Errorf("a line is longer than %d KiB: no bill, or a quote that does not end", mostBillLine>>10)
-	}
-	n, err := l.Reader.Read(b)
-	l.read += n
-	return n, err
-}
+// mostBillLine is how many MiB a line of a bill can have.
+const mostBillLine = 1
 
 // isText reports, by how it begins, why a file cannot be CSV.
 func isText(r *bufio.Reader) error {
@@ -111,35 +95,46 @@ type billColumn struct {
 // mostShift is the largest power of ten that an amount may be multiplied by.
 const mostShift = 18
 
-func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
+// CheckColumn fails if text cannot be one of Theirs.Columns.
+func CheckColumn(text string) error {
+	_, err := parseColumn(text)
+	return err
+}
+
+func parseColumn(text string) (billColumn, error) {
 	names := map[string]schemas.Col{"cost": schemas.CostUSD}
 	for _, c := range meters {
 		names[c.String()] = c
 	}
-	for _, text := range r.with.Columns {
-		name, column, ok := strings.Cut(text, "=")
-		c := billColumn{name: name}
-		if at := strings.LastIndex(column, ":e"); at > 0 {
-			n, err := strconv.Atoi(column[at+len(":e"):])
-			if errors.Is(err, strconv.ErrRange) || err == nil && max(n, -n) > mostShift {
-				return nil, fmt.Errorf("%w: --columns %q: want a power of ten from e-%d to e%[3]d, such as e-2 for cents", ErrUsage, text, mostShift)
-			}
-			if err == nil {
-				c.shift, column = int32(n), column[:at]
-			}
+	name, column, ok := strings.Cut(text, "=")
+	c := billColumn{name: name, meter: names[name]}
+	if at := strings.LastIndex(column, ":e"); at > 0 {
+		n, err := strconv.Atoi(column[at+len(":e"):])
+		if errors.Is(err, strconv.ErrRange) || err == nil && max(n, -n) > mostShift {
+			return c, fmt.Errorf("%q: want a power of ten from e-%d to e%[2]d, such as e-2 for cents", text, mostShift)
 		}
-		c.title = column
-		c.at = slices.IndexFunc(head, func(h string) bool { return strings.TrimSpace(h) == column })
-		meter, isMeter := names[name]
-		switch {
-		case !ok:
-			return nil, fmt.Errorf("%w: --columns %q: want name=column", ErrUsage, text)
-		case c.at < 0:
+		if err == nil {
+			c.shift, column = int32(n), column[:at]
+		}
+	}
+	c.title = column
+	switch {
+	case !ok:
+		return c, fmt.Errorf("%q: want name=column", text)
+	case c.meter == 0 && name != "day" && name != "model" && name != "provider":
+		return c, fmt.Errorf("%q: a bill can have day, model, provider, %s", text, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+	}
+	return c, nil
+}
+
+func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
+	for _, text := range r.with.Columns {
+		c, err := parseColumn(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --columns: %w", ErrUsage, err)
+		}
+		if c.at = slices.IndexFunc(head, func(h string) bool { return strings.TrimSpace(h) == c.title }); c.at < 0 {
 			return nil, fmt.Errorf("%w: --columns %q: %s has no such column; it has: %s", ErrUsage, text, r.with.CSV, titles(head))
-		case isMeter:
-			c.meter = meter
-		case name != "day" && name != "model" && name != "provider":
-			return nil, fmt.Errorf("%w: --columns %q: a bill can have day, model, provider, %s", ErrUsage, text, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
 		}
 		cols = append(cols, c)
 	}

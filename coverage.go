@@ -107,11 +107,19 @@ func sourceOf(file string) string {
 	return strings.Join(parts, "/")
 }
 
+// CheckSource fails if pattern is none that sources can be chosen by.
+func CheckSource(pattern string) error {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return fmt.Errorf("%q: %w", pattern, err)
+	}
+	return nil
+}
+
 // coverage counts rows by source and day, of all files, and judges the days
 // that are asked for.
 func (t *table) coverage(s *settings, units []schemas.Unit, match string) (*Coverage, error) {
-	if _, err := path.Match(match, ""); err != nil {
-		return nil, fmt.Errorf("%w: --source %q: %w", ErrUsage, match, err)
+	if err := CheckSource(match); err != nil {
+		return nil, fmt.Errorf("%w: --source %w", ErrUsage, err)
 	}
 	files := map[string]map[schemas.Day]int64{} // rows by file
 	err := inOrder(t.ctx, s.Jobs, units, func(ctx context.Context, u schemas.Unit) (map[int32]int64, error) {

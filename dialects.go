@@ -2,7 +2,6 @@ package usagelake
 
 import (
 	"fmt"
-	"os"
 	"sync"
 
 	"usagelake/ingest"
@@ -27,7 +26,7 @@ func newDialects(m *transform.Mapping) *dialects {
 
 // readDialects are the dialects with a user's mapping.
 func readDialects(path string) (*dialects, error) {
-	f, err := os.Open(path)
+	f, err := openLimited(path, 1, "map")
 	if err != nil {
 		return nil, err
 	}

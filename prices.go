@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,13 +39,16 @@ func readPrices(paths []string) (*price.List, error) {
 }
 
 func readBook(path string) (*price.Book, error) {
-	f, err := os.Open(path)
+	f, err := openLimited(path, mostPrices, "price book")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	return price.Read(f, path)
 }
+
+// mostPrices is how many MiB a book, or a list that is imported, can have.
+const mostPrices = 64
 
 // pricer makes a pricer of the run's books, nil where there are none.
 func (s *settings) pricer() *price.Pricer {
@@ -105,7 +109,7 @@ type PriceProblem = price.Problem
 
 // LintPrices looks a price book through.
 func LintPrices(path string) ([]PriceProblem, error) {
-	f, err := os.Open(path)
+	f, err := openLimited(path, mostPrices, "price book")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
@@ -146,9 +150,14 @@ func ImportPrices(cfg PriceImport) (*PriceImported, error) {
 	if cfg.Out == "" {
 		return nil, fmt.Errorf("%w: -o BOOK is missing", ErrUsage)
 	}
-	data, err := os.ReadFile(cfg.File)
+	f, err := openLimited(cfg.File, mostPrices, "list of prices")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUsage, cfg.File, err)
 	}
 	in, err := read(bytes.NewReader(data))
 	if err != nil {

@@ -258,7 +258,7 @@ func TestReconcileBillIsNotGuessed(t *testing.T) {
 	for bill, want := range map[string]string{
 		"":       "is empty",
 		"\uFEFF": "is empty",
-		"Date\n\"" + strings.Repeat("2026-03-02\n", 1e5): "a line is longer than 1024 KiB",
+		"Date\n\"" + strings.Repeat("2026-03-02\n", 1e5): "bill.csv: a line is longer than 1 MiB",
 		"Date,Tokens\n":             "bill.csv has no line of these days",
 		"\x00\x01Date\x1b[2J\n":     "is no CSV",
 		"PAR1":                      "looks like a Parquet file",

@@ -79,7 +79,11 @@ func (cfg Config) check() (*settings, error) {
 	if s.prices, err = readPrices(s.Prices); err != nil {
 		return nil, bad("--prices", err)
 	}
-	if s.TimeZone != "" {
+	switch s.TimeZone {
+	case "":
+	case "Local":
+		return nil, bad("--tz", errors.New(`"Local" is another zone on every machine: name it, such as Europe/Berlin`))
+	default:
 		if s.location, err = time.LoadLocation(s.TimeZone); err != nil {
 			return nil, bad("--tz", err)
 		}

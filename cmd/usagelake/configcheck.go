@@ -166,7 +166,25 @@ func (s *settings) effective(command string) (list []effective, faults []error) 
 		}
 		list = append(list, e)
 	}
-	return list, faults
+	return list, append(faults, s.span(cmd)...)
+}
+
+// span finds what is wrong with the days between two dates that are none by
+// themselves.
+func (s *settings) span(cmd *cobra.Command) []error {
+	from, ok := s.of(cmd, "from")
+	flags := []*pflag.Flag{cmd.Flags().Lookup("from"), cmd.Flags().Lookup("to")}
+	for _, f := range flags {
+		if f == nil || !f.Changed || checkValue(f, f.Value.String()) != nil {
+			return nil
+		}
+	}
+	err := usagelake.Check(usagelake.Config{Lake: ".", From: flags[0].Value.String(), To: flags[1].Value.String()})
+	if !ok || err == nil {
+		return nil
+	}
+	_, text, _ := strings.Cut(err.Error(), ": ")
+	return []error{fmt.Errorf("%s: from: %s", from.from, text)}
 }
 
 func valuesOf(f *pflag.Flag) []string {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"usagelake"
+	"usagelake/schemas/ddl"
 )
 
 // The kind of a flag's value is the word that its usage has in backquotes:
@@ -167,6 +168,12 @@ func checkValue(f *pflag.Flag, value string) error {
 	switch {
 	case f.Name == "map":
 		cfg.Map = value
+	case f.Name == "schema":
+		return ddl.CheckSchema(value)
+	case f.Name == "columns":
+		return usagelake.CheckColumn(value)
+	case f.Name == "source":
+		return usagelake.CheckSource(value)
 	case kind == "keyfile":
 		cfg.HashIDs = value
 	case kind == "book":

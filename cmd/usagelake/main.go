@@ -43,7 +43,8 @@ const exitCodes = `Exit codes:
             --fail-on-missing, or load --fail-on-drift)
   75        another run has the lake or came first, a step before this one is not
             complete, or the store of objects cannot be reached; try again later
-  130, 143  interrupted (SIGINT, SIGTERM)
+  129, 130, 143
+            interrupted (SIGHUP, SIGINT, SIGTERM)
 `
 
 // errProblems is the error of a load that was published and has problems,
@@ -62,6 +63,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	defer stop(nil)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as of what nohup starts
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 	go func() {
 		select {

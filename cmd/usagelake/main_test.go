@@ -68,19 +68,20 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // stopped runs a program whose standard input stays open and silent, sends it
-// a signal, and wants it to end with this exit code within two seconds:
-// stopped CODE SIGNAL program args...
+// signals, and wants it to end with this exit code within two seconds of the last:
+// stopped CODE SIGNAL[,SIGNAL] program args...
 func stopped(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: stopped CODE SIGNAL program args...")
+		ts.Fatalf("usage: stopped CODE SIGNAL[,SIGNAL] program args...")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[args[1]]
 	path, err := exec.LookPath(args[2])
 	ts.Check(err)
 	cmd := exec.Command(path, args[3:]...)
-	cmd.Dir = ts.MkAbs(".")
+	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), "PATH="+ts.Getenv("PATH"))
+	said := &strings.Builder{}
+	cmd.Stderr = said
 	stdin, err := cmd.StdinPipe()
 	ts.Check(err)
 	defer stdin.Close()
@@ -96,7 +97,12 @@ func stopped(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	ts.Check(cmd.Process.Signal(sig))
+	for i, name := range strings.Split(args[1], ",") {
+		if i > 0 {
+			time.Sleep(200 * time.Millisecond)
+		}
+		ts.Check(cmd.Process.Signal(map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}[name]))
+	}
 	ended := make(chan int, 1)
 	go func() {
 		_ = cmd.Wait()
@@ -104,6 +110,9 @@ func stopped(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 	select {
 	case got := <-ended:
+		if !strings.Contains(said.String(), "interrupted; nothing was published") {
+			ts.Fatalf("it ends without a word: %q", said)
+		}
 		if got != want {
 			ts.Fatalf("exit code %d, want %d", got, want)
 		}

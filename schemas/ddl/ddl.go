@@ -58,8 +58,20 @@ func (d *Dialect) Check(l Lake) error {
 		return fmt.Errorf("%s: %s takes * ? [ ] { } in a path for a pattern", l.Location, d.Name)
 	case strings.ContainsFunc(l.Location, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("%q: a control character in the location", l.Location)
-	case l.Schema != "" && !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(l.Schema):
-		return fmt.Errorf("--schema %q: want letters, digits and _", l.Schema)
+	}
+	if err := CheckSchema(l.Schema); err != nil {
+		return fmt.Errorf("--schema %w", err)
+	}
+	return nil
+}
+
+var schemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// CheckSchema fails if name is none that every engine takes without quotes. An empty
+// one is the dialect's own.
+func CheckSchema(name string) error {
+	if name != "" && !schemaName.MatchString(name) {
+		return fmt.Errorf("%q: want letters, digits and _", name)
 	}
 	return nil
 }
