@@ -54,9 +54,28 @@ type Variant struct {
 	Tier   string // service tier; "" is the usual one
 	Region string // "" is any
 	Above  int64  // tokens of the whole input, more than which reprice the whole request
+	Hours  Hours  // of the event time
 	Prices Prices
 
 	line int
+}
+
+// Hours are a time of the day by UTC, in minutes: from From up to, not including, To,
+// on the next day where To is not later. The zero Hours are all of the day.
+type Hours struct{ From, To int16 }
+
+func (h Hours) has(minute int16) bool {
+	if h.From < h.To {
+		return h.From <= minute && minute < h.To
+	}
+	return minute >= h.From || minute < h.To
+}
+
+func (h Hours) String() string {
+	if h == (Hours{}) {
+		return ""
+	}
+	return fmt.Sprintf("%02d:%02d-%02d:%02d", h.From/60, h.From%60, h.To/60, h.To%60)
 }
 
 // Prices are dollars by meter: for a million tokens, for one of anything else.
@@ -111,7 +130,7 @@ func (e *Entry) text() string {
 	var variants []string
 	for i := range e.Variants {
 		v := &e.Variants[i]
-		variants = append(variants, fmt.Sprintf("%q,%q,%d:%s", v.Tier, v.Region, v.Above, v.Prices.text()))
+		variants = append(variants, fmt.Sprintf("%q,%q,%d%s:%s", v.Tier, v.Region, v.Above, v.Hours, v.Prices.text()))
 	}
 	slices.Sort(variants)
 	return e.Prices.text() + strings.Join(variants, "\n")
@@ -201,19 +220,26 @@ func (b *Book) finish() (problems []Problem) {
 			tier, region string
 			above        int64
 		}
-		conditions := map[condition]bool{}
+		conditions := map[condition][]*Variant{}
 		for j := range e.Variants {
 			v := &e.Variants[j]
 			key := condition{v.Tier, v.Region, v.Above}
 			switch {
-			case key == condition{}:
-				bad(v.line, "%s: a variant without tier, region or above; its prices belong to the entry", e.Model[0])
-			case conditions[key]:
-				bad(v.line, "%s: two variants with the same conditions", e.Model[0])
+			case key == condition{} && v.Hours == Hours{}:
+				bad(v.line, "%s: a variant without tier, region, above or hours; its prices belong to the entry", e.Model[0])
 			case v.Prices.empty():
 				bad(v.line, "%s: a variant without prices", e.Model[0])
 			}
-			conditions[key] = true
+			for _, o := range conditions[key] {
+				switch {
+				case o.Hours == v.Hours:
+					bad(v.line, "%s: two variants with the same conditions", e.Model[0])
+				case o.Hours == Hours{} || v.Hours == Hours{}: // what hours do not say
+				case o.Hours.has(v.Hours.From) || v.Hours.has(o.Hours.From):
+					bad(v.line, "%s: hours %s overlap those of line %d", e.Model[0], v.Hours, o.line)
+				}
+			}
+			conditions[key] = append(conditions[key], v)
 		}
 		for _, p := range patternsOf(e.Provider) {
 			for _, m := range e.Model {

@@ -593,6 +593,11 @@ func TestLint(t *testing.T) {
 		{"[{model: m, prices: {input: 1}, variants: [{tier: batch, prices: {input: 2}}]}]", "line 5: m: input is dearer in batch than usual"},
 		{"[{model: m, per: 1T, prices: {input: 1}}]", `line 5: per: "1T" is no unit; want 1M, 1K or 1 (tokens)`},
 		{"[{model: m, prices: {search: 0.00001}}]", ""},
+		{"[{model: m, prices: {input: 1}, variants: [{hours: '16:30-00:30', prices: {input: 0.5}}]}]", ""},
+		{"[{model: m, variants: [{hours: '16:30-00:30', prices: {input: 0.5}}, {hours: '00:30-16:30', prices: {input: 1}}]}]", ""},
+		{"[{model: m, prices: {output: 2}, variants: [{hours: '16:30-00:30', prices: {input: 0.5}}, {hours: '01:00-16:30', prices: {input: 1}}]}]", "line 5: m: input has no price at 00:30\nline 5: m: input has no price at 00:30"},
+		{"[{model: m, prices: {input: 1}, variants: [{tier: batch, hours: '16:30-00:30', prices: {input: 0.5}}]}]", "line 5: m: input has no price at 00:30"},
+		{"[{model: m, prices: {input: 1}, variants: [{tier: batch, prices: {input: 0.7}}, {tier: batch, above: 9, region: eu, hours: '16:30-00:30', prices: {input: 0.5}}]}]", ""},
 	} {
 		problems, err := Lint(strings.NewReader("book: b\nsource: s\nchecked: 2026-01-01\nentries:\n  "+c.entries), "b")
 		var got []string

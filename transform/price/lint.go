@@ -78,12 +78,37 @@ func (l *linter) entry(e *Entry) {
 	for i := range e.Variants {
 		v := &e.Variants[i]
 		l.prices(v.line, e.Model[0], &v.Prices, &e.Prices)
-		if v.Tier != "batch" && v.Tier != "flex" || v.Above != 0 || v.Region != "" {
+		l.hours(e, v)
+		if v.Tier != "batch" && v.Tier != "flex" || v.Above != 0 || v.Region != "" || v.Hours != (Hours{}) {
 			continue
 		}
 		for m := range NumMeters {
 			if usual, ok := e.Prices.Each[m]; ok && v.Prices.Each[m].GreaterThan(usual) {
 				l.say(v.line, "%s: %s is dearer in %s than usual", e.Model[0], m, v.Tier)
+			}
+		}
+	}
+}
+
+// hours finds times of the day in which a meter has no price that it has in others.
+func (l *linter) hours(e *Entry, v *Variant) {
+	if v.Hours == (Hours{}) {
+		return
+	}
+	said := func(p *Prices, m Meter) bool {
+		_, ok := p.Each[m]
+		return ok || p.unknown(m)
+	}
+	for m := range NumMeters {
+		if !said(&v.Prices, m) || v.Tier == "" && said(&e.Prices, m) {
+			continue
+		}
+		for minute := range int16(24 * 60) {
+			if !slices.ContainsFunc(e.Variants, func(o Variant) bool {
+				return o.Tier == v.Tier && (o.Region == "" || o.Region == v.Region) && o.Above <= v.Above && said(&o.Prices, m) && (o.Hours == (Hours{}) || o.Hours.has(minute))
+			}) {
+				l.say(v.line, "%s: %s has no price at %02d:%02d", e.Model[0], m, minute/60, minute%60)
+				break
 			}
 		}
 	}

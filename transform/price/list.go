@@ -84,6 +84,7 @@ type flat struct {
 type line struct {
 	above         int64 // in 10^-6 tokens
 	region        string
+	hours         Hours
 	size, quality string
 	coef          uint64
 	usd           decimal.Decimal // for one
@@ -178,13 +179,13 @@ func (s *span) compile() {
 }
 
 // add appends what an entry says in a tier: the larger contexts first, then what
-// is for a region.
+// is for a region, then what is for hours.
 func (t *tier) add(e *Entry, number uint8, name string) {
 	var own [NumMeters][]line
 	prices := func(p *Prices, v *Variant) {
 		at := line{entry: number, variant: v}
 		if v != nil {
-			at.above, at.region = v.Above*1e6, fold(v.Region)
+			at.above, at.region, at.hours = v.Above*1e6, fold(v.Region), v.Hours
 		}
 		for m := range NumMeters {
 			if usd, ok := p.Each[m]; ok || p.unknown(m) {
@@ -212,7 +213,7 @@ func (t *tier) add(e *Entry, number uint8, name string) {
 	for m := range own {
 		slices.SortStableFunc(own[m], func(a, b line) int {
 			return cmp.Or(
-				cmp.Compare(b.above, a.above), some(b.region)-some(a.region),
+				cmp.Compare(b.above, a.above), some(b.region)-some(a.region), some(b.hours.String())-some(a.hours.String()),
 				some(b.size)-some(a.size), some(b.quality)-some(a.quality))
 		})
 		t.lines[m] = append(t.lines[m], own[m]...)
@@ -281,7 +282,7 @@ const mostNanos = 1<<20 - 1
 func (t *tier) pick(m Meter, input int64, row *place) *line {
 	for i := range t.lines[m] {
 		l := &t.lines[m][i]
-		if l.above != 0 && input <= l.above || l.region != "" && l.region != row.region {
+		if l.above != 0 && input <= l.above || l.region != "" && l.region != row.region || l.hours != (Hours{}) && !l.hours.has(row.minute) {
 			continue
 		}
 		if m == Image && (l.size != "" && l.size != row.size || l.quality != "" && l.quality != row.quality) {

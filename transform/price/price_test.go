@@ -364,6 +364,10 @@ func TestReadFaults(t *testing.T) {
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{prices: {input: 1}}]}", `line 3: m: a variant without tier`},
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{tier: standard, prices: {input: 1}}]}", `line 3: m: a variant without tier`},
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{tier: x, prices: {input: 1}}, {tier: X, prices: {input: 1}}]}", `line 3: m: two variants`},
+		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{hours: '1:00-2:00', prices: {input: 1}}]}", `line 3: hours: "1:00-2:00"`},
+		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{hours: '00:00-24:00', prices: {input: 1}}]}", `line 3: hours: "00:00-24:00"`},
+		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{hours: '03:00-03:00', prices: {input: 1}}]}", `line 3: hours: "03:00-03:00"`},
+		{"book: b\nentries:\n  - model: m\n    prices: {input: 1}\n    variants:\n      - {hours: '22:00-02:00', prices: {input: 1}}\n      - {hours: '01:59-03:00', prices: {input: 1}}", `line 7: m: hours 01:59-03:00 overlap those of line 6`},
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, variants: [{above: -1, prices: {input: 1}}]}", `line 3: above: "-1"`},
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}}\n  - {model: [n, M], prices: {input: 1}}", `line 4: M overlaps the entry of line 3`},
 		{"book: b\nentries:\n  - {model: m, prices: {input: 1}, images: [{size: 1x1}]}", `line 3: image: no price`},
@@ -448,7 +452,7 @@ func drawBook(t *rapid.T, name string) *Book {
 	b := &Book{Name: name}
 	for _, model := range []string{"m", "m*", "123"} {
 		e := Entry{Provider: []string{"openai"}, Model: []string{model}, From: Ever, To: at.UnixMicro(), Prices: drawPrices(t)}
-		for _, v := range []Variant{{Tier: "batch"}, {Above: 1000}, {Region: "eu"}, {Tier: "batch", Above: 100_000}} {
+		for _, v := range []Variant{{Tier: "batch"}, {Above: 1000}, {Region: "eu"}, {Tier: "batch", Above: 100_000}, {Hours: Hours{990, 30}}, {Region: "eu", Hours: Hours{30, 990}}} {
 			if rapid.Bool().Draw(t, "variant") {
 				if v.Prices = drawPrices(t); !v.Prices.empty() {
 					e.Variants = append(e.Variants, v)
@@ -727,4 +731,61 @@ func quantitiesOf(r Row) *quantities {
 	q := &quantities{}
 	q.set = r.Quantities(measured, &q.v)
 	return q
+}
+
+// Prices that hold for hours of the day hold from their first minute up to their
+// last, over midnight too.
+func TestHours(t *testing.T) {
+	p := pricer(t, `book: b
+entries:
+  - model: m
+    to: 2026-09-05
+    prices: {input: 2, output: 8}
+    variants:
+      - {hours: "16:30-00:30", prices: {input: 1}}
+      - {hours: "06:00-07:00", prices: {input: none}}
+      - {region: eu, prices: {input: 3}}
+      - {region: eu, hours: "16:30-00:30", prices: {input: 1.5}}
+      - {tier: batch, hours: "00:30-16:30", prices: {input: 0.7}}
+      - {tier: batch, hours: "16:30-00:30", prices: {input: 0.5}}
+  - {model: m, from: 2026-09-05, prices: {input: 4}}
+`)
+	clock := func(day int, text string) time.Time {
+		at, err := time.Parse("15:04:05.000000", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Date(2026, 9, day, at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), time.UTC)
+	}
+	for _, c := range []struct {
+		at           string
+		usual, batch string
+		eu           string
+	}{
+		{"00:00:00.000000", "1", "0.5", "1.5"},
+		{"00:29:59.999999", "1", "0.5", "1.5"},
+		{"00:30:00.000000", "2", "0.7", "3"},
+		{"05:59:59.999999", "2", "0.7", "3"},
+		{"06:00:00.000000", "no price for input", "0.7", "3"},
+		{"07:00:00.000000", "2", "0.7", "3"},
+		{"16:29:59.999999", "2", "0.7", "3"},
+		{"16:30:00.000000", "1", "0.5", "1.5"},
+		{"23:59:59.999999", "1", "0.5", "1.5"},
+	} {
+		for want, more := range map[string][]any{c.usual: nil, c.batch: {schemas.IsBatch, 1}, c.eu: {schemas.Region, "EU"}} {
+			if got := cost(p.Price(row(append(more, schemas.InputTokens, 1e6, schemas.EventTime, clock(4, c.at))...))); got != want {
+				t.Errorf("%s %v: %s, want %s", c.at, more, got, want)
+			}
+		}
+		if got := cost(p.Price(row(schemas.InputTokens, 1e6, schemas.EventTime, clock(5, c.at)))); got != "4" {
+			t.Errorf("%s, from the 5th on: %s", c.at, got)
+		}
+	}
+	if _, ok := p.Model("openai", "m").Text("", clock(4, "17:00:00.000000").UnixMicro(), &Tokens{Input: 1e6}); ok {
+		t.Error("prices by hours are no plain ones")
+	}
+	_, lines := p.Explain(row(schemas.InputTokens, 1e6, schemas.EventTime, clock(4, "17:00:00.000000"), schemas.Region, "eu"))
+	if len(lines) != 1 || lines[0].When != "region eu, hours 16:30-00:30" || lines[0].USD != "1.5" {
+		t.Errorf("%+v", lines)
+	}
 }

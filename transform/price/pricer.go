@@ -88,7 +88,10 @@ func (m Missing) Texts() (list []string) {
 }
 
 // place is what prices depend on beside quantities.
-type place struct{ region, size, quality string }
+type place struct {
+	region, size, quality string
+	minute                int16 // of the day
+}
 
 // Price quotes a row.
 func (p *Pricer) Price(r Row) Quote { return p.price(r, nil) }
@@ -269,6 +272,7 @@ func (p *Pricer) Tier(r Row) string {
 }
 
 func placeOf(r Row, q *quantities) (at place) {
+	at.minute = int16(r.Int(schemas.EventTime) / 60e6 % (24 * 60))
 	if q.has(schemas.Region) {
 		at.region = fold(r.Str(schemas.Region))
 	}
@@ -469,6 +473,9 @@ func (l *line) when() string {
 		}
 		if v.Above != 0 {
 			list = append(list, fmt.Sprintf("above %d", v.Above))
+		}
+		if v.Hours != (Hours{}) {
+			list = append(list, "hours "+v.Hours.String())
 		}
 	}
 	if l.size != "" {

@@ -193,6 +193,25 @@ func (p *parser) entry(n *yaml.Node) {
 	p.book.Entries = append(p.book.Entries, e)
 }
 
+// clock is two times of the day.
+var clock = regexp.MustCompile(`^([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])$`)
+
+func (p *parser) hours(to *Hours) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		m := clock.FindStringSubmatch(n.Value)
+		if m == nil || m[1]+m[2] == m[3]+m[4] {
+			p.bad(n, "hours: %q are no hours such as 16:30-00:30 (UTC)", n.Value)
+			return
+		}
+		at := func(hour, minute string) int16 { // two digits each
+			h, _ := strconv.Atoi(hour)
+			m, _ := strconv.Atoi(minute)
+			return int16(h*60 + m)
+		}
+		*to = Hours{at(m[1], m[2]), at(m[3], m[4])}
+	}
+}
+
 func (p *parser) variant(n *yaml.Node, per int32) Variant {
 	v := Variant{line: n.Line}
 	var prices, images *yaml.Node
@@ -205,6 +224,7 @@ func (p *parser) variant(n *yaml.Node, per int32) Variant {
 				p.bad(n, "above: %q is no count of tokens", n.Value)
 			}
 		},
+		"hours":  p.hours(&v.Hours),
 		"prices": func(n *yaml.Node) { prices = n },
 		"images": func(n *yaml.Node) { images = n },
 	})

@@ -89,6 +89,9 @@ func (b *Book) Write(w io.Writer) error {
 				if v.Above > 0 {
 					add(m, "above", plain(strconv.FormatInt(v.Above, 10)))
 				}
+				if v.Hours != (Hours{}) {
+					add(m, "hours", name(v.Hours.String()))
+				}
 				prices(m, &v.Prices)
 				list.Content = append(list.Content, m)
 			}
