@@ -3,7 +3,6 @@ package usagelake
 import (
 	"cmp"
 	"fmt"
-	"math/big"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,9 +11,17 @@ import (
 )
 
 // near reports whether two amounts are equal but for a thousandth.
-func near(a, b schemas.Amount) bool { return within(a.Sub(b), b, thousandth) }
+func near(a, b schemas.Amount) bool {
+	return size(a.Sub(b)).Times(1000).Cmp(size(b)) <= 0
+}
 
-var thousandth = big.NewRat(1, 1000)
+// size is an amount without its sign.
+func size(a schemas.Amount) schemas.Amount {
+	if a.Cmp(schemas.Amount{}) < 0 {
+		return a.Neg()
+	}
+	return a
+}
 
 // cause says what a gap most likely comes from.
 func (r *reconciling) cause(d difference, zones map[difference]zone) string {
@@ -254,8 +261,8 @@ func (z zone) String() string {
 	return fmt.Sprintf("UTC%c%02d:%02d", sign, z/2, z%2*30)
 }
 
-// halves are the sums of a day by half hours.
-type halves [48]*side
+// halves are the sums of a day by half hours, of the meters.
+type halves [48]*[len(meters)]schemas.Amount
 
 // zones are the gaps that are none by the days of another zone, and which that is.
 func (r *reconciling) zones(found []difference) (map[difference]zone, error) {
@@ -320,9 +327,13 @@ func (r *reconciling) readHalves(found []difference) error {
 			const half = 1800 * 1e6
 			h := &r.halves[at][row.Int(schemas.EventTime)/half%48]
 			if *h == nil {
-				*h = &side{}
+				*h = &[len(meters)]schemas.Amount{}
 			}
-			(*h).call(row)
+			var s side
+			s.call(row)
+			for i, c := range meters {
+				(*h)[i] = (*h)[i].Add(s.of(c))
+			}
 		}
 	})
 }
@@ -330,12 +341,17 @@ func (r *reconciling) readHalves(found []difference) error {
 // byZone is what ours has of a meter on a day of a zone, and what of it is on
 // another day by UTC.
 func (r *reconciling) byZone(at spot, c schemas.Col, z zone) (sum, moved schemas.Amount) {
-	first := 48*int(at.day) - int(z)
-	for h := first; h < first+48; h++ {
+	meter := slices.Index(meters[:], c)
+	first := 48*int(at.day) - int(z) // no time is before 1970
+	for h := first; h < first+48; {
 		day := at
-		day.day = schemas.Day(h / 48) // no time is before 1970
-		if list := r.halves[day]; list != nil {
-			v := list[h%48].of(c)
+		day.day = schemas.Day(h / 48)
+		list, end := r.halves[day], min(first+48, h/48*48+48)
+		for ; h < end; h++ {
+			if list == nil || list[h%48] == nil {
+				continue
+			}
+			v := list[h%48][meter]
 			if sum = sum.Add(v); day != at {
 				moved = moved.Add(v)
 			}
