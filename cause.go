@@ -132,11 +132,8 @@ func (r *reconciling) otherPrice(d difference) string {
 	if o.costless > 0 && gap.Cmp(schemas.Amount{}) < 0 {
 		return fmt.Sprintf("price: %d of the table's %s rows have no cost", o.costless, o.of(schemas.Requests).Text(6))
 	}
-	if all := d.get(at.whole()); at.model != "" && all.told(c) && gap.Cmp(schemas.Amount{}) > 0 {
-		rest := all.of(c).Sub(total(d.sides, at, c, every))
-		if gap.Cmp(rest) <= 0 || near(gap, rest) {
-			return "line items: it has " + rest.Text(9) + " of the day under no model, for searches or tools say"
-		}
+	if r.mayBeUnnamed(d) {
+		return "line items: it has " + d.unnamed(at, c).Text(9) + " of the day under no model, for searches or tools say"
 	}
 	switch b := o.batches; {
 	case b.IsZero() || b == ours:

@@ -364,7 +364,7 @@ type grouping struct {
 	by                 uint64 // the columns it is grouped by
 }
 
-// width is how long, at least, the longest bucket of an export is.
+// width is how long buckets are, some of which may be cut off.
 type width uint8
 
 const (
@@ -377,13 +377,13 @@ const (
 func (w width) String() string { return [...]string{"minutes", "hours", "days", "more than a day"}[w] }
 
 func widthOf(row *schemas.Row) width {
-	const hour = 3600 * 1e6
+	const minute, hour = 60 * 1e6, 3600 * 1e6
 	switch long := row.Int(schemas.BucketEnd) - row.Int(schemas.EventTime); {
-	case long < hour:
+	case long <= minute:
 		return minutes
-	case long == hour:
+	case long <= hour:
 		return hours
-	case long <= 25*hour: // a bucket may be cut off, and a day has 25 where clocks change
+	case long <= 25*hour: // where clocks change
 		return wholeDays
 	}
 	return longer
@@ -421,6 +421,7 @@ func (r *reconciling) readReports() error {
 	type export struct {
 		source             int32
 		dialect, operation string
+		width              width
 		total              bool // of tokens of all models, in a file that may have them by model too
 	}
 	type report struct {
@@ -429,7 +430,7 @@ func (r *reconciling) readReports() error {
 	}
 	of := func(row *schemas.Row) export {
 		total := !row.Has(schemas.Model) && (row.Has(schemas.InputTokens) || row.Has(schemas.OutputTokens))
-		return export{row.Source, strings.Clone(row.Str(schemas.Dialect)), strings.Clone(row.Str(schemas.Operation)), total}
+		return export{row.Source, strings.Clone(row.Str(schemas.Dialect)), strings.Clone(row.Str(schemas.Operation)), widthOf(row), total}
 	}
 	exports, on := map[export]grouping{}, map[report]map[export]bool{}
 	err := r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
@@ -438,8 +439,7 @@ func (r *reconciling) readReports() error {
 		}
 		e := of(row)
 		g := exports[e]
-		g.dialect, g.operation = e.dialect, e.operation
-		g.width = max(g.width, widthOf(row))
+		g.dialect, g.operation, g.width = e.dialect, e.operation, e.width
 		for _, c := range groups {
 			if row.Has(c) {
 				g.by |= 1 << c
@@ -540,8 +540,8 @@ func (r *reconciling) compare() error {
 					continue
 				}
 				r.done.Compared++
-				if gap, theirs := r.ours.get(at).of(c).Sub(a.get(at).of(c)), a.get(at).of(c); !within(gap, theirs, r.tolerance) {
-					found = append(found, difference{a, at, c})
+				if d := (difference{a, at, c}); !r.balances(d) && !(r.mayBeUnnamed(d) && r.balances(difference{a, at.whole(), c})) {
+					found = append(found, d)
 				}
 			}
 		}
@@ -568,6 +568,31 @@ func (r *reconciling) compare() error {
 		})
 	}
 	return nil
+}
+
+// balances reports whether a difference is within the tolerance.
+func (r *reconciling) balances(d difference) bool {
+	theirs := d.get(d.at).of(d.meter)
+	return within(r.ours.get(d.at).of(d.meter).Sub(theirs), theirs, r.tolerance)
+}
+
+// mayBeUnnamed reports whether what ours has more of a model may be in what theirs
+// has of the day under no model: searches say, beside the tokens of models.
+func (r *reconciling) mayBeUnnamed(d difference) bool {
+	gap := r.ours.get(d.at).of(d.meter).Sub(d.get(d.at).of(d.meter))
+	if d.at.model == "" || gap.Cmp(schemas.Amount{}) < 0 {
+		return false
+	}
+	rest := d.unnamed(d.at, d.meter)
+	return !rest.IsZero() && (gap.Cmp(rest) <= 0 || near(gap, rest))
+}
+
+// unnamed is what an account has of a spot's day under no model.
+func (a *account) unnamed(at spot, c schemas.Col) schemas.Amount {
+	if all := a.get(at.whole()); all.told(c) {
+		return all.of(c).Sub(total(a.sides, at, c, every))
+	}
+	return schemas.Amount{}
 }
 
 // within reports whether a gap is no more than a share.

@@ -337,6 +337,10 @@ func TestReconcileReports(t *testing.T) {
 			left: []string{"openai.report completions, minutes, by model"},
 		},
 		{
+			name: "days and hours in one file", files: [][]string{{call}, {aBucket(2, aResult("m", 1, 100, 0, 7)), minutes(0, 60, aResult("m", 1, 100, 0, 7))}},
+			left: []string{"openai.report completions, hours, by model"},
+		},
+		{
 			name: "two groupings in one file", files: [][]string{{call}, {
 				aBucket(2, aResult("m", 1, 100, 0, 7)), aBucket(2, strings.ReplaceAll(aResult("m", 1, 100, 0, 7), `"model":"m"`, `"project_id":"p"`)),
 			}}, left: []string{"openai.report completions, days, by project_id"},
@@ -357,7 +361,16 @@ func TestReconcileReports(t *testing.T) {
 				{aClaude("msg_1", 2, 100, 7, 0, 0.5), aClaude("msg_2", 2, 100, 7, 2, 0.52)},
 				{cents(2, `{"currency":"USD","amount":"100","model":"claude-opus-4-5","token_type":"output_tokens"}`, `{"currency":"USD","amount":"2","cost_type":"web_search"}`)},
 			},
-			want: []string{"02 anthropic/claude-opus-4-5 cost: 1.02 - 1, line items: it has 0.02 of the day under no model, for searches or tools say"},
+		},
+		{
+			name: "more costs of no model than there are", files: [][]string{
+				{aClaude("msg_1", 2, 100, 7, 0, 0.5), aClaude("msg_2", 2, 100, 7, 2, 0.52)},
+				{cents(2, `{"currency":"USD","amount":"100","model":"claude-opus-4-5","token_type":"output_tokens"}`, `{"currency":"USD","amount":"5","cost_type":"web_search"}`)},
+			},
+			want: []string{
+				"02 anthropic/ cost: 1.02 - 1.05, missing requests, or line items that are no calls: the report counts more",
+				"02 anthropic/claude-opus-4-5 cost: 1.02 - 1, line items: it has 0.05 of the day under no model, for searches or tools say",
+			},
 		},
 		{
 			name: "costs without models beside usage with them", files: [][]string{

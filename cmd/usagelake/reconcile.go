@@ -71,7 +71,7 @@ Exit code 4 means that there are gaps.`,
 	daysFlags(f, &cfg)
 	f.StringVar(&with.Provider, "provider", "", "`name` of the only provider to look at, or of the one whose bill it is")
 	f.StringVar(&with.CSV, "csv", "", "`file` of a bill, with a line of column names; without it, DIR/reports")
-	f.StringSliceVar(&with.Columns, "columns", nil, "`name=column` of the bill: day, model, provider, requests, cost, input_tokens and other meters; cost=Amount:e-2 is in cents (repeatable, comma-joined)")
+	f.StringSliceVar(&with.Columns, "columns", nil, "`name=column` of the bill: day, model, provider, requests, cost, input_tokens and other meters; cost=Amount:e-2 is in cents; columns under one name are added up (repeatable, comma-joined)")
 	f.StringVar(&tolerance, "tolerance", "0.1%", "`share` of theirs that a gap may be")
 	f.BoolVarP(&verbose, "verbose", "v", false, "print what was compared also where there is no terminal")
 	f.BoolVar(&asJSON, "json", false, "print the gaps as JSON")
