@@ -133,8 +133,15 @@ func (r *reconciling) columns(head []string) (cols []billColumn, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: --columns: %w", ErrUsage, err)
 		}
-		if c.at = slices.IndexFunc(head, func(h string) bool { return strings.TrimSpace(h) == c.title }); c.at < 0 {
+		is := func(h string) bool { return strings.TrimSpace(h) == c.title }
+		c.at = slices.IndexFunc(head, is)
+		switch {
+		case c.at < 0:
 			return nil, fmt.Errorf("%w: --columns %q: %s has no such column; it has: %s", ErrUsage, text, r.with.CSV, titles(head))
+		case slices.ContainsFunc(head[c.at+1:], is):
+			return nil, fmt.Errorf("%w: --columns %q: %s has two columns of that name", ErrUsage, text, r.with.CSV)
+		case c.meter == 0 && slices.ContainsFunc(cols, func(o billColumn) bool { return o.name == c.name }):
+			return nil, fmt.Errorf("%w: --columns %q: %s is there twice", ErrUsage, text, c.name)
 		}
 		cols = append(cols, c)
 	}

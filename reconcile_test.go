@@ -204,6 +204,8 @@ func TestReconcileBill(t *testing.T) {
 		"where the day":   {CSV: bill, Columns: []string{"model=Model"}, Provider: "openai"},
 		"no such column":  {CSV: bill, Columns: []string{"day=When"}, Provider: "openai"},
 		"a bill can have": {CSV: bill, Columns: []string{"day=Date", "colour=Note"}, Provider: "openai"},
+		"two columns":     {CSV: write(t, filepath.Join(dir, "two.csv"), "Date,N,N \n2026-03-02,1,2\n"), Columns: []string{"day=Date", "requests=N"}, Provider: "openai"},
+		"day is there":    {CSV: bill, Columns: []string{"day=Date", "day=Note"}, Provider: "openai"},
 		"line 2":          {CSV: bill, Columns: []string{"day=Date", "cost=Note"}, Provider: "openai"},
 	} {
 		if _, err := usagelake.Reconcile(context.Background(), usagelake.Config{Lake: lake}, with); err == nil || !strings.Contains(err.Error(), name) {
