@@ -18,11 +18,27 @@ type Unknown struct {
 	Line    int64  `json:"line"`
 }
 
-// drift gathers what records have that their dialects do not know, and what
-// contradicts these.
+// drift gathers what records have that their dialects do not know, what contradicts
+// these, and sums over calls that are not there.
 type drift struct {
 	unknown     map[unknownKey]*unknownSeen
 	contradicts Counts // by provider, or by dialect where there is none
+	tallies     map[tallyKey]*tally
+}
+
+// tallyKey is a whole of calls. Its hash bounds how many are told apart: several that share
+// one are taken together, and only of these the sum of one can hide behind the calls of
+// another.
+type tallyKey struct {
+	dialect string
+	whole   uint16
+}
+
+// tally is what the calls of a whole used, and the most that a record says they did, in
+// 10^-6 tokens.
+type tally struct {
+	calls, sum  int64
+	unknownSeen // of the records that say so
 }
 
 type unknownKey struct{ dialect, key string }
@@ -38,7 +54,25 @@ type unknownSeen struct {
 const maxUnknown = 1000
 
 func newDrift() *drift {
-	return &drift{unknown: map[unknownKey]*unknownSeen{}, contradicts: Counts{}}
+	return &drift{unknown: map[unknownKey]*unknownSeen{}, contradicts: Counts{}, tallies: map[tallyKey]*tally{}}
+}
+
+// tally takes in what calls of a whole used and what a record says of all of them.
+func (d *drift) tally(k tallyKey, of tally) {
+	t := d.tallies[k]
+	if t == nil {
+		d.tallies[k] = &of
+		return
+	}
+	t.calls += of.calls
+	t.sum = max(t.sum, of.sum)
+	switch {
+	case of.count == 0:
+	case t.count == 0:
+		t.unknownSeen = of.unknownSeen
+	default:
+		t.unknownSeen.merge(&of.unknownSeen)
+	}
 }
 
 func (d *drift) add(dialect, key string, task int, line int64) {
@@ -51,9 +85,13 @@ func (d *drift) add(dialect, key string, task int, line int64) {
 		seen = &unknownSeen{task: task, line: line}
 		d.unknown[unknownKey{dialect, strings.Clone(key)}] = seen
 	}
-	seen.count++
-	if task < seen.task || task == seen.task && line < seen.line {
-		seen.task, seen.line = task, line
+	seen.merge(&unknownSeen{1, task, line})
+}
+
+func (s *unknownSeen) merge(o *unknownSeen) {
+	s.count += o.count
+	if o.task < s.task || o.task == s.task && o.line < s.line {
+		s.task, s.line = o.task, o.line
 	}
 }
 
@@ -61,23 +99,34 @@ func (d *drift) merge(o *drift) {
 	for k, seen := range o.unknown {
 		mine := d.unknown[k]
 		if mine == nil {
-			d.unknown[k] = seen
-			continue
+			mine = &unknownSeen{task: seen.task, line: seen.line}
+			d.unknown[k] = mine
 		}
-		mine.count += seen.count
-		if seen.task < mine.task || seen.task == mine.task && seen.line < mine.line {
-			mine.task, mine.line = seen.task, seen.line
-		}
+		mine.merge(seen)
+	}
+	for k, of := range o.tallies {
+		d.tally(k, *of)
 	}
 	for name, n := range o.contradicts {
 		d.contradicts[name] += n
 	}
 }
 
-// list is what is unknown, the most frequent first.
+// sumsWithoutCalls stands for the member that sums up more than the calls of its whole.
+const sumsWithoutCalls = "sums_without_calls"
+
+// list is what is unknown, the most frequent first, and with it sums over calls that did
+// not come with them.
 func (d *drift) list(tasks []*task) []Unknown {
 	var out []Unknown
-	for k, seen := range d.unknown {
+	all := newDrift()
+	all.merge(d)
+	for k, t := range d.tallies {
+		if t.sum > t.calls {
+			all.merge(&drift{unknown: map[unknownKey]*unknownSeen{{k.dialect, sumsWithoutCalls}: &t.unknownSeen}})
+		}
+	}
+	for k, seen := range all.unknown {
 		out = append(out, Unknown{k.dialect, transform.Label(k.key), seen.count, tasks[seen.task].input.Path, seen.line})
 	}
 	slices.SortFunc(out, func(a, b Unknown) int {

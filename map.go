@@ -256,6 +256,16 @@ func (w *worker) ready() {
 			}
 			w.drift.add(dialect, key, w.task, line)
 		},
+		Tally: func(dialect string, whole uint16, calls, sum int64) {
+			if w.p == nil || w.p.tasks[w.task].only != nil { // of the whole not all is read
+				return
+			}
+			of := tally{calls: calls, sum: sum}
+			if sum > 0 {
+				of.unknownSeen = unknownSeen{1, w.task, w.line}
+			}
+			w.drift.tally(tallyKey{dialect, whole}, of)
+		},
 		Prices: w.s.pricer(),
 		Wanted: w.wanted,
 	})

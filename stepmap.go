@@ -37,6 +37,7 @@ type mapDone struct {
 	Reasons     Counts             `json:"reasons,omitempty"`
 	Contradicts Counts             `json:"contradicts,omitempty"`
 	Unknown     []unknownDone      `json:"unknown,omitempty"`
+	Tallies     []tallyDone        `json:"tallies,omitempty"`
 	Unpriced    []unpricedDone     `json:"unpriced,omitempty"`
 	Bytes       int64              `json:"bytes"` // read of the inputs, as stored
 	// Linked: records of a range leave out what those before it say. The input must
@@ -64,6 +65,16 @@ type taskDone struct {
 type unknownDone struct {
 	Dialect string `json:"dialect"`
 	Key     string `json:"key"`
+	Count   int64  `json:"count"`
+	Task    int    `json:"task"`
+	Line    int64  `json:"line"`
+}
+
+type tallyDone struct {
+	Dialect string `json:"dialect"`
+	Whole   uint16 `json:"whole"`
+	Calls   int64  `json:"calls"`
+	Sum     int64  `json:"sum"`
 	Count   int64  `json:"count"`
 	Task    int    `json:"task"`
 	Line    int64  `json:"line"`
@@ -254,6 +265,9 @@ func (r *Run) do(ctx context.Context, it *runItem, name string) (_ *mapDone, err
 	}
 	for k, seen := range m.drift.unknown {
 		done.Unknown = append(done.Unknown, unknownDone{k.dialect, k.key, seen.count, seen.task, seen.line})
+	}
+	for k, t := range m.drift.tallies {
+		done.Tallies = append(done.Tallies, tallyDone{k.dialect, k.whole, t.calls, t.sum, t.count, t.task, t.line})
 	}
 	for of, why := range m.unpriced {
 		done.Unpriced = append(done.Unpriced, unpricedDone{of.Provider, of.Name, why})
@@ -492,6 +506,9 @@ func (g *gathered) add(from sink.Scratch, d *mapDone, lines int64) {
 	maps.Copy(more.contradicts, d.Contradicts)
 	for _, u := range d.Unknown {
 		more.unknown[unknownKey{u.Dialect, u.Key}] = &unknownSeen{u.Count, u.Task, u.Line + lines}
+	}
+	for _, t := range d.Tallies {
+		more.tally(tallyKey{t.Dialect, t.Whole}, tally{t.Calls, t.Sum, unknownSeen{t.Count, t.Task, t.Line + lines}})
 	}
 	g.m.drift.merge(more)
 	for _, u := range d.Unpriced {

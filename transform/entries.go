@@ -143,6 +143,9 @@ type Entry struct {
 	// has none. It and its parts are calls only where no record of the same family before
 	// it said that value.
 	Sums schemas.Col
+	// Tally: of all that have one value in this column, the parts that are Instead and are no
+	// calls sum up the calls: see Options.Tally.
+	Tally schemas.Col
 	// Rest: where one did, the parts, which are by model, are what is left of them when the
 	// calls that have that session are taken away, as far as those are known by model.
 	Rest bool

@@ -60,6 +60,10 @@ type call struct {
 	// instead is the first of the calls that it says again, where it is a part that is Instead.
 	instead int
 	isCall  bool
+	// sum: it is such a part, and sums up calls of other records. tallies is the entry of the
+	// record around it, where that has a Tally that somebody is told of.
+	sum     bool
+	tallies *Entry
 }
 
 // tree is how parts of a record stand below each other.
@@ -113,7 +117,7 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 	n.unknown = nil
 	defer func() { n.unknown = unknown }()
 	for i := range calls {
-		if calls[i].again(calls[:i]) {
+		if calls[i].sum || calls[i].again(calls[:i]) {
 			continue
 		}
 		switch v := n.one(&calls[i], src, n.trial, &ignored, said, false); v {
@@ -135,11 +139,16 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 		}
 	}
 	n.unknown = unknown
+	var used int64
 	for i := range calls {
-		if calls[i].counts() && !calls[i].again(calls[:i]) && n.one(&calls[i], src, row, in, said, true) == IsRow {
+		if !calls[i].sum && calls[i].counts() && !calls[i].again(calls[:i]) && n.one(&calls[i], src, row, in, said, true) == IsRow {
 			rows++
+			used += n.tokens()
 			add()
 		}
+	}
+	if len(calls) > 0 {
+		n.tellTally(calls, used)
 	}
 	if rows > 0 {
 		return IsRow
@@ -249,6 +258,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 		}
 	}
 	c.wraps = p.entry != nil && p.entry.Wraps
+	if p.entry != nil && p.entry.Tally != 0 && n.tallied != nil {
+		c.tallies = p.entry.Entry
+	}
 	c.plain = p.entry != nil && p.entry.Texts && !unfolded
 	var of string
 	if p.entry != nil {
@@ -266,8 +278,10 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 	}
 	for i := range p.entry.also {
 		part := &p.entry.also[i]
+		sum := false
 		if part.Instead {
-			if calls, _ := p.sumOf(rec); calls != "1" {
+			of, _ := p.sumOf(rec)
+			if sum = of != "1"; sum && c.tallies == nil {
 				continue
 			}
 		}
@@ -298,7 +312,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 					}
 				}
 			}
-			child := call{doc: value, entry: part.Entry, heir: h, tree: group}
+			child := call{doc: value, entry: part.Entry, heir: h, tree: group, sum: sum}
 			if part.Instead {
 				child.instead = own
 			}

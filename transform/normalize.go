@@ -72,6 +72,9 @@ type Options struct {
 	// not know, and where its record stands: nil is that which was given to Apply.
 	// It may be nil.
 	Unknown func(dialect, key string, at *Place)
+	// Tally is told how many micro-tokens of a whole, by a hash of it, the calls of a record
+	// had, and how many such a record says that all calls of the whole had. It may be nil.
+	Tally func(dialect string, whole uint16, calls, sum int64)
 	// Prices quotes the rows, for a normalizer of its own. Without it they have no
 	// cost_usd.
 	Prices *price.Pricer
@@ -130,7 +133,8 @@ type Normalizer struct {
 	// unknown is Options.Unknown. A record of which all parts are only looked at
 	// is told of once.
 	unknown func(dialect, key string, at *Place)
-	prices  *price.Pricer // or nil
+	tallied func(dialect string, whole uint16, calls, sum int64) // or nil
+	prices  *price.Pricer                                        // or nil
 	wanted  func(us int64) bool
 	missing price.Missing    // of the last row
 	plans   map[string]*plan // by the shape of records: what is in Record.Filled
@@ -167,7 +171,7 @@ func NewNormalizer(opt Options) *Normalizer {
 		loc = time.UTC
 	}
 	return &Normalizer{
-		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, prices: opt.Prices, wanted: opt.Wanted, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
+		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, tallied: opt.Tally, prices: opt.Prices, wanted: opt.Wanted, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
 		extra: extraTexts{known: map[string]extraText{}},
 	}
 }

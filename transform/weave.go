@@ -8,14 +8,15 @@ import (
 
 // weaveEntries are calls of Weave. What calls below it used is summed up in the summary of
 // a call. Only one that has none below it and returned usage has its own there, and what it
-// returned says it in the provider's words, unless the program hides that.
+// returned says it in the provider's words, unless the program hides that. A sum that the
+// calls of its trace do not come to is told of: they were not exported.
 var weaveEntries = []Entry{
 	weaveCall("Weave call: what it returned, or its summary where that is hidden and is of no other call", "output", weaveOutput, weaveSummary),
 	weaveCall("Weave call that returned nothing: its summary, where that is of no other call", "!output", weaveSummary),
 	{
 		Name: "weave.call", Doc: "Weave call: what it returned; its summary says that again, or sums up the calls below it",
-		At: []string{""}, Own: true, Container: true, When: []string{"op_name", "trace_id", "started_at", "output"},
-		Columns: weaveColumns, Basis: ambiguous, Parts: []Part{weaveOutput},
+		At: []string{""}, Own: true, Container: true, When: []string{"op_name", "trace_id", "started_at", "output | summary.usage"},
+		Columns: weaveColumns, Basis: ambiguous, Parts: []Part{weaveOutput, weaveSummary}, Tally: schemas.TransportID,
 	},
 	{
 		Name: "weave.usage", Doc: "usage in a Weave call's summary: cache in the prompt, Gemini's thoughts apart",
@@ -47,9 +48,9 @@ var weaveEntries = []Entry{
 func weaveCall(doc, output string, parts ...Part) Entry {
 	return Entry{
 		Name: "weave.call", Doc: doc,
-		At: []string{""}, Own: true, Container: true, Wraps: output == "!output",
+		At: []string{""}, Own: true, Container: true,
 		When:    []string{"op_name", "trace_id", "started_at", output, "summary.usage", "summary.status_counts.success", "!exception"},
-		Columns: weaveColumns, Basis: ambiguous, Calls: "summary.status_counts.success", Parts: parts,
+		Columns: weaveColumns, Basis: ambiguous, Calls: "summary.status_counts.success", Parts: parts, Tally: schemas.TransportID,
 	}
 }
 
