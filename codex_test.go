@@ -155,11 +155,113 @@ func TestForksOfDaysLater(t *testing.T) {
 	})
 }
 
+// What a fork repeats is known for its parent's however long the turn was, or after how many
+// days it came, also where no lines tell of turns: versions before February 2026 have none.
+func TestForksOfLongSessions(t *testing.T) {
+	t.Parallel()
+	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+	long := newRollout(on(3)).turn(on(3), 100).calls(on(6), 200).calls(on(9), 300)
+	old := newRollout(on(3)).calls(on(3), 100).calls(on(6), 200).calls(on(9), 300)
+	bare := old.fork(on(12))
+	bare.lines = slices.Concat(bare.lines[:1], bare.lines[2:]) // without the parent's header
+	bare.lines[0].rest = strings.Replace(bare.lines[0].rest, `"cwd"`, fmt.Sprintf(`"forked_from_id":%q,"cwd"`, v7(on(3))), 1)
+	for name, c := range map[string]struct{ parent, fork, second *rollout }{
+		"a long turn":              {long, long.fork(on(12)).turn(on(12), 400), long.fork(on(12)).turn(on(12), 400).fork(on(15)).turn(on(15), 500)},
+		"no turns":                 {old, old.fork(on(12)).calls(on(12), 400), old.fork(on(12)).calls(on(12), 400).fork(on(15)).calls(on(15), 500)},
+		"no turns, then some":      {old, old.fork(on(12)).turn(on(12), 400), old.fork(on(12)).turn(on(12), 400).fork(on(15)).turn(on(15), 500)},
+		"no header of the parent":  {old, bare.calls(on(12), 400), bare.fork(on(15)).calls(on(15), 500)},
+		"second fork of the first": {old, old.fork(on(12)).calls(on(12), 400), old.fork(on(15)).calls(on(15), 500)},
+	} {
+		want := "100 03T10:01, 200 06T10:01, 300 09T10:01, 400 12T10:01, 500 15T10:01"
+		files := []string{c.parent.String(), c.fork.String(), c.second.String()}
+		for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}} {
+			for how, at := range map[string]string{"one by one": "", "at once": "&", "in one file": "+"} {
+				t.Run(fmt.Sprint(name, order, how), func(t *testing.T) {
+					t.Parallel()
+					dir := t.TempDir()
+					cfg := usagelake.Config{Lake: filepath.Join(dir, "lake")}
+					var all string
+					for _, i := range order {
+						all += files[i]
+						path := write(t, filepath.Join(dir, fmt.Sprint(i, ".jsonl")), files[i])
+						switch at {
+						case "":
+							cfg.Inputs = []string{path}
+							load(t, cfg)
+						case "&":
+							cfg.Inputs = append(cfg.Inputs, path)
+						}
+					}
+					if at == "+" {
+						cfg.Inputs = []string{write(t, filepath.Join(dir, "all.jsonl"), all)}
+					}
+					load(t, cfg)
+					if got := when(t, cfg.Lake); got != want {
+						t.Errorf("got  %s\nwant %s", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Sessions one behind the other in a file are what they are alone, whatever the order: the
+// same loads of both are the same calls.
+func TestSessionsInOneFile(t *testing.T) {
+	t.Parallel()
+	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+	context := func(r *rollout, at time.Time, model string) *rollout {
+		r.add(at, "turn_context", `"cwd":"/x","model":%q`, model)
+		return r
+	}
+	sessions := []*rollout{
+		context(newRollout(on(3)), on(3), "m-1").turn(on(3), 100),
+		newRollout(on(5)).calls(on(5), 100), // whose sums are those of the one before it
+		context(newRollout(on(7)), on(7), "m-2").calls(on(7), 70, 80),
+	}
+	list := func(lake string) (out []string) {
+		for _, r := range rows(t, lake) {
+			out = append(out, fmt.Sprint(r["session_id"][:13], r["model"], r["input_tokens"], r["request_id"], r["event_time"]))
+		}
+		slices.Sort(out)
+		return out
+	}
+	dir := t.TempDir()
+	alone := usagelake.Config{Lake: filepath.Join(dir, "alone")}
+	for i, s := range sessions {
+		alone.Inputs = append(alone.Inputs, write(t, filepath.Join(dir, fmt.Sprint(i, ".jsonl")), s.String()))
+	}
+	load(t, alone)
+	want := list(alone.Lake)
+	if len(want) != 4 {
+		t.Fatalf("%d calls: %v", len(want), want)
+	}
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		var all string
+		for _, i := range order {
+			all += sessions[i].String()
+		}
+		lake := filepath.Join(dir, fmt.Sprint(order))
+		load(t, usagelake.Config{Lake: lake, Inputs: []string{write(t, lake+".jsonl", all)}})
+		if got := list(lake); !slices.Equal(got, want) {
+			t.Errorf("%v: got\n%s\nwant\n%s", order, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
 // Calls of a fork are of its session, and those that it repeats are of its parent's.
 func TestSessionsOfForks(t *testing.T) {
 	t.Parallel()
 	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
-	fork := newRollout(on(3)).turn(on(3), 100).fork(on(9)).turn(on(9), 200)
+	for name, fork := range map[string]*rollout{
+		"with turns":    newRollout(on(3)).turn(on(3), 100).fork(on(9)).turn(on(9), 200),
+		"without turns": newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200),
+	} {
+		t.Run(name, func(t *testing.T) { testSessionsOfFork(t, fork, on) })
+	}
+}
+
+func testSessionsOfFork(t *testing.T, fork *rollout, on func(day int) time.Time) {
 	dir := t.TempDir()
 	cfg := usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), fork.String())}, Lake: filepath.Join(dir, "lake")}
 	load(t, cfg)
@@ -193,8 +295,8 @@ func TestTimeOfTurn(t *testing.T) {
 		"a session":                      {newRollout(on(3)).turn(on(3), 100).turn(on(9), 200), "100 03T10:01, 200 09T10:01"},
 		"a turn in the session's second": {other(newRollout(on(3)), on(3), seconds(on(3)), 100), "100 03T10:01"},
 		"turns that are told in seconds": {other(newRollout(on(3)), on(3), seconds(on(3)), 100).fork(on(9)), "100 03T10:00*"},
-		"turns without a time":           {other(first, on(5), "null", 200).fork(on(9)), "100 03T10:00*, 200 09T10:00"},
-		"turns without lines":            {newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200), "100 09T10:00, 200 09T10:01"},
+		"turns without a time":           {other(first, on(5), "null", 200).fork(on(9)), "100 03T10:00*, 200 03T10:00*"},
+		"turns without lines":            {newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200), "100 03T10:00*, 200 09T10:01"},
 		"sessions one behind the other": {
 			&rollout{lines: slices.Concat(newRollout(on(3)).turn(on(3), 100).lines, newRollout(on(9)).calls(on(9), 200).lines)},
 			"100 03T10:01, 200 09T10:01",

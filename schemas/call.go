@@ -34,6 +34,7 @@ const (
 	FlagIDFromContent = "id_from_content"
 	FlagIDReused      = "id_reused"
 	FlagModelFilled   = "model_filled"
+	FlagTimeOfTurn    = "time_of_turn"
 	FlagUnpriced      = "unpriced"
 )
 
@@ -73,7 +74,7 @@ func (id *Identity) Scope(rule KeyRule) Scope {
 	switch own := body || id.TimeSource == FromEnvelope; {
 	case id.RequestID == "":
 		return NoCopies
-	case !own:
+	case !own, HasFlag(id.Flags, FlagTimeOfTurn):
 		return AnyDay
 	case rule.Time && body, HasFlag(id.Flags, FlagIDFromContent):
 		return SameDay

@@ -277,6 +277,7 @@ func TestKeys(t *testing.T) {
 		"time of the envelope":        {func(i *schemas.Identity) { i.TimeSource = schemas.FromEnvelope }, false, schemas.NearDays},
 		"time of the file":            {func(i *schemas.Identity) { i.TimeSource = schemas.FromFileTime }, false, schemas.AnyDay},
 		"content, time of the file":   {func(i *schemas.Identity) { i.TimeSource, i.Flags = schemas.FromFileTime, "id_from_content" }, false, schemas.AnyDay},
+		"time of the turn":            {func(i *schemas.Identity) { i.Flags = "id_from_content,time_of_turn" }, false, schemas.AnyDay},
 		"model filled from outside":   {func(i *schemas.Identity) { i.Flags = "model_filled" }, false, schemas.SameDay},
 		"parts are not just appended": {func(i *schemas.Identity) { i.RequestID, i.Model = "chatcmpl-1m", "" }, false, schemas.SameDay},
 	} {

@@ -20,7 +20,8 @@ var codexEntries = []Entry{
 			{schemas.SessionID, "payload.id"},
 			{schemas.TransportID, "payload.forked_from_id | payload.id"},
 		},
-		Ignore: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID, Began: sessionBegan,
+		Ignore: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID,
+		Began: sessionBegan, Written: "timestamp",
 	},
 	{
 		Name: "codex.goal", Doc: "Codex: how much of a goal's budget is used",

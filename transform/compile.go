@@ -133,6 +133,7 @@ type compiledEntry struct {
 	idOf     []ref
 	calls    []ref
 	apart    []ref
+	written  []ref
 	folded   []compiledFold
 	keep     []compiledKeep
 	also     []compiledPart
@@ -279,6 +280,7 @@ func (c *Dialects) entry(ce *compiledEntry, e *Entry, m *Mapping) {
 	ce.payload = refs(e.Payload, schemas.Span)
 	ce.calls = refs(e.Calls, schemas.Scalar)
 	ce.apart = refs(e.Apart, schemas.Scalar)
+	ce.written = refs(e.Written, schemas.Scalar)
 	for _, p := range e.IDOf {
 		ce.idOf = append(ce.idOf, refs(p, schemas.Span)...)
 	}

@@ -135,8 +135,9 @@ type Entry struct {
 	// Origin is the column with what the records behind it began from: see origin.
 	Origin schemas.Col
 	// Began is what began at the event_time of what fits, which is a time or a UUID that
-	// holds one: sessionBegan or turnBegan.
-	Began string
+	// holds one: sessionBegan or turnBegan. Written is where the time of the line stands that
+	// says when a session began.
+	Began, Written string
 	// OfSession: a row sums up calls that have its session_id.
 	OfSession bool
 	// Sums: what fits sums up calls that have its value in this column, or any where it

@@ -55,7 +55,7 @@ var Flags = []struct{ Name, Doc string }{
 	{"input_unsure", "the export is known to hold something else for input and total; they are NULL, see extra_json"},
 	{schemas.FlagUnpriced, "the price books have no price for the model, or for something that was counted; cost_usd is NULL"},
 	{"price_assumed", "cost_usd depends on which of the cached tokens are image or audio, or are written and read at once; the record does not say"},
-	{"time_of_turn", "a line that was copied into its file, with the time of the copy; event_time is when its turn began"},
+	{schemas.FlagTimeOfTurn, "a line that was copied into its file, with the time of the copy; event_time is when its turn began, or its session where no line tells of turns"},
 	{schemas.FlagIDReused, "another call in this file of the table carries the same id"},
 }
 

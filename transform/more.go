@@ -201,6 +201,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	}
 	h := c.heir
 	if len(p.entry.Recall) > 0 {
+		n.copying(p, rec, said)
 		h.recalled = said[family(p.entry.Name)]
 	}
 	v := n.apply(p, rec, src, row, in, &h)

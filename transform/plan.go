@@ -31,6 +31,7 @@ type plan struct {
 	payload  slot   // noSlot where there is none
 	calls    slot   // the same
 	apart    slot   // the same
+	written  slot   // the same
 	agree    [2]slot
 	idOf     []slot
 	unless   []exclusionAt
@@ -168,6 +169,7 @@ func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
 	lay(&p.payload)
 	lay(&p.calls)
 	lay(&p.apart)
+	lay(&p.written)
 	lay(&p.agree[0])
 	lay(&p.agree[1])
 	if p.timeFrom != "" {
@@ -290,6 +292,7 @@ func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *pl
 	p.payload, _ = c.present(filled, frame, e.payload)
 	p.calls, _ = c.present(filled, frame, e.calls)
 	p.apart, _ = c.present(filled, frame, e.apart)
+	p.written, _ = c.present(filled, frame, e.written)
 	for i, from := range e.agree {
 		p.agree[i], _ = c.present(filled, frame, from)
 	}
