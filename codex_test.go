@@ -317,3 +317,86 @@ func TestTimeOfTurn(t *testing.T) {
 		})
 	}
 }
+
+// record is what Codex writes of a response, as versions since September 2026 do before the
+// token_count that says it again.
+func (r *rollout) record(at time.Time, id string, in int) *rollout {
+	r.add(at, "token_usage_record", `"thread_id":"t","response_id":%q,"usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d},`+
+		`"thread_token_usage":{"input_tokens":%d,"output_tokens":5,"total_tokens":%d}`, id, in, in+5, in, in+5)
+	return r
+}
+
+// A response that only its record tells of is a call, and one that a line behind it says, too,
+// is one; wherever a load ends.
+func TestResponsesOfCodex(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	in := func(minutes int) time.Time { return at.Add(time.Duration(minutes) * time.Minute) }
+	end := func(r *rollout, at time.Time) *rollout {
+		r.add(at, "event_msg", `"type":"task_complete","turn_id":%q,"time_to_first_token_ms":5`, v7(in(0)))
+		return r
+	}
+	compacted := func(r *rollout, at time.Time, id string) *rollout {
+		r.add(at, "compacted", `"message":""%s`, id)
+		return r
+	}
+	told := newRollout(at).turn(at).record(in(1), "r1", 100).calls(in(0), 100).record(in(2), "r2", 200).calls(in(1), 200)
+	latest := `,"compaction_response_id":"c1","latest_token_usage_record":{"response_id":"c1","usage":{"input_tokens":900,"output_tokens":5,"total_tokens":905}}`
+	for name, c := range map[string]struct {
+		file  *rollout
+		want  string
+		waits int64
+	}{
+		"counts say it again":      {end(told, in(3)), "100 03T10:01, 200 03T10:02", 0},
+		"no counts":                {end(newRollout(at).turn(at).record(in(1), "r1", 100).record(in(2), "r2", 100).record(in(3), "r3", 300), in(4)), "100 03T10:01, 100 03T10:02, 300 03T10:03", 0},
+		"a compaction":             {end(compacted(newRollout(at).turn(at).record(in(1), "r1", 100).calls(in(0), 100).record(in(2), "c1", 900), in(2), latest).record(in(3), "r2", 50).calls(in(2), 50), in(4)), "100 03T10:01, 50 03T10:03, 900 03T10:02", 0},
+		"a compaction by a record": {end(compacted(newRollout(at).turn(at).record(in(1), "r1", 100).calls(in(0), 100).record(in(2), "c1", 900), in(2), "").record(in(3), "r2", 50).calls(in(2), 50), in(4)), "100 03T10:01, 50 03T10:03, 900 03T10:02", 0},
+		"one that waits":           {newRollout(at).turn(at).record(in(1), "r1", 100).record(in(2), "r2", 200), "100 03T10:01", 1},
+		"in another's file": {
+			&rollout{lines: slices.Concat(newRollout(at).record(in(1), "r1", 100).lines, newRollout(in(9)).record(in(10), "r2", 100).calls(in(9), 100).lines)},
+			"100 03T10:01, 100 03T10:10", 0,
+		},
+	} {
+		for how, hashed := range map[string]bool{"": false, ", ids hashed": true} {
+			t.Run(name+how, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				text := c.file.String()
+				config := func(name string) usagelake.Config {
+					cfg := usagelake.Config{Lake: filepath.Join(dir, name), Inputs: []string{filepath.Join(dir, name+".jsonl")}}
+					if hashed {
+						cfg.HashIDs = writeKey(t, filepath.Join(dir, name+".key"), "k")
+					}
+					return cfg
+				}
+				check := func(cfg usagelake.Config, report *usagelake.Report, want string) {
+					t.Helper()
+					if got := when(t, cfg.Lake); got != want {
+						t.Errorf("got  %s\nwant %s", got, want)
+					}
+					var waits int64
+					for _, u := range report.Unknown {
+						if u.Dialect == "codex.response" {
+							waits += u.Count
+						}
+					}
+					if waits != c.waits {
+						t.Errorf("told of %d that wait, want %d", waits, c.waits)
+					}
+				}
+				cfg := config("whole")
+				write(t, cfg.Inputs[0], text)
+				check(cfg, load(t, cfg), c.want)
+				cfg = config("grown")
+				var report *usagelake.Report
+				for i := range text {
+					if text[i] == '\n' {
+						write(t, cfg.Inputs[0], text[:i+1])
+						report = load(t, cfg)
+					}
+				}
+				check(cfg, report, c.want)
+			})
+		}
+	}
+}

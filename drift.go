@@ -112,8 +112,13 @@ func (d *drift) merge(o *drift) {
 	}
 }
 
-// sumsWithoutCalls stands for the member that sums up more than the calls of its whole.
-const sumsWithoutCalls = "sums_without_calls"
+// What is told of beside members that are unknown, as if it were one: sums of more than the
+// calls that came with them, and the last call of an input that waits to be said again, which
+// counts once the input goes on.
+const (
+	sumsWithoutCalls = "sums_without_calls"
+	lastCall         = "last_call"
+)
 
 // list is what is unknown, the most frequent first, and with it sums over calls that did
 // not come with them.

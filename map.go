@@ -137,6 +137,9 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		}
 		m.books[i].Pending = m.reads[i].pending
 		m.reads[i].said = in.said[i].all()
+		for _, dialect := range m.reads[i].said.Waiting() {
+			m.drift.add(dialect, lastCall, i, m.reads[i].end.Line-1)
+		}
 	}
 	return m, nil
 }

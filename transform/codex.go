@@ -9,7 +9,7 @@ var codexEntries = []Entry{
 		At:      []string{""},
 		When:    []string{"payload.model", "payload.cwd | payload.turn_id", "type", "!payload.info"},
 		Columns: []Rule{{schemas.Model, "payload.model"}},
-		Ignore:  true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.Model},
+		Ignore:  true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.Model}, Releases: "codex.response",
 	},
 	{
 		Name: "codex.session", Doc: "Codex: the session of the lines that follow",
@@ -21,7 +21,7 @@ var codexEntries = []Entry{
 			{schemas.TransportID, "payload.forked_from_id | payload.id"},
 		},
 		Ignore: true, Own: true, Basis: inclusive, Remember: []schemas.Col{schemas.SessionID}, Origin: schemas.TransportID,
-		Began: sessionBegan, Written: "timestamp",
+		Began: sessionBegan, Written: "timestamp", Releases: "codex.response",
 	},
 	{
 		Name: "codex.goal", Doc: "Codex: how much of a goal's budget is used",
@@ -35,7 +35,7 @@ var codexEntries = []Entry{
 			"type", "!payload.info", "!payload.usage",
 		},
 		Columns: []Rule{{schemas.EventTime, "payload.started_at | payload.turn_id"}},
-		Ignore:  true, Own: true, Basis: inclusive, Began: turnBegan,
+		Ignore:  true, Own: true, Basis: inclusive, Began: turnBegan, Releases: "codex.response",
 	},
 	{
 		Name: "codex.tokens", Doc: "Codex CLI session: what one request used; forks of a session repeat its lines, with the time of the copy",
@@ -76,11 +76,17 @@ var codexEntries = []Entry{
 	},
 	{
 		// they would do alone, but a fork of a session does not repeat them
-		Name: "codex.response", Doc: "Codex: what one response used; the lines of codex.tokens and codex.compaction say it too",
+		Name: "codex.response", Doc: "Codex: what one response used; the lines of codex.tokens and codex.compaction behind it say it again, or it is a call",
 		At: []string{""}, Usage: "payload.usage",
-		When:    []string{"payload.usage.input_tokens", "payload.response_id", "payload.thread_token_usage | payload.turn_token_usage | payload.thread_id", "timestamp"},
-		Columns: below("payload.usage", codexCounts),
-		Ignore:  true, Own: true, Basis: inclusive,
+		When: []string{"payload.usage.input_tokens", "payload.response_id", "payload.thread_token_usage | payload.turn_token_usage | payload.thread_id", "timestamp"},
+		Columns: append([]Rule{{schemas.EventTime, "timestamp"}, {schemas.RequestID, "payload.response_id"}},
+			below("payload.usage", codexCounts)...),
+		Ignore: true, Own: true, Basis: inclusive, Waits: true, Releases: "codex.response",
+	},
+	{
+		Name: "codex.response", Doc: "the same, of which no line behind it told",
+		At: []string{""}, Named: true, When: []string{"!payload"},
+		Basis: inclusive, Operation: "chat", Own: true, Recall: []schemas.Col{schemas.Model, schemas.SessionID},
 	},
 	{
 		Name: "codex.compaction", Doc: "Codex: what the request used that made a history shorter, which no sums have",

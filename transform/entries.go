@@ -138,6 +138,10 @@ type Entry struct {
 	// holds one: sessionBegan or turnBegan. Written is where the time of the line stands that
 	// says when a session began.
 	Began, Written string
+	// Waits: what fits is a call unless one behind it has its input and output, which is the
+	// same. Releases: before what fits, the call that waits is one, of this name.
+	Waits    bool
+	Releases string
 	// OfSession: a row sums up calls that have its session_id.
 	OfSession bool
 	// Sums: what fits sums up calls that have its value in this column, or any where it

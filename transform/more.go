@@ -53,6 +53,8 @@ type call struct {
 	idle bool
 	// settles is what it says by model where its parts are the rest of that, else nil.
 	settles *rest
+	// released: it waited for the record at hand.
+	released bool
 	// unclaimed: it is a part that no entry fits.
 	unclaimed bool
 	// deeper: its parts are too deep in the record to be read.
@@ -183,7 +185,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	if p.entry == nil {
 		return NotClaimed
 	}
-	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0 || p.entry.Began != ""
+	n.linked = n.linked || len(p.entry.Recall)+len(p.entry.Remember) > 0 || p.entry.Began != "" || p.entry.Waits
 	switch {
 	case p.entry.Container, c.summed:
 		if remember && said != nil {
@@ -206,6 +208,14 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	}
 	v := n.apply(p, rec, src, row, in, &h)
 	if remember && said != nil {
+		switch {
+		case c.released:
+			delete(said, family(p.entry.Name)+waits)
+		case v == IsRow:
+			n.saysAgain(p, said)
+		case p.entry.Waits:
+			n.wait(p, rec, row, said)
+		}
 		n.remember(p, rec, row, said)
 		if p.entry.Began != "" {
 			n.begin(p, rec, said)
@@ -263,6 +273,11 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 		c.tallies = p.entry.Entry
 	}
 	c.plain = p.entry != nil && p.entry.Texts && !unfolded
+	if p.entry != nil {
+		if w, some := waiting(p.entry, said); some && depth == 0 {
+			*calls = append(*calls, w)
+		}
+	}
 	var of string
 	if p.entry != nil {
 		of, c.summed = n.summed(p, rec, said)

@@ -238,7 +238,7 @@ func (c *Dialects) matches(e *compiledEntry, filled []schemas.Frame, frame int) 
 }
 
 func (c *Dialects) plan(e *compiledEntry, filled []schemas.Frame, frame int) *plan {
-	p := &plan{entry: e, frame: frame, more: len(e.Parts) > 0 || len(e.Remember) > 0 || len(e.Recall) > 0 || e.Began != "" || e.Sums != 0 || e.Report || e.Wraps}
+	p := &plan{entry: e, frame: frame, more: len(e.Parts) > 0 || len(e.Remember) > 0 || len(e.Recall) > 0 || e.Began != "" || e.Waits || e.Sums != 0 || e.Report || e.Wraps}
 	if e.Report && len(filled) == c.reports { // ofReport makes the plan
 		return p
 	}
