@@ -305,18 +305,8 @@ var coderEntries = []Entry{
 		}, below("providerData.rawUsage", codebuddyCounts)...),
 		Basis: inclusive, Operation: "chat",
 	},
-	{
-		Name: "swe.run", Doc: "SWE-agent before version 1: sums over a run, its only counts",
-		At: []string{""}, Own: true, Usage: "none",
-		When: []string{sweTokens + "sent", sweTokens + "received", "info.model_stats.total_cost", "trajectory"},
-		Columns: []Rule{
-			{schemas.InputTokens, sweTokens + "sent"},
-			{schemas.OutputTokens, sweTokens + "received"},
-			{schemas.ReportedCostUSD, "info.model_stats.instance_cost"}, // total_cost is that of runs before it, too
-		},
-		Keep:  []string{"info.model_stats.api_calls"},
-		Basis: inclusive, Operation: "chat",
-	},
+	sweOld("SWE-agent before version 1: sums over a run, its only counts", sweRun[0], sweRun...),
+	sweOld("the same of versions that do not time a run's steps: nothing tells one from another, or that a file goes on", "!"+sweRun[0]),
 	{
 		// the cost is made of what the provider said, the tokens are of LiteLLM's tokenizer
 		Name: "swe.run", Doc: "SWE-agent: what a run cost; its tokens are estimated: it has no counts",
@@ -327,8 +317,7 @@ var coderEntries = []Entry{
 			{schemas.ReportedCostUSD, "info.model_stats.instance_cost"},
 		},
 		Keep:  []string{"info.model_stats.api_calls", sweTokens + "sent", sweTokens + "received"},
-		Basis: ambiguous, Unsure: true, Operation: "chat",
-		IDOf: []string{"trajectory[0].execution_time", "trajectory[0].response"}, // the file is written anew at each step
+		Basis: ambiguous, Unsure: true, Operation: "chat", IDOf: sweRun,
 	},
 	{
 		// cost is a number of premium requests
@@ -394,6 +383,24 @@ var codebuddyCounts = []Rule{
 }
 
 const sweTokens = "info.model_stats.tokens_"
+
+// sweRun is what tells a run of SWE-agent, whose file is written anew at each step.
+var sweRun = []string{"trajectory[0].execution_time", "trajectory[0].response"}
+
+func sweOld(doc, timed string, id ...string) Entry {
+	return Entry{
+		Name: "swe.run", Doc: doc,
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{sweTokens + "sent", sweTokens + "received", "info.model_stats.total_cost", "trajectory", timed},
+		Columns: []Rule{
+			{schemas.InputTokens, sweTokens + "sent"},
+			{schemas.OutputTokens, sweTokens + "received"},
+			{schemas.ReportedCostUSD, "info.model_stats.instance_cost"}, // total_cost is that of runs before it, too
+		},
+		Keep:  []string{"info.model_stats.api_calls"},
+		Basis: inclusive, Operation: "chat", IDOf: id,
+	}
+}
 
 var qwenCounts = []Rule{
 	{schemas.InputTokens, "usage.input_tokens"},
