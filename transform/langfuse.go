@@ -65,9 +65,10 @@ var langfuseEntries = []Entry{
 		"body.usage.input | body.usage.output | body.usage.total | body.usage.prompt_tokens | body.usage.completion_tokens | body.usage.total_tokens"),
 	{
 		Name: "langfuse.ingestion", Doc: "event of Langfuse's ingestion without usage: of a call that begins, or of no call",
-		At:     []string{""},
-		When:   []string{"id", "type", "timestamp", "body.id", langfuseOwn + " | body.timestamp", "!body.usage", "!body.usage_metadata"},
-		Ignore: true, Basis: ambiguous,
+		At:      []string{""},
+		When:    []string{"id", "type", "timestamp", "body.id", langfuseOwn + " | body.timestamp", "!body.usage", "!body.usage_metadata"},
+		Columns: []Rule{{schemas.RequestID, "body.id"}, {schemas.Model, "body.model"}},
+		Ignore:  true, Own: true, Basis: ambiguous, Of: schemas.RequestID, Remember: langfuseNamed,
 	},
 	{
 		Name: "langfuse.event", Doc: "Langfuse observation of before usageDetails, without usage",
@@ -122,7 +123,8 @@ func langfuseObservation(usage string) Entry {
 const langfuseOwn = "body.trace_id | body.start_time | body.end_time | body.completion_start_time | body.parent_observation_id"
 
 // langfuseIngestion is an event that makes an observation or changes it, as Langfuse's servers
-// keep them, too. Those of one are copies of one call; its model need not be in each.
+// keep them, too. Those of one are copies of one call; its model need not be in each, and is
+// that of the one before.
 func langfuseIngestion(usage, when string) Entry {
 	var others []string
 	for kind := range strings.SplitSeq(strings.ToLower(notGenerations), "|") {
@@ -144,9 +146,11 @@ func langfuseIngestion(usage, when string) Entry {
 			{schemas.ErrorCode, "body.level:except=DEFAULT,DEBUG,WARNING"},
 			{schemas.ReportedCostUSD, "body.cost_details.total | body.usage.total_cost"},
 		}),
-		Basis: ambiguous, Operation: "chat",
+		Basis: ambiguous, Operation: "chat", Of: schemas.RequestID, Remember: langfuseNamed, Recall: langfuseNamed,
 	}
 }
+
+var langfuseNamed = []schemas.Col{schemas.Model}
 
 // langfuseSpan is an observation as the SDK sends it. Its id is that of Langfuse's exports.
 func langfuseSpan(doc string, at attribute) Entry {

@@ -205,6 +205,9 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	if len(p.entry.Recall) > 0 {
 		n.copying(p, rec, said)
 		h.recalled = said[family(p.entry.Name)]
+		if p.entry.Of != 0 {
+			h.recalled = n.ofCall(p, rec, said)
+		}
 	}
 	v := n.apply(p, rec, src, row, in, &h)
 	if remember && said != nil {
@@ -577,6 +580,16 @@ func (n *Normalizer) remember(p *plan, rec *schemas.Record, row *schemas.Builder
 		}
 		n.guard()
 		defer row.Drop()
+	}
+	if of := p.entry.Of; of != 0 {
+		texts := map[string]string{}
+		for _, c := range p.entry.Remember {
+			if row.Has(c) {
+				texts[c.String()] = strings.Clone(row.Str(c))
+			}
+		}
+		said.keepOf(family(p.entry.Name), of, row.Str(of), texts)
+		return
 	}
 	cols := said.of(p.entry.Name)
 	if c := p.entry.Origin; c != 0 && row.Has(c) {
