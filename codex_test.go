@@ -3,6 +3,7 @@ package usagelake_test
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,11 +55,15 @@ func (r *rollout) calls(at time.Time, in ...int) *rollout {
 	return r
 }
 
-// fork is a session that goes on from all that another has, which is written anew.
+// fork is a session that goes on from all that another has, which is written anew but for
+// records of responses.
 func (r *rollout) fork(at time.Time) *rollout {
 	f := newRollout(at)
 	f.total = r.total
 	for _, l := range r.lines {
+		if strings.Contains(l.rest, `"token_usage_record"`) {
+			continue
+		}
 		f.lines = append(f.lines, rolloutLine{at.Add(40 * time.Millisecond), l.rest})
 	}
 	return f
@@ -352,6 +357,7 @@ func TestResponsesOfCodex(t *testing.T) {
 		"a compaction":             {end(compacted(newRollout(at).turn(at).record(in(1), "r1", 100).calls(in(0), 100).record(in(2), "c1", 900), in(2), latest).record(in(3), "r2", 50).calls(in(2), 50), in(4)), "100 03T10:01, 50 03T10:03, 900 03T10:02", 0},
 		"a compaction by a record": {end(compacted(newRollout(at).turn(at).record(in(1), "r1", 100).calls(in(0), 100).record(in(2), "c1", 900), in(2), "").record(in(3), "r2", 50).calls(in(2), 50), in(4)), "100 03T10:01, 50 03T10:03, 900 03T10:02", 0},
 		"one that waits":           {newRollout(at).turn(at).record(in(1), "r1", 100).record(in(2), "r2", 200), "100 03T10:01", 1},
+		"a fork's first":           {newRollout(at).calls(at, 100).fork(in(2*24*60)).record(in(2*24*60+1), "r1", 300).record(in(2*24*60+2), "r2", 400).calls(in(2*24*60+1), 400), "100 03T10:00*, 300 05T10:01, 400 05T10:02", 0},
 		"in another's file": {
 			&rollout{lines: slices.Concat(newRollout(at).record(in(1), "r1", 100).lines, newRollout(in(9)).record(in(10), "r2", 100).calls(in(9), 100).lines)},
 			"100 03T10:01, 100 03T10:10", 0,
@@ -399,4 +405,112 @@ func TestResponsesOfCodex(t *testing.T) {
 			})
 		}
 	}
+}
+
+// However sessions and their forks come, whole or line by line, in files of their own or one
+// behind the other, in any order and in as many loads: each call is one, and of the day on
+// which it was made.
+func TestSessionsOfCodexInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 7))
+			files, want := someSessions(r)
+			dir := t.TempDir()
+			check := func(how, lake string) {
+				t.Helper()
+				if got := when(t, lake); got != strings.Join(want, ", ") {
+					t.Errorf("%s:\ngot  %s\nwant %s", how, got, strings.Join(want, ", "))
+				}
+			}
+			for try := range 3 {
+				r.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
+				cfg := usagelake.Config{Lake: filepath.Join(dir, fmt.Sprint("grown", try))}
+				if try == 2 {
+					cfg.HashIDs = writeKey(t, filepath.Join(dir, "ids.key"), "k")
+				}
+				left := slices.Clone(files) // of each what is not loaded yet
+				for slices.ContainsFunc(left, func(s string) bool { return s != "" }) {
+					cfg.Inputs = nil
+					for i := range left {
+						if left[i] == "" || r.IntN(2) == 0 {
+							continue
+						}
+						lines := strings.SplitAfter(left[i], "\n")
+						n := len(lines)
+						if r.IntN(3) > 0 {
+							n = 1 + r.IntN(n)
+						}
+						left[i] = strings.Join(lines[n:], "")
+						path := filepath.Join(dir, fmt.Sprint(try), fmt.Sprint(i, ".jsonl"))
+						cfg.Inputs = append(cfg.Inputs, write(t, path, strings.TrimSuffix(files[i], left[i])))
+					}
+					if cfg.Inputs != nil {
+						load(t, cfg)
+					}
+				}
+				check("growing", cfg.Lake)
+
+				one := usagelake.Config{Lake: filepath.Join(dir, fmt.Sprint("one", try))}
+				one.Inputs = []string{write(t, filepath.Join(dir, fmt.Sprint(try, "-all.jsonl")), strings.Join(files, ""))}
+				load(t, one)
+				check("one file", one.Lake)
+				one.Inputs = []string{filepath.Join(dir, fmt.Sprint(try))} // the same again, in files of their own
+				load(t, one)
+				check("one file, then many", one.Lake)
+			}
+		})
+	}
+}
+
+// someSessions are files of sessions, with their forks and forks of these, and what when
+// lists of their calls.
+func someSessions(r *rand.Rand) (files, want []string) {
+	day := func(n float64) time.Time {
+		return time.Date(2026, 8, 1, 10, 0, 0, 250e6, time.UTC).Add(time.Duration(n*24*60) * time.Minute)
+	}
+	var sessions []*rollout
+	made := map[*rollout]float64{} // on which day
+	newer := map[*rollout]bool{}   // by a version whose lines tell of turns
+	for len(sessions) < 6 {
+		at, s := 1+r.Float64()*3, (*rollout)(nil)
+		if len(sessions) > 0 && r.IntN(3) > 0 {
+			parent := sessions[r.IntN(len(sessions))]
+			at = made[parent] + 0.1 + r.Float64()*2
+			s = parent.fork(day(at))
+			newer[s] = newer[parent] || r.IntN(2) == 0
+		} else {
+			s = newRollout(day(at))
+			newer[s] = r.IntN(2) == 0
+		}
+		turns, records := newer[s], r.IntN(2) == 0
+		for range 1 + r.IntN(3) {
+			if turns {
+				s.turn(day(at))
+			}
+			for range 1 + r.IntN(3) {
+				at += 0.5 * r.Float64() // turns are as long as days
+				in := 1000 + r.IntN(9e5)
+				if said := r.IntN(3); records && said > 0 {
+					s.record(day(at), fmt.Sprint("resp_", in), in)
+					if said == 2 { // it stands in the record alone
+						s.add(day(at).Add(time.Second), "turn_context", `"cwd":"/x","model":"m"`)
+						want = append(want, fmt.Sprint(in, " ", day(at).Format("02T15:04")))
+						continue
+					}
+				}
+				s.calls(day(at).Add(-time.Minute), in)
+				want = append(want, fmt.Sprint(in, " ", day(at).Format("02T15:04")))
+			}
+			at += 0.01
+		}
+		made[s] = at
+		sessions = append(sessions, s)
+	}
+	for _, s := range sessions {
+		files = append(files, s.String())
+	}
+	slices.Sort(want)
+	return files, want
 }

@@ -125,13 +125,16 @@ func (n *Normalizer) forkOf(p *plan, rec *schemas.Record, session string) (int64
 
 // copying looks whether a call at a time is still a copy, where only that can tell. What is
 // behind the copies is of the source's own session.
-func (n *Normalizer) copying(p *plan, rec *schemas.Record, said Memory) {
+func (n *Normalizer) copying(p *plan, rec *schemas.Record, h *heir, said Memory) {
 	cols := said[family(p.entry.Name)]
 	last, some := instant(cols, copiedAt)
-	if _, turns := instant(cols, turnBegan); !some || turns || p.timeFrom == "" {
+	if _, turns := instant(cols, turnBegan); !some || turns {
 		return
 	}
-	us, reason := n.timeOf(p, rec)
+	us, reason := h.time, schemas.Reason("")
+	if p.timeFrom != "" {
+		us, reason = n.timeOf(p, rec)
+	}
 	if reason == "" && us-last <= farApart {
 		cols[copiedAt] = strconv.FormatInt(max(us, last), 10)
 		return

@@ -203,7 +203,7 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 	}
 	h := c.heir
 	if len(p.entry.Recall) > 0 {
-		n.copying(p, rec, said)
+		n.copying(p, rec, &h, said)
 		h.recalled = said[family(p.entry.Name)]
 		if p.entry.Of != 0 {
 			h.recalled = n.ofCall(p, rec, said)
