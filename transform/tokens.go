@@ -9,7 +9,7 @@ import (
 // Token-like members betray usage that no entry claims: a number but 0, or a
 // string of digits, whose key speaks of tokens or whose enclosing object speaks
 // of usage, or of tokens where the key is one of what went in or came out; and an object
-// with such numbers that was printed as text, where the key speaks of usage. Limits, prices
+// with such numbers that was printed as text, where the key speaks of usage or tokens. Limits, prices
 // and settings that speak of tokens are decoys, and so is a piece of text that is called a
 // token.
 
@@ -73,7 +73,7 @@ func lower(dst, s []byte) []byte {
 // to ask whether it would with any.
 func TokenLike(parent, key, value []byte) bool {
 	if value != nil && !countText(value) {
-		return usageName(key) && printed(value)
+		return (usageName(key) || tokenName(key)) && printed(value)
 	}
 	if tokenName(key) || value == nil && usageName(key) {
 		return true
@@ -84,13 +84,51 @@ func TokenLike(parent, key, value []byte) bool {
 	}
 	var buf [maxName]byte
 	k := lower(buf[:0], key)
-	return (of || slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(k, w) }) || typed[string(k)]) && !decoy(k)
+	return (of || hasWay(k) || typed[string(k)]) && !decoy(k)
+}
+
+// hasWay reports whether a name speaks of one of the ways.
+func hasWay(name []byte) bool {
+	return slices.ContainsFunc(ways, func(w []byte) bool { return bytes.Contains(name, w) })
 }
 
 // Betrays reports whether a document that no entry claims has usage all the same: a
-// member that is TokenLike, or an attribute that would be as a member.
+// member that is TokenLike, an attribute that would be as a member, a list of counts, or a
+// measure of tokens.
 func Betrays(w Walker, doc []byte) bool {
-	return w.AnyMember(doc, TokenLike) || listsTokens(doc)
+	return w.AnyMember(doc, TokenLike) || listsTokens(doc) || listsCounts(doc) || measuresTokens(doc)
+}
+
+// listsCounts reports whether a member that is named for counts of what goes in or comes
+// out is a list of numbers, such as one for each call of a run. Lists of tokens themselves
+// have other names. Like listsTokens it looks at bytes.
+func listsCounts(doc []byte) bool {
+	for {
+		at := bytes.Index(doc, tokensEnd)
+		if at < 0 {
+			return false
+		}
+		name := doc[bytes.LastIndexByte(doc[:at], '"')+1 : at+len(tokensEnd)-1]
+		doc = doc[at+len(tokensEnd):]
+		if listHead.Match(doc) && tokenName(name) && hasWay(bytes.ToLower(name)) {
+			return true
+		}
+	}
+}
+
+// measuresTokens reports whether a document has an amount whose unit is tokens, as Snowflake
+// lists them. Like listsTokens it looks at bytes.
+func measuresTokens(doc []byte) bool {
+	for {
+		at := bytes.Index(doc, unitMember)
+		if at < 0 {
+			return false
+		}
+		doc = doc[at+len(unitMember):]
+		if measureTail.Match(doc) {
+			return true
+		}
+	}
 }
 
 // listsTokens reports whether a list of keys and values, as OTLP and Jaeger write
@@ -119,11 +157,17 @@ func listsTokens(doc []byte) bool {
 }
 
 var (
-	keyMember = []byte(`"key"`)
-	metrics   = []byte("metrics")
+	keyMember  = []byte(`"key"`)
+	metrics    = []byte("metrics")
+	tokensEnd  = []byte(`okens"`)
+	unitMember = []byte(`"unit"`)
 	// attributeHead is what follows the word key in an attribute, up to its value.
 	attributeHead = regexp.MustCompile(`^\s*:\s*"([^"\\]{1,64})"\s*,\s*(?:"v?[tT]ype"\s*:\s*"\w*"\s*,\s*)?` +
 		`"value"\s*:\s*(?:\{\s*"\w+"\s*:\s*)?`)
+	// listHead is what follows the name of a list of numbers, one of which is not 0.
+	listHead = regexp.MustCompile(`^\s*:\s*\[[\s0.,]*[1-9]`)
+	// measureTail is what follows the word unit in an amount of tokens that is not 0.
+	measureTail = regexp.MustCompile(`^\s*:\s*"tokens"\s*\}?\s*,\s*"value"\s*:\s*"?[0.]*[1-9]`)
 )
 
 // scalar is the raw value that b begins with, if it is no object or array.

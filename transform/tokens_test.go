@@ -27,3 +27,37 @@ func TestListsTokens(t *testing.T) {
 		}
 	}
 }
+
+func TestListsCounts(t *testing.T) {
+	for doc, want := range map[string]bool{
+		`{"metrics":{"input_tokens":[100,30],"output_tokens":[20,4]}}`: true,
+		`{"metrics":{"outputTokens" : [ 0, 0.0, 4 ]}}`:                 true,
+		`{"metrics":{"input_tokens":[0,0]}}`:                           false,
+		`{"metrics":{"input_tokens":[]}}`:                              false,
+		`{"max_output_tokens":[100]}`:                                  false,
+		`{"prompt_token_ids":[100],"tokens":[100]}`:                    false,
+		`{"segments":[{"tokens":[50364,11]}]}`:                         false,
+		`{"text":"\"input_tokens\":[100]"}`:                            false,
+		`{"input_tokens":`:                                             false,
+		`okens"`:                                                       false,
+	} {
+		if listsCounts([]byte(doc)) != want {
+			t.Errorf("%s: not %v", doc, want)
+		}
+	}
+}
+
+func TestMeasuresTokens(t *testing.T) {
+	for doc, want := range map[string]bool{
+		`{"METRICS":[{"key":{"metric":"input","unit":"tokens"},"value":15}]}`: true,
+		`{"METRICS":[{"unit":"tokens","value":"0.5"}]}`:                       true,
+		`{"METRICS":[{"key":{"metric":"input","unit":"tokens"},"value":0}]}`:  false,
+		`{"METRICS":[{"key":{"metric":"input","unit":"pages"},"value":15}]}`:  false,
+		`{"text":"{\"unit\":\"tokens\",\"value\":1}"}`:                        false,
+		`{"unit":`: false,
+	} {
+		if measuresTokens([]byte(doc)) != want {
+			t.Errorf("%s: not %v", doc, want)
+		}
+	}
+}

@@ -280,6 +280,8 @@ func TestTokenLike(t *testing.T) {
 		{"", "usage", `"{\"cpu\": 10}"`, false},
 		{"", "usage", `"usage: give it 10 tokens"`, false},
 		{"", "text", `"{\"prompt_tokens\": 10}"`, false},
+		{"", "llm.token.counts", `"{\"input_tokens\": 10}"`, true},
+		{"", "max_tokens", `"{\"input_tokens\": 10}"`, false},
 	} {
 		if got := TokenLike([]byte(c.parent), []byte(c.key), []byte(c.value)); got != c.want {
 			t.Errorf("TokenLike(%s, %s, %s) = %v", c.parent, c.key, c.value, got)
