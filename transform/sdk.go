@@ -17,7 +17,7 @@ var sdkEntries = slices.Concat([]Entry{
 			schemas.Model, schemas.Provider, schemas.UserID, schemas.SessionID, schemas.ProjectID, schemas.TeamID, schemas.APIKeyID,
 		}}},
 	},
-}, aisdkUsage("totalUsage"), aisdkUsage("usage"), []Entry{
+}, aisdkSteps(), aisdkUsage("totalUsage")[:3], []Entry{aisdkAlike("totalUsage")}, aisdkUsage("usage"), []Entry{
 	{
 		Name: "langchain.message", Doc: "LangChain message: usage_metadata, and what the provider said again",
 		At: []string{"", "message", "response", "result", "data"}, Usage: "usage_metadata",
@@ -190,8 +190,7 @@ var countColumns = []Rule{
 // sdkRest are tried after all others: usage objects of the AI SDK that say nothing but
 // the totals, and messages that a record can have beside a call of its own.
 var sdkRest = []Entry{
-	// ccusage's sums of a day are alike, and say which models they are of
-	aisdkEntry("usage", "AI SDK 5 and later, or alike", []string{"usage.inputTokens", "usage.outputTokens", "!modelsUsed"}, slices.Clone(anyColumns), ambiguous),
+	aisdkAlike("usage"),
 	{
 		Name: "aisdk.embedding", Doc: "AI SDK embeddings",
 		NoBare: true, When: []string{"usage.tokens", "embedding | embeddings"},
@@ -288,10 +287,40 @@ func aisdkUsage(usage string) []Entry {
 	}
 }
 
+// aisdkSteps are the parts with usage of a stream of several steps: one at the end of each,
+// and one at the end of all, which sums them up.
+func aisdkSteps() (parts []Entry) {
+	for _, e := range append(aisdkUsage("usage")[1:3], aisdkAlike("usage")) {
+		e.Doc, e.Remember = "end of a step of a stream: "+e.Doc, []schemas.Col{schemas.Operation}
+		e.When = append(e.When, "type", "finishReason", "response")
+		parts = append(parts, e)
+	}
+	for _, e := range []Entry{aisdkUsage("totalUsage")[1], aisdkAlike("totalUsage")} {
+		e.Doc, e.Sums = "end of a stream, a call where no step is before: "+e.Doc, schemas.Operation
+		e.When = append(e.When, "type", "finishReason", "!usage", "!response", "!steps")
+		parts = append(parts, e)
+	}
+	for i := range parts {
+		parts[i].At = []string{"", "data"}
+	}
+	return parts
+}
+
+// aisdkAlike is a usage object that does not tell what wrote it. ccusage's sums of a day are
+// alike, and say which models they are of.
+func aisdkAlike(usage string) Entry {
+	return aisdkEntry(usage, "AI SDK 5 and later, or alike", []string{usage + ".inputTokens", usage + ".outputTokens", "!modelsUsed"},
+		below(usage, anyColumns), ambiguous)
+}
+
 func aisdkEntry(usage, doc string, when []string, columns []Rule, basis string) Entry {
+	at := []string{"response.body", "modelOutput", "response", "body", "result", "metadata", ""}
+	if usage == "usage" {
+		at = append(at, "bare")
+	}
 	return Entry{
 		Name: "aisdk.usage", Doc: doc, Usage: usage,
-		NoBare: usage != "usage", When: when, Columns: append(columns, aisdkEnvelope...), Basis: basis, Operation: "chat",
+		At: at, When: when, Columns: append(columns, aisdkEnvelope...), Basis: basis, Operation: "chat",
 	}
 }
 
