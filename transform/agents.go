@@ -156,6 +156,28 @@ var coderEntries = []Entry{
 		When: []string{"text", "say", "ts", "type"}, Basis: ambiguous,
 	},
 	{
+		Name: "cursor.events", Doc: "Cursor's Admin API: page of what members of a team used",
+		At: []string{""}, Own: true, Container: true, When: []string{"usageEvents[].tokenUsage"}, Basis: exclusive,
+		Parts: []Part{{Path: "usageEvents[]", Entry: "cursor.event"}},
+	},
+	{
+		Name: "cursor.event", Doc: "Cursor's Admin API: a request, with the model's price in cents",
+		At: []string{""}, Own: true, Usage: "tokenUsage",
+		When: []string{"tokenUsage.inputTokens | tokenUsage.outputTokens", "tokenUsage.totalCents", "timestamp", "userEmail | kind"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp"},
+			{schemas.Model, "model"},
+			{schemas.UserID, "userEmail"},
+			{schemas.InputTokens, "tokenUsage.inputTokens + tokenUsage.cacheReadTokens + tokenUsage.cacheWriteTokens"},
+			{schemas.OutputTokens, "tokenUsage.outputTokens"},
+			{schemas.CacheReadTokens, "tokenUsage.cacheReadTokens"},
+			{schemas.CacheWriteTokens, "tokenUsage.cacheWriteTokens"},
+			{schemas.ReportedCostUSD, "tokenUsage.totalCents:e-2"},
+		},
+		IDOf:  []string{"timestamp", "userEmail", "model"},
+		Basis: exclusive, Operation: "chat", Keep: []string{"kind", "chargedCents", "cursorTokenFee"},
+	},
+	{
 		Name: "cursor.run", Doc: "Cursor CLI: sums over a run, its only counts; they do not say whether the cache is in the input",
 		At: []string{""}, When: []string{"usage.inputTokens", "usage.outputTokens", "usage.cacheReadTokens | usage.cacheWriteTokens", "session_id", "request_id", "type"},
 		Columns: []Rule{

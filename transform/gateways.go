@@ -6,6 +6,18 @@ import (
 	"usagelake/schemas"
 )
 
+// newrelicEvent is what New Relic's events of models have in common.
+var newrelicEvent = []Rule{
+	{schemas.EventTime, "timestamp"},
+	{schemas.RequestID, "id"},
+	{schemas.TransportID, "request_id"},
+	{schemas.Provider, "vendor"},
+	{schemas.Model, `"response.model"`},
+	{schemas.RequestModel, `"request.model"`},
+	{schemas.TotalTokens, `"response.usage.total_tokens"`},
+	{schemas.DurationMs, "duration"},
+}
+
 // gatewayEntries are rows of gateways and of observability tools: columns around
 // a call whose answer may stand in the same record again.
 var gatewayEntries = slices.Concat(litellmEntries, langfuseEntries, azureEntries, []Entry{
@@ -43,6 +55,123 @@ var gatewayEntries = slices.Concat(litellmEntries, langfuseEntries, azureEntries
 			{schemas.TimeToFirstTokenMs, "usage.time_to_first_token"},
 		},
 		Basis: inclusive, Operation: "chat", Key: modelKey,
+	},
+	{
+		Name: "higress.log", Doc: "Higress: access log with what its statistics of AI say",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"ai_log"},
+		When: []string{"ai_log"},
+		Columns: []Rule{
+			{schemas.EventTime, envelopeTime},
+			{schemas.RequestID, "request_id"},
+		},
+		Basis: ambiguous,
+		Parts: []Part{{Path: "ai_log", Entry: "higress.call", Inherit: []schemas.Col{schemas.RequestID}}},
+	},
+	{
+		Name: "higress.call", Doc: "Higress: what a call used",
+		At: []string{""}, Named: true, Own: true, Usage: "none",
+		When: []string{"input_token | output_token"},
+		Columns: []Rule{
+			{schemas.Model, "model"},
+			{schemas.UserID, "consumer"},
+			{schemas.SessionID, "session_id"},
+			{schemas.InputTokens, "input_token"},
+			{schemas.OutputTokens, "output_token"},
+			{schemas.TotalTokens, "total_token"},
+			{schemas.CacheReadTokens, "cached_tokens"},
+			{schemas.ReasoningTokens, "reasoning_tokens"},
+			{schemas.DurationMs, "llm_service_duration"},
+			{schemas.TimeToFirstTokenMs, "llm_first_token_duration"},
+		},
+		Basis: ambiguous, Operation: "chat", Key: modelKey,
+	},
+	{
+		Name: "apisix.log", Doc: "APISIX: log of a request to an AI proxy",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{"llm_summary.prompt_tokens", "llm_summary.completion_tokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "start_time"},
+			{schemas.Model, "llm_summary.model"},
+			{schemas.RequestModel, "llm_summary.request_model"},
+			{schemas.UserID, "consumer.username"},
+			{schemas.InputTokens, "llm_summary.prompt_tokens"},
+			{schemas.OutputTokens, "llm_summary.completion_tokens"},
+			{schemas.DurationMs, "llm_summary.duration"},
+		},
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "apisix.log", Doc: "APISIX: access log with the variables of its AI proxy",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{"llm_prompt_tokens", "llm_completion_tokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "time_iso8601 | msec | " + envelopeTime},
+			{schemas.RequestID, "request_id"},
+			{schemas.Model, "llm_model"},
+			{schemas.RequestModel, "request_llm_model"},
+			{schemas.InputTokens, "llm_prompt_tokens"},
+			{schemas.OutputTokens, "llm_completion_tokens"},
+			{schemas.TimeToFirstTokenMs, "llm_time_to_first_token"},
+		},
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "sagemaker.capture", Doc: "SageMaker: what an endpoint was asked and answered",
+		At: []string{""}, Own: true, Container: true, Wraps: true, Folded: []string{"captureData.endpointOutput.data"},
+		When: []string{"captureData.endpointOutput.data", "eventMetadata"},
+		Columns: []Rule{
+			{schemas.EventTime, "eventMetadata.inferenceTime"},
+			{schemas.TransportID, "eventMetadata.eventId"},
+		},
+		Basis: inclusive,
+		Parts: within("captureData.endpointOutput.data", "captureData.endpointOutput.data[]"),
+	},
+	{
+		Name: "tensorzero.inference", Doc: "TensorZero: row of a model inference, whose raw response says it again",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{"input_tokens | output_tokens", "inference_id", "model_provider_name"},
+		Columns: []Rule{
+			{schemas.EventTime, "timestamp:utc"},
+			{schemas.RequestID, "id"},
+			{schemas.TransportID, "inference_id"},
+			{schemas.Provider, "model_provider_name"},
+			{schemas.Model, "model_name"},
+			{schemas.CacheHit, "cached"},
+			{schemas.InputTokens, "input_tokens"},
+			{schemas.OutputTokens, "output_tokens"},
+			{schemas.CacheReadTokens, "provider_cache_read_input_tokens"},
+			{schemas.CacheWriteTokens, "provider_cache_write_input_tokens"},
+			{schemas.ReportedCostUSD, "cost"},
+			{schemas.DurationMs, "response_time_ms"},
+			{schemas.TimeToFirstTokenMs, "ttft_ms"},
+		},
+		Basis: inclusive, Operation: "chat",
+	},
+	{
+		Name: "sap.orchestration", Doc: "SAP AI Core's orchestration: its answer, which its modules say, too",
+		At: []string{"", "response", "body"}, Container: true,
+		When:    []string{"final_result.usage | orchestration_result.usage", "request_id", "intermediate_results | module_results"},
+		Columns: []Rule{{schemas.TransportID, "request_id"}},
+		Basis:   inclusive, Parts: within("final_result", "orchestration_result"),
+	},
+	{
+		Name: "newrelic.event", Doc: "New Relic: summary of a chat completion",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{`"response.usage.prompt_tokens"`, `"response.usage.completion_tokens"`},
+		Columns: append([]Rule{
+			{schemas.InputTokens, `"response.usage.prompt_tokens"`},
+			{schemas.OutputTokens, `"response.usage.completion_tokens"`},
+		}, newrelicEvent...),
+		Basis: ambiguous, Operation: "chat",
+	},
+	{
+		Name: "newrelic.event", Doc: "New Relic: embedding",
+		At: []string{""}, Own: true, Usage: "none",
+		When: []string{`"response.usage.total_tokens"`, `!"response.usage.prompt_tokens"`, `!"response.number_of_messages"`},
+		Columns: append([]Rule{
+			{schemas.InputTokens, `"response.usage.total_tokens"`},
+		}, newrelicEvent...),
+		Basis: inclusive, Operation: "embeddings",
 	},
 	{
 		Name: "helicone.request", Doc: "Helicone request: cached input and reasoning counted apart",

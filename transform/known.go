@@ -57,6 +57,7 @@ const knownNames = `
 	nativeUsage.prompt_tokens nativeUsage.completion_tokens nativeUsage.total_tokens
 	nativeUsage.input_tokens nativeUsage.output_tokens
 	exit_status swe_agent_version swe_agent_hash swe_rex_version swe_rex_hash
-	billable_prompt_usage.text_count credit
+	billable_prompt_usage.text_count credit index finish_reason prompt_tokens_details.cache_type
+	prompt_tokens_details.cache_creation.ephemeral_5m_input_tokens
 	load_duration prompt_eval_duration eval_duration approximate_total prompt_token/s response_token/s start end
 `

@@ -296,7 +296,7 @@ var anyColumns = []Rule{
 	{schemas.OutputTokens, "usage.output_tokens"},
 	{schemas.TotalTokens, "usage.total_tokens"},
 	{schemas.CacheReadTokens, anyOf("cached_tokens", "cached_input_tokens", "cache_read_tokens", "cache_read_input_tokens", "cached_read_tokens",
-		"input_cached_tokens", "input_tokens_cached", "input_tokens_cache_read", "cache_hit_tokens", "cache_read",
+		"cached_content_tokens", "input_cached_tokens", "input_tokens_cached", "input_tokens_cache_read", "cache_hit_tokens", "cache_read",
 		"input_tokens_details.cached_tokens", "input_token_details.cached_tokens", "input_token_details.cache_read")},
 	{schemas.CacheWriteTokens, anyOf("cache_write_tokens", "cache_creation_tokens", "cache_write_input_tokens", "cache_creation_input_tokens",
 		"cached_write_tokens", "input_tokens_cache_write", "cache_write", "input_tokens_details.cache_write_tokens", "input_token_details.cache_creation")},
@@ -336,7 +336,8 @@ var chatColumns = []Rule{
 	{schemas.TotalTokens, "usage.total_tokens"},
 	{schemas.CacheReadTokens, "usage.prompt_tokens_details.cached_tokens | usage.num_cached_tokens | usage.prompt_cache_hit_tokens | " +
 		"usage.cached_tokens | usage.prompt_token_details.cached_tokens | usage.cache_read_input_tokens | usage.cache_read_tokens"},
-	{schemas.CacheWriteTokens, "usage.prompt_tokens_details.cache_write_tokens | usage.cache_write_tokens | usage.cache_creation_input_tokens"},
+	{schemas.CacheWriteTokens, "usage.prompt_tokens_details.cache_write_tokens | usage.prompt_tokens_details.cache_creation_input_tokens | " +
+		"usage.cache_write_tokens | usage.cache_creation_input_tokens"},
 	{schemas.InputTextTokens, "usage.prompt_tokens_details.text_tokens"},
 	{schemas.InputImageTokens, "usage.prompt_tokens_details.image_tokens"},
 	{schemas.InputAudioTokens, "usage.prompt_tokens_details.audio_tokens"},

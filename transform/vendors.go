@@ -6,6 +6,76 @@ import "usagelake/schemas"
 // arithmetic is another.
 var vendorEntries = []Entry{
 	{
+		Name: "watsonx.generation", Doc: "watsonx.ai's own text generation",
+		NoBare: true, When: []string{"results[].input_token_count | results[].generated_token_count", "model_id"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.Model, "model_id"},
+			{schemas.InputTokens, "results[].input_token_count"},
+			{schemas.OutputTokens, "results[].generated_token_count"},
+		},
+		Basis: "inclusive", Operation: "text_completion", Key: bodyKey, Payload: "results",
+	},
+	{
+		Name: "oci.chat", Doc: "OCI Generative AI's chat",
+		Usage: "chatResponse.usage", NoBare: true, When: []string{"chatResponse.usage.promptTokens", "modelId"},
+		Columns: append([]Rule{
+			{schemas.EventTime, "chatResponse.timeCreated"},
+			{schemas.Model, "modelId"},
+		}, below("chatResponse.usage", chatColumns)...),
+		Basis: "inclusive", Operation: "chat", Key: bodyKey,
+	},
+	{
+		Name: "yandex.completion", Doc: "YandexGPT's own API",
+		At: []string{"result", "response", "body", ""}, When: []string{"usage.inputTextTokens", "usage.completionTokens"},
+		Columns: []Rule{
+			{schemas.InputTokens, "usage.inputTextTokens"},
+			{schemas.OutputTokens, "usage.completionTokens"},
+			{schemas.TotalTokens, "usage.totalTokens"},
+			{schemas.ReasoningTokens, "usage.completionTokensDetails.reasoningTokens"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey, Payload: "alternatives",
+	},
+	{
+		Name: "hunyuan.chat", Doc: "Tencent Hunyuan's own API",
+		At: []string{"", "response", "body", "Response"}, Usage: "Usage", When: []string{"Usage.PromptTokens", "Usage.CompletionTokens"},
+		Columns: []Rule{
+			{schemas.EventTime, "Created"},
+			{schemas.RequestID, "Id"},
+			{schemas.TransportID, "RequestId"},
+			{schemas.InputTokens, "Usage.PromptTokens"},
+			{schemas.OutputTokens, "Usage.CompletionTokens"},
+			{schemas.TotalTokens, "Usage.TotalTokens"},
+			{schemas.CacheReadTokens, "Usage.PromptTokensDetails.CachedTokens"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey,
+	},
+	{
+		Name: "lmstudio.chat", Doc: "LM Studio's own API",
+		Usage: "none", NoBare: true, When: []string{"stats.input_tokens", "stats.total_output_tokens", "model_instance_id"},
+		Columns: []Rule{
+			{schemas.RequestID, "response_id"},
+			{schemas.Model, "model_instance_id"},
+			{schemas.InputTokens, "stats.input_tokens"},
+			{schemas.OutputTokens, "stats.total_output_tokens"},
+			{schemas.ReasoningTokens, "stats.reasoning_output_tokens"},
+			{schemas.TimeToFirstTokenMs, "stats.time_to_first_token_seconds:e3"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey,
+	},
+	{
+		Name: "replicate.prediction", Doc: "Replicate's prediction of a language model",
+		NoBare: true, Usage: "none", When: []string{"metrics.input_token_count", "metrics.output_token_count", "status"},
+		Columns: []Rule{
+			{schemas.EventTime, "created_at"},
+			{schemas.InputTokens, "metrics.input_token_count"},
+			{schemas.OutputTokens, "metrics.output_token_count"},
+			{schemas.DurationMs, "metrics.total_time:e3"},
+			{schemas.TimeToFirstTokenMs, "metrics.time_to_first_token:e3"},
+		},
+		Basis: "inclusive", Operation: "chat", Key: bodyKey, Payload: "output",
+	},
+	{
 		Name: "xai.chat", Doc: "xAI chat completion: reasoning is not in completion_tokens",
 		When: []string{
 			"usage.prompt_tokens", "usage.completion_tokens", "usage.num_sources_used | usage.cost_in_usd_ticks", "!usage.input_tokens",
