@@ -306,10 +306,10 @@ func aisdkSteps() (parts []Entry) {
 	return parts
 }
 
-// aisdkAlike is a usage object that does not tell what wrote it. ccusage's sums of a day are
-// alike, and say which models they are of.
+// aisdkAlike is a usage object that does not tell what wrote it. Sums are alike: ccusage's of
+// a day say which models they are of, others how many requests.
 func aisdkAlike(usage string) Entry {
-	return aisdkEntry(usage, "AI SDK 5 and later, or alike", []string{usage + ".inputTokens", usage + ".outputTokens", "!modelsUsed"},
+	return aisdkEntry(usage, "AI SDK 5 and later, or alike", []string{usage + ".inputTokens", usage + ".outputTokens", "!modelsUsed", "!requests", "!requestCount"},
 		below(usage, anyColumns), ambiguous)
 }
 

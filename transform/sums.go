@@ -60,7 +60,7 @@ var sumEntries = []Entry{
 }
 
 const callCounts = "usage.successful_requests | usage.n_requests | usage.num_requests | usage.step_count | usage.llm_calls | " +
-	"usage.num_calls | usage.calls"
+	"usage.num_calls | usage.calls | usage.call_count | usage.total_calls | usage.api_calls | usage.total_requests"
 
 var (
 	sumsAt     = []string{"", "response", "result", "data", "bare"}

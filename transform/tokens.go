@@ -84,7 +84,7 @@ func TokenLike(parent, key, value []byte) bool {
 	}
 	var buf [maxName]byte
 	k := lower(buf[:0], key)
-	return (of || hasWay(k) || typed[string(k)]) && !decoy(k)
+	return (of || hasWay(k) || exact[string(k)] || typed[string(k)]) && !decoy(k)
 }
 
 // hasWay reports whether a name speaks of one of the ways.
@@ -199,6 +199,9 @@ const maxName = 64
 // ways are parts of the names of what is counted in an object of tokens. Others are
 // ids and places of pieces of text.
 var ways = [][]byte{[]byte("input"), []byte("output"), []byte("prompt"), []byte("completion"), []byte("total"), []byte("cache"), []byte("reason")}
+
+// exact are names of what is counted in an object of tokens that are part of others, too.
+var exact = map[string]bool{"in": true, "out": true, "sent": true, "received": true, "used": true, "thoughts": true, "generated": true}
 
 // printed reports whether value is the text of an object that speaks of tokens and has
 // a number, in whatever syntax.
