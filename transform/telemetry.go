@@ -58,6 +58,8 @@ var telemetryEntries = slices.Concat([]Entry{
 		},
 	},
 }, eventEntries, mlflowEntries,
+	adkSpans("span of the Agent Development Kit over OTLP", listed),
+	adkSpans("the same with a map of attributes", mapped),
 	otelSpans("span or log record of OTLP", listed, true),
 	otelSpans("span of an SDK's exporter, with a map of attributes", mapped, true),
 	otelSpans("span of Jaeger", tagged, true),
@@ -175,6 +177,18 @@ func otelSpans(doc string, at attribute, own bool) []Entry {
 	}
 }
 
+// adkSpans are the two spans that the Agent Development Kit has of a request: its own, and
+// one of its service within that, which ends before and which early versions do not have.
+func adkSpans(doc string, at attribute) []Entry {
+	within, around := otelSpan("request in a "+doc, at, true), otelSpan("call_llm in a "+doc+", a call where no request of the session is before", at, true)
+	within.When = append(within.When, at.text("gcp.vertex.agent.event_id"), "!"+at.text("gcp.vertex.agent.llm_request"))
+	within.Remember = []schemas.Col{schemas.SessionID}
+	around.When = append(around.When, at.text("gcp.vertex.agent.llm_request"))
+	around.Columns = append([]Rule{{schemas.SessionID, at.text("gcp.vertex.agent.session_id")}}, around.Columns...)
+	around.Sums = schemas.SessionID
+	return []Entry{within, around}
+}
+
 // otelSpan is a span, or a log record like one. Counts of several conventions
 // say the same; cache and reasoning tokens should be in the totals, and are not
 // everywhere. Spans of agents, chains and tools sum up those below them.
@@ -188,10 +202,12 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 		When: []string{at.count(otelInput...) + " | " + at.count(otelOutput...)},
 		Unless: []string{
 			"name=ai.generateText|ai.streamText|ai.generateObject|ai.streamObject|ai.embed|ai.embedMany|ai.toolCall",
-			at.text("gen_ai.operation.name") + "=invoke_agent|create_agent|execute_tool|invoke_workflow",
+			at.text("gen_ai.operation.name") + "=invoke_agent|create_agent|execute_tool|invoke_workflow|" +
+				"agent|chain|workflow|task|execute_task|team",
 			"span_kind=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
 			at.text("openinference.span.kind") + "=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
 			at.text("traceloop.span.kind") + "=workflow|task|agent|tool",
+			at.text("langsmith.span.kind") + "=chain|tool|retriever|prompt|parser",
 		},
 		Columns: []Rule{
 			{schemas.EventTime, when},
