@@ -201,7 +201,7 @@ func otelSpan(doc string, at attribute, own bool) Entry {
 		Name: "otel.span", Doc: doc, At: []string{""}, Own: own, Usage: "none",
 		When: []string{at.count(otelInput...) + " | " + at.count(otelOutput...)},
 		Unless: []string{
-			"name=ai.generateText|ai.streamText|ai.generateObject|ai.streamObject|ai.embed|ai.embedMany|ai.toolCall",
+			"name=ai.generateText|ai.streamText|ai.workflowAgent.stream|ai.generateObject|ai.streamObject|ai.embed|ai.embedMany|ai.toolCall",
 			at.text("gen_ai.operation.name") + "=invoke_agent|create_agent|execute_tool|invoke_workflow|" +
 				"agent|chain|workflow|task|execute_task|team",
 			"span_kind=CHAIN|AGENT|TOOL|RETRIEVER|RERANKER|GUARDRAIL|EVALUATOR",
