@@ -178,7 +178,8 @@ func reduceUnit(ctx context.Context, s *settings, t *table, m *sink.Merger, u si
 			return nil, err
 		}
 	}
-	out := &unitResult{file: ledger.File{Path: unit.Path(), Before: before.SHA256, AnyDay: max(before.AnyDay+u.AnyDay, 0)}} // files of before did not count copies of forks
+	// files of earlier versions do not count rows with the time of a turn
+	out := &unitResult{file: ledger.File{Path: unit.Path(), Before: before.SHA256, AnyDay: max(before.AnyDay+u.AnyDay, 0)}}
 	if s.dry {
 		var err error
 		if out.rows, err = m.Merge(ctx, unit, nil); err != nil {

@@ -328,8 +328,8 @@ func (w *Walker) array(e *edge, i int) (end, length int) {
 // of is the edge for the object at i of an array, nil if there is none.
 func (c *choice) of(b []byte, i int) *edge { return c.edge[string(memberText(b, i, c.key))] }
 
-// memberText is the first text that the object at i has under a key, nil if there is none. It looks
-// no further than a fault, which the walk finds.
+// memberText is the first text or number that the object at i has under a key, nil if there is
+// none. It looks no further than a fault, which the walk finds.
 func memberText(b []byte, i int, key string) []byte {
 	i, more := first(b, i+1, '}')
 	for more && i >= 0 {
@@ -341,8 +341,12 @@ func memberText(b []byte, i int, key string) []byte {
 		if end < 0 {
 			return nil
 		}
-		if b[at] == '"' && string(name(raw)) == key {
+		switch c := b[at]; {
+		case c != '"' && (c < '0' || c > '9') || string(name(raw)) != key:
+		case c == '"':
 			return name(b[at:end])
+		default:
+			return b[at:end]
 		}
 		i, more = next(b, end, '}')
 	}

@@ -32,7 +32,7 @@ const (
 // Want asks the walk for one path of one frame.
 type Want struct {
 	// Path from the root of the document; "[]" stands for every element of an
-	// array, "[by=is]" for those whose member by is the string is, "[0]" to "[9]" for
+	// array, "[by=is]" for those whose member by is the string or number is, "[0]" to "[9]" for
 	// one by its place. The last one wins.
 	Path  []string
 	Frame int

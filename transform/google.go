@@ -1,7 +1,9 @@
 package transform
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"usagelake/schemas"
 )
@@ -18,16 +20,31 @@ var geminiColumns = []Rule{
 	{schemas.CacheReadTokens, "usage_metadata.cached_content_token_count"},
 	{schemas.InputToolTokens, "usage_metadata.tool_use_prompt_token_count"},
 	{schemas.ReasoningTokens, "usage_metadata.thoughts_token_count"},
-	{schemas.InputTextTokens, "usage_metadata.prompt_tokens_details[modality=TEXT].token_count | usage_metadata.prompt_token_details[modality=TEXT].token_count"},
-	{schemas.InputImageTokens, "usage_metadata.prompt_tokens_details[modality=IMAGE].token_count | usage_metadata.prompt_token_details[modality=IMAGE].token_count"},
-	{schemas.InputAudioTokens, "usage_metadata.prompt_tokens_details[modality=AUDIO].token_count | usage_metadata.prompt_token_details[modality=AUDIO].token_count"},
-	{schemas.InputVideoTokens, "usage_metadata.prompt_tokens_details[modality=VIDEO].token_count | usage_metadata.prompt_token_details[modality=VIDEO].token_count"},
-	{schemas.CacheReadImageTokens, "usage_metadata.cache_tokens_details[modality=IMAGE].token_count"},
-	{schemas.CacheReadAudioTokens, "usage_metadata.cache_tokens_details[modality=AUDIO].token_count"},
-	{schemas.OutputTextTokens, "usage_metadata.candidates_tokens_details[modality=TEXT].token_count | usage_metadata.response_tokens_details[modality=TEXT].token_count"},
-	{schemas.OutputImageTokens, "usage_metadata.candidates_tokens_details[modality=IMAGE].token_count | usage_metadata.response_tokens_details[modality=IMAGE].token_count"},
-	{schemas.OutputAudioTokens, "usage_metadata.candidates_tokens_details[modality=AUDIO].token_count | usage_metadata.response_tokens_details[modality=AUDIO].token_count"},
-	{schemas.ServiceTier, "usage_metadata.service_tier | usage_metadata.traffic_type"},
+	{schemas.InputTextTokens, ofModality("TEXT", "prompt_tokens_details", "prompt_token_details")},
+	{schemas.InputImageTokens, ofModality("IMAGE", "prompt_tokens_details", "prompt_token_details")},
+	{schemas.InputAudioTokens, ofModality("AUDIO", "prompt_tokens_details", "prompt_token_details")},
+	{schemas.InputVideoTokens, ofModality("VIDEO", "prompt_tokens_details", "prompt_token_details")},
+	{schemas.CacheReadImageTokens, ofModality("IMAGE", "cache_tokens_details")},
+	{schemas.CacheReadAudioTokens, ofModality("AUDIO", "cache_tokens_details")},
+	{schemas.OutputTextTokens, ofModality("TEXT", "candidates_tokens_details", "response_tokens_details")},
+	{schemas.OutputImageTokens, ofModality("IMAGE", "candidates_tokens_details", "response_tokens_details")},
+	{schemas.OutputAudioTokens, ofModality("AUDIO", "candidates_tokens_details", "response_tokens_details")},
+	{schemas.ServiceTier, "usage_metadata.service_tier | usage_metadata.traffic_type:except=0,1"}, // 1 is ON_DEMAND,
+}
+
+// modalities are the numbers of Gemini's modalities in its protocol, which some clients write
+// in place of the names.
+var modalities = map[string]int{"TEXT": 1, "IMAGE": 2, "VIDEO": 3, "AUDIO": 4}
+
+// ofModality is what lists of counts by modality have of one.
+func ofModality(name string, lists ...string) string {
+	var from []string
+	for _, list := range lists {
+		for _, is := range []any{name, modalities[name]} {
+			from = append(from, fmt.Sprintf("usage_metadata.%s[modality=%v].token_count", list, is))
+		}
+	}
+	return strings.Join(from, " | ")
 }
 
 // embedded is what a call of many texts says of each.
