@@ -121,6 +121,13 @@ func (l *callLog) share(i int, to []ref) ([]ref, error) {
 	return to, nil
 }
 
+// spent gives back the space of what was spilled, when all shares were looked at.
+func (l *callLog) spent() {
+	for _, s := range l.spilled {
+		s.run.spent(piece{s.at[0], s.at[shelves] - s.at[0]})
+	}
+}
+
 // A desk is where refs of one share are looked through. Its memory is used again.
 type desk struct {
 	refs  []ref

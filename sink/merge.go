@@ -271,7 +271,7 @@ func (m *Merger) shelve() (err error) {
 
 // run makes a scratch file.
 func (m *Merger) run() (*runFile, disk.Writer, error) {
-	r := &runFile{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1))}
+	r := &runFile{scratch: m.opt.Scratch, name: fmt.Sprintf("run-%d", m.runs.Add(1)), own: true}
 	f, err := r.scratch.Create(r.name)
 	if err != nil {
 		return nil, nil, err

@@ -271,7 +271,7 @@ func (h hooked) Next() (*schemas.Batch, error) {
 func (t *mergeTable) merge(ctx context.Context, w way, fresh []*modelRow, again, forget map[Source]bool, buckets int, mem memory.Allocator) (_ *merged, err error) {
 	out := &merged{files: map[schemas.Unit][]byte{}, out: NewOutcome(), beaten: map[[2]Source]int64{}, sources: &Sources{}}
 	if w.fs == nil {
-		w.fs = faults.NewMem()
+		w.fs = newTrimmed(faults.NewMem())
 		if err := w.fs.MkdirAll("scratch", 0o700); err != nil {
 			return nil, err
 		}

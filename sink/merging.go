@@ -151,7 +151,7 @@ func (g *merging) next(c *cursor) (bool, error) {
 		c.base += int64(c.batch.Len())
 		c.letGo()
 	case c.in == nil:
-		in, err := c.section.read()
+		in, err := c.section.read(true)
 		if err != nil {
 			return false, err
 		}

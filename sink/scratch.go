@@ -31,6 +31,14 @@ func (s Scratch) Open(name string) (disk.Reader, error) {
 	return s.FS.Open(s.path(name))
 }
 
+// Trim gives back the space of a part of a file that is not read any more, where that can
+// be done.
+func (s Scratch) Trim(name string, at piece) {
+	if t, ok := s.FS.(disk.Trimmer); ok {
+		_ = t.Trim(s.path(name), at.Off, at.Len) // the file is removed anyway
+	}
+}
+
 // closing ends what a function has begun, and makes an error of that the function's,
 // unless it has one. It is deferred.
 func closing(err *error, end func() error) {

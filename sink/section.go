@@ -66,13 +66,14 @@ func (p *section) mark(row int64, v mark) {
 	p.marked.Store(true)
 }
 
-// read begins to hand out the section's rows.
-func (p *section) read() (Batches, error) {
+// read begins to hand out the section's rows, for the last time or not.
+func (p *section) read(last bool) (Batches, error) {
 	switch {
 	case p.batch != nil:
 		return &one{p.batch.Part(p.low, p.low+int(p.rows))}, nil
 	case p.run != nil:
 		all := *p.run
+		all.last = last
 		return &all, nil
 	}
 	return p.open()
@@ -128,6 +129,7 @@ func (o *one) Close() error {
 type runFile struct {
 	scratch Scratch
 	name    string
+	own     bool // nobody else reads it
 	mu      sync.Mutex
 	file    disk.Reader
 }
@@ -158,6 +160,14 @@ func (r *runFile) close() error {
 	return err
 }
 
+// spent gives back the space of a piece. Pages that were just used cost less, as those of
+// the file that is written from it, than others do.
+func (r *runFile) spent(at piece) {
+	if r.own {
+		r.scratch.Trim(r.name, at)
+	}
+}
+
 // piece is where a batch stands in a file.
 type piece struct {
 	Off int64 `json:"off"`
@@ -170,6 +180,7 @@ type stretch struct {
 	mem    memory.Allocator
 	pieces []piece
 	lines  int64 // to be added to source_line
+	last   bool  // what was read is not read again
 }
 
 func (s *stretch) Next() (*schemas.Batch, error) {
@@ -190,6 +201,9 @@ func (s *stretch) Next() (*schemas.Batch, error) {
 	rec, err := ir.Read()
 	if err != nil {
 		return nil, fmt.Errorf("scratch file %s: %w", s.run.name, err)
+	}
+	if s.last {
+		s.run.spent(at)
 	}
 	rec.Retain()
 	b, err := schemas.OfLean(rec, s.mem)

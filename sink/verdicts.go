@@ -67,6 +67,9 @@ func (m *Merger) Decide(ctx context.Context, jobs int) error {
 			v.all(calls)
 			list = list[:0]
 		}
+		for _, l := range step.logs {
+			l.spent()
+		}
 	}
 	return nil
 }
@@ -121,7 +124,7 @@ func (m *Merger) details(ctx context.Context, jobs int, refs []ref) ([]call, err
 
 // read reads rows of one section, which refs name in order.
 func (m *Merger) read(ctx context.Context, p *section, refs []ref, to []call) error {
-	open := p.read
+	open := func() (Batches, error) { return p.read(false) }
 	if p.calls != nil {
 		open = p.calls
 	}

@@ -51,6 +51,13 @@ type Shared interface {
 	PutNew(path string, data []byte) error
 }
 
+// Trimmer is a file system that gives back the space, on the disk and in the page cache,
+// of parts of files. What is read there later is anything.
+type Trimmer interface {
+	// Trim gives back n bytes of a file from an offset on, or fewer.
+	Trim(path string, off, n int64) error
+}
+
 // Writer is a file being written. It is durable once Sync returned nil. Broken
 // file systems write less than they were given and return no error; whoever
 // writes takes that for io.ErrShortWrite.
