@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usagelake"
+	"usagelake/schemas"
 )
 
 // A rollout is a session file of Codex.
@@ -404,6 +405,27 @@ func TestResponsesOfCodex(t *testing.T) {
 				check(cfg, report, c.want)
 			})
 		}
+	}
+}
+
+// A record of a response that cannot be read may be all that tells of it: it is set aside.
+func TestResponsesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	whole := newRollout(at).turn(at).record(at.Add(time.Minute), "r1", 987).calls(at.Add(time.Hour), 200).String()
+	for reason, text := range map[schemas.Reason]string{
+		schemas.NegativeCount:  strings.Replace(whole, `"input_tokens":987`, `"input_tokens":-987`, 1),
+		schemas.TimeOutOfRange: strings.Replace(whole, "2026-08-03T10:01", "1999-08-03T10:01", 1),
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			cfg := usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), text)}, Lake: filepath.Join(dir, "lake")}
+			report := load(t, cfg)
+			if got := when(t, cfg.Lake); got != "200 03T11:01" || report.Books.Quarantined != 1 || report.Reasons[string(reason)] != 1 {
+				t.Errorf("%s; quarantined %v", got, report.Reasons)
+			}
+		})
 	}
 }
 

@@ -210,14 +210,20 @@ func (n *Normalizer) one(c *call, src *Source, row *schemas.Builder, in *schemas
 		}
 	}
 	v := n.apply(p, rec, src, row, in, &h)
+	var waits map[string]string
+	if p.entry.Waits {
+		if waits, n.Reason = n.waits(p, rec, row); n.Reason != "" {
+			return IsBad
+		}
+	}
 	if remember && said != nil {
 		switch {
 		case c.released:
-			delete(said, family(p.entry.Name)+waits)
+			delete(said, family(p.entry.Name)+thatWaits)
 		case v == IsRow:
 			n.saysAgain(p, said)
 		case p.entry.Waits:
-			n.wait(p, rec, row, said)
+			said[family(p.entry.Name)+thatWaits] = waits
 		}
 		n.remember(p, rec, row, said)
 		if p.entry.Began != "" {
