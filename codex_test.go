@@ -429,6 +429,25 @@ func TestResponsesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// A call that waits is told of beside as many unknown members as there may be.
+func TestLastCallAmongUnknownMembers(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	var news strings.Builder
+	for i := range 1200 {
+		fmt.Fprintf(&news, `{"id":"c%d","object":"chat.completion","created":1785751200,"model":"m","choices":[],`+
+			`"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"news_%d":1}}`+"\n", i, i)
+	}
+	dir := t.TempDir()
+	report := load(t, usagelake.Config{Lake: filepath.Join(dir, "lake"), Inputs: []string{
+		write(t, filepath.Join(dir, "a.jsonl"), news.String()),
+		write(t, filepath.Join(dir, "b.jsonl"), newRollout(at).turn(at).record(at.Add(time.Minute), "r1", 100).String()),
+	}})
+	if !slices.ContainsFunc(report.Unknown, func(u usagelake.Unknown) bool { return u.Dialect == "codex.response" && u.Key == "last_call" }) {
+		t.Errorf("told of %d, not of the call that waits", len(report.Unknown))
+	}
+}
+
 // However sessions and their forks come, whole or line by line, in files of their own or one
 // behind the other, in any order and in as many loads: each call is one, and of the day on
 // which it was made.

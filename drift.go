@@ -2,6 +2,7 @@ package usagelake
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -58,54 +59,52 @@ func newDrift() *drift {
 }
 
 // tally takes in what calls of a whole used and what a record says of all of them.
-func (d *drift) tally(k tallyKey, of tally) {
+func (d *drift) tally(k tallyKey, of *tally) {
 	t := d.tallies[k]
 	if t == nil {
-		d.tallies[k] = &of
-		return
+		t = &tally{}
+		d.tallies[k] = t
 	}
 	t.calls += of.calls
 	t.sum = max(t.sum, of.sum)
-	switch {
-	case of.count == 0:
-	case t.count == 0:
-		t.unknownSeen = of.unknownSeen
-	default:
-		t.unknownSeen.merge(&of.unknownSeen)
-	}
+	t.merge(&of.unknownSeen)
 }
 
+// add takes in a member that is unknown, unless there are too many.
 func (d *drift) add(dialect, key string, task int, line int64) {
 	k := unknownKey{dialect, key}
-	seen := d.unknown[k]
-	if seen == nil {
+	if d.unknown[k] == nil {
 		if len(d.unknown) >= maxUnknown {
 			return
 		}
-		seen = &unknownSeen{task: task, line: line}
-		d.unknown[unknownKey{dialect, strings.Clone(key)}] = seen
+		k.key = strings.Clone(key)
 	}
-	seen.merge(&unknownSeen{1, task, line})
+	d.tell(k, &unknownSeen{1, task, line})
+}
+
+// tell takes in what is told of however much there is.
+func (d *drift) tell(k unknownKey, of *unknownSeen) {
+	seen := d.unknown[k]
+	if seen == nil {
+		seen = &unknownSeen{}
+		d.unknown[k] = seen
+	}
+	seen.merge(of)
 }
 
 func (s *unknownSeen) merge(o *unknownSeen) {
-	s.count += o.count
-	if o.task < s.task || o.task == s.task && o.line < s.line {
+	if s.count == 0 || o.count > 0 && (o.task < s.task || o.task == s.task && o.line < s.line) {
 		s.task, s.line = o.task, o.line
 	}
+	s.count += o.count
 }
 
 func (d *drift) merge(o *drift) {
 	for k, seen := range o.unknown {
-		mine := d.unknown[k]
-		if mine == nil {
-			mine = &unknownSeen{task: seen.task, line: seen.line}
-			d.unknown[k] = mine
-		}
-		mine.merge(seen)
+		d.tell(k, seen)
 	}
 	for k, of := range o.tallies {
-		d.tally(k, *of)
+		d.tally(k, of)
 	}
 	for name, n := range o.contradicts {
 		d.contradicts[name] += n
@@ -124,14 +123,14 @@ const (
 // not come with them.
 func (d *drift) list(tasks []*task) []Unknown {
 	var out []Unknown
-	all := newDrift()
-	all.merge(d)
+	sums := newDrift()
 	for k, t := range d.tallies {
 		if t.sum > t.calls {
-			all.merge(&drift{unknown: map[unknownKey]*unknownSeen{{k.dialect, sumsWithoutCalls}: &t.unknownSeen}})
+			sums.tell(unknownKey{k.dialect, sumsWithoutCalls}, &t.unknownSeen)
 		}
 	}
-	for k, seen := range all.unknown {
+	maps.Copy(sums.unknown, d.unknown)
+	for k, seen := range sums.unknown {
 		out = append(out, Unknown{k.dialect, transform.Label(k.key), seen.count, tasks[seen.task].input.Path, seen.line})
 	}
 	slices.SortFunc(out, func(a, b Unknown) int {

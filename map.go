@@ -138,7 +138,7 @@ func mapInputs(ctx context.Context, s *settings, scratch sink.Scratch, p *planne
 		m.books[i].Pending = m.reads[i].pending
 		m.reads[i].said = in.said[i].all()
 		for _, dialect := range m.reads[i].said.Waiting() {
-			m.drift.add(dialect, lastCall, i, m.reads[i].end.Line-1)
+			m.drift.tell(unknownKey{dialect, lastCall}, &unknownSeen{1, i, m.reads[i].end.Line - 1})
 		}
 	}
 	return m, nil
@@ -263,7 +263,7 @@ func (w *worker) ready() {
 			if w.p == nil || w.p.tasks[w.task].only != nil { // of the whole not all is read
 				return
 			}
-			of := tally{calls: calls, sum: sum}
+			of := &tally{calls: calls, sum: sum}
 			if sum > 0 {
 				of.unknownSeen = unknownSeen{1, w.task, w.line}
 			}

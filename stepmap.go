@@ -502,15 +502,15 @@ func (g *gathered) add(from sink.Scratch, d *mapDone, lines int64) {
 	for i := range d.Quarantine {
 		g.m.quarantine = append(g.m.quarantine, sink.OpenSpool(from, &d.Quarantine[i], lines))
 	}
-	more := newDrift()
-	maps.Copy(more.contradicts, d.Contradicts)
+	for name, n := range d.Contradicts {
+		g.m.drift.contradicts[name] += n
+	}
 	for _, u := range d.Unknown {
-		more.unknown[unknownKey{u.Dialect, u.Key}] = &unknownSeen{u.Count, u.Task, u.Line + lines}
+		g.m.drift.tell(unknownKey{u.Dialect, u.Key}, &unknownSeen{u.Count, u.Task, u.Line + lines})
 	}
 	for _, t := range d.Tallies {
-		more.tally(tallyKey{t.Dialect, t.Whole}, tally{t.Calls, t.Sum, unknownSeen{t.Count, t.Task, t.Line + lines}})
+		g.m.drift.tally(tallyKey{t.Dialect, t.Whole}, &tally{t.Calls, t.Sum, unknownSeen{t.Count, t.Task, t.Line + lines}})
 	}
-	g.m.drift.merge(more)
 	for _, u := range d.Unpriced {
 		g.m.unpriced.merge(unpriced{sink.Model{Provider: u.Provider, Name: u.Model}: u.Why})
 	}
