@@ -29,6 +29,9 @@ func (r *rollout) add(at time.Time, kind, payload string, values ...any) {
 	r.lines = append(r.lines, rolloutLine{at, fmt.Sprintf(`"type":%q,"payload":{`+payload+"}}\n", append([]any{kind}, values...)...)})
 }
 
+// august is ten o'clock on a day of August 2026.
+func august(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
+
 // v7 is a UUID made at a time.
 func v7(at time.Time) string {
 	ms := fmt.Sprintf("%012x", at.UnixMilli())
@@ -98,11 +101,10 @@ func when(t *testing.T, lake string) string {
 // loaded first, they are calls of their parent.
 func TestForksOfDaysLater(t *testing.T) {
 	t.Parallel()
-	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
-	parent := newRollout(on(3)).turn(on(3), 100).turn(on(7), 200, 210)
-	fork := parent.fork(on(12)).turn(on(12), 300)
-	grown := parent.fork(on(12)).turn(on(12), 300).turn(on(13), 310)
-	second := grown.fork(on(20)).turn(on(20), 400)
+	parent := newRollout(august(3)).turn(august(3), 100).turn(august(7), 200, 210)
+	fork := parent.fork(august(12)).turn(august(12), 300)
+	grown := parent.fork(august(12)).turn(august(12), 300).turn(august(13), 310)
+	second := grown.fork(august(20)).turn(august(20), 400)
 	files := map[string]string{
 		"parent": parent.String(), "fork": fork.String(), "grown fork": grown.String(), "second fork": second.String(),
 	}
@@ -165,18 +167,17 @@ func TestForksOfDaysLater(t *testing.T) {
 // days it came, also where no lines tell of turns: versions before February 2026 have none.
 func TestForksOfLongSessions(t *testing.T) {
 	t.Parallel()
-	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
-	long := newRollout(on(3)).turn(on(3), 100).calls(on(6), 200).calls(on(9), 300)
-	old := newRollout(on(3)).calls(on(3), 100).calls(on(6), 200).calls(on(9), 300)
-	bare := old.fork(on(12))
+	long := newRollout(august(3)).turn(august(3), 100).calls(august(6), 200).calls(august(9), 300)
+	old := newRollout(august(3)).calls(august(3), 100).calls(august(6), 200).calls(august(9), 300)
+	bare := old.fork(august(12))
 	bare.lines = slices.Concat(bare.lines[:1], bare.lines[2:]) // without the parent's header
-	bare.lines[0].rest = strings.Replace(bare.lines[0].rest, `"cwd"`, fmt.Sprintf(`"forked_from_id":%q,"cwd"`, v7(on(3))), 1)
+	bare.lines[0].rest = strings.Replace(bare.lines[0].rest, `"cwd"`, fmt.Sprintf(`"forked_from_id":%q,"cwd"`, v7(august(3))), 1)
 	for name, c := range map[string]struct{ parent, fork, second *rollout }{
-		"a long turn":              {long, long.fork(on(12)).turn(on(12), 400), long.fork(on(12)).turn(on(12), 400).fork(on(15)).turn(on(15), 500)},
-		"no turns":                 {old, old.fork(on(12)).calls(on(12), 400), old.fork(on(12)).calls(on(12), 400).fork(on(15)).calls(on(15), 500)},
-		"no turns, then some":      {old, old.fork(on(12)).turn(on(12), 400), old.fork(on(12)).turn(on(12), 400).fork(on(15)).turn(on(15), 500)},
-		"no header of the parent":  {old, bare.calls(on(12), 400), bare.fork(on(15)).calls(on(15), 500)},
-		"second fork of the first": {old, old.fork(on(12)).calls(on(12), 400), old.fork(on(15)).calls(on(15), 500)},
+		"a long turn":              {long, long.fork(august(12)).turn(august(12), 400), long.fork(august(12)).turn(august(12), 400).fork(august(15)).turn(august(15), 500)},
+		"no turns":                 {old, old.fork(august(12)).calls(august(12), 400), old.fork(august(12)).calls(august(12), 400).fork(august(15)).calls(august(15), 500)},
+		"no turns, then some":      {old, old.fork(august(12)).turn(august(12), 400), old.fork(august(12)).turn(august(12), 400).fork(august(15)).turn(august(15), 500)},
+		"no header of the parent":  {old, bare.calls(august(12), 400), bare.fork(august(15)).calls(august(15), 500)},
+		"second fork of the first": {old, old.fork(august(12)).calls(august(12), 400), old.fork(august(15)).calls(august(15), 500)},
 	} {
 		want := "100 03T10:01, 200 06T10:01, 300 09T10:01, 400 12T10:01, 500 15T10:01"
 		files := []string{c.parent.String(), c.fork.String(), c.second.String()}
@@ -215,15 +216,14 @@ func TestForksOfLongSessions(t *testing.T) {
 // same loads of both are the same calls.
 func TestSessionsInOneFile(t *testing.T) {
 	t.Parallel()
-	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
 	context := func(r *rollout, at time.Time, model string) *rollout {
 		r.add(at, "turn_context", `"cwd":"/x","model":%q`, model)
 		return r
 	}
 	sessions := []*rollout{
-		context(newRollout(on(3)), on(3), "m-1").turn(on(3), 100),
-		newRollout(on(5)).calls(on(5), 100), // whose sums are those of the one before it
-		context(newRollout(on(7)), on(7), "m-2").calls(on(7), 70, 80),
+		context(newRollout(august(3)), august(3), "m-1").turn(august(3), 100),
+		newRollout(august(5)).calls(august(5), 100), // whose sums are those of the one before it
+		context(newRollout(august(7)), august(7), "m-2").calls(august(7), 70, 80),
 	}
 	list := func(lake string) (out []string) {
 		for _, r := range rows(t, lake) {
@@ -258,26 +258,25 @@ func TestSessionsInOneFile(t *testing.T) {
 // Calls of a fork are of its session, and those that it repeats are of its parent's.
 func TestSessionsOfForks(t *testing.T) {
 	t.Parallel()
-	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
 	for name, fork := range map[string]*rollout{
-		"with turns":    newRollout(on(3)).turn(on(3), 100).fork(on(9)).turn(on(9), 200),
-		"without turns": newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200),
+		"with turns":    newRollout(august(3)).turn(august(3), 100).fork(august(9)).turn(august(9), 200),
+		"without turns": newRollout(august(3)).calls(august(3), 100).fork(august(9)).calls(august(9), 200),
 	} {
-		t.Run(name, func(t *testing.T) { testSessionsOfFork(t, fork, on) })
+		t.Run(name, func(t *testing.T) { testSessionsOfFork(t, fork) })
 	}
 }
 
-func testSessionsOfFork(t *testing.T, fork *rollout, on func(day int) time.Time) {
+func testSessionsOfFork(t *testing.T, fork *rollout) {
 	dir := t.TempDir()
 	cfg := usagelake.Config{Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"), fork.String())}, Lake: filepath.Join(dir, "lake")}
 	load(t, cfg)
-	write(t, cfg.Inputs[0], fork.turn(on(10), 300).String())
+	write(t, cfg.Inputs[0], fork.turn(august(10), 300).String())
 	load(t, cfg)
 	of := map[string]string{}
 	for _, r := range rows(t, cfg.Lake) {
 		of[r["input_tokens"]] = r["session_id"]
 	}
-	want := map[string]string{"100": v7(on(3)), "200": v7(on(9)), "300": v7(on(9))}
+	want := map[string]string{"100": v7(august(3)), "200": v7(august(9)), "300": v7(august(9))}
 	if !maps.Equal(of, want) {
 		t.Errorf("%v, want %v", of, want)
 	}
@@ -286,29 +285,28 @@ func testSessionsOfFork(t *testing.T, fork *rollout, on func(day int) time.Time)
 // Which calls have the time of their turn, and which their own.
 func TestTimeOfTurn(t *testing.T) {
 	t.Parallel()
-	on := func(day int) time.Time { return time.Date(2026, 8, day, 10, 0, 0, 250e6, time.UTC) }
 	// a turn of an id that holds no time, in seconds or without any
 	other := func(r *rollout, at time.Time, began string, in int) *rollout {
 		r.add(at, "event_msg", `"type":"task_started","turn_id":"3e11d9fe-cef9-4ea1-9e76-b65731725eb6","started_at":%s,"collaboration_mode_kind":"default"`, began)
 		return r.calls(at, in)
 	}
 	seconds := func(at time.Time) string { return fmt.Sprint(at.Unix()) }
-	first := newRollout(on(3)).turn(on(3), 100)
+	first := newRollout(august(3)).turn(august(3), 100)
 	for name, c := range map[string]struct {
 		file *rollout
 		want string
 	}{
-		"a session":                      {newRollout(on(3)).turn(on(3), 100).turn(on(9), 200), "100 03T10:01, 200 09T10:01"},
-		"a turn in the session's second": {other(newRollout(on(3)), on(3), seconds(on(3)), 100), "100 03T10:01"},
-		"turns that are told in seconds": {other(newRollout(on(3)), on(3), seconds(on(3)), 100).fork(on(9)), "100 03T10:00*"},
-		"turns without a time":           {other(first, on(5), "null", 200).fork(on(9)), "100 03T10:00*, 200 03T10:00*"},
-		"turns without lines":            {newRollout(on(3)).calls(on(3), 100).fork(on(9)).calls(on(9), 200), "100 03T10:00*, 200 09T10:01"},
+		"a session":                      {newRollout(august(3)).turn(august(3), 100).turn(august(9), 200), "100 03T10:01, 200 09T10:01"},
+		"a turn in the session's second": {other(newRollout(august(3)), august(3), seconds(august(3)), 100), "100 03T10:01"},
+		"turns that are told in seconds": {other(newRollout(august(3)), august(3), seconds(august(3)), 100).fork(august(9)), "100 03T10:00*"},
+		"turns without a time":           {other(first, august(5), "null", 200).fork(august(9)), "100 03T10:00*, 200 03T10:00*"},
+		"turns without lines":            {newRollout(august(3)).calls(august(3), 100).fork(august(9)).calls(august(9), 200), "100 03T10:00*, 200 09T10:01"},
 		"sessions one behind the other": {
-			&rollout{lines: slices.Concat(newRollout(on(3)).turn(on(3), 100).lines, newRollout(on(9)).calls(on(9), 200).lines)},
+			&rollout{lines: slices.Concat(newRollout(august(3)).turn(august(3), 100).lines, newRollout(august(9)).calls(august(9), 200).lines)},
 			"100 03T10:01, 200 09T10:01",
 		},
 		"copies with their own times": {
-			&rollout{lines: slices.Concat(newRollout(on(9)).lines, newRollout(on(3)).turn(on(3), 100).lines)},
+			&rollout{lines: slices.Concat(newRollout(august(9)).lines, newRollout(august(3)).turn(august(3), 100).lines)},
 			"100 03T10:01",
 		},
 	} {
@@ -336,7 +334,7 @@ func (r *rollout) record(at time.Time, id string, in int) *rollout {
 // is one; wherever a load ends.
 func TestResponsesOfCodex(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	at := august(3)
 	in := func(minutes int) time.Time { return at.Add(time.Duration(minutes) * time.Minute) }
 	end := func(r *rollout, at time.Time) *rollout {
 		r.add(at, "event_msg", `"type":"task_complete","turn_id":%q,"time_to_first_token_ms":5`, v7(in(0)))
@@ -411,7 +409,7 @@ func TestResponsesOfCodex(t *testing.T) {
 // A record of a response that cannot be read may be all that tells of it: it is set aside.
 func TestResponsesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	at := august(3)
 	whole := newRollout(at).turn(at).record(at.Add(time.Minute), "r1", 987).calls(at.Add(time.Hour), 200).String()
 	for reason, text := range map[schemas.Reason]string{
 		schemas.NegativeCount:  strings.Replace(whole, `"input_tokens":987`, `"input_tokens":-987`, 1),
@@ -432,7 +430,7 @@ func TestResponsesThatCannotBeRead(t *testing.T) {
 // A call that waits is told of beside as many unknown members as there may be.
 func TestLastCallAmongUnknownMembers(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 8, 3, 10, 0, 0, 250e6, time.UTC)
+	at := august(3)
 	var news strings.Builder
 	for i := range 1200 {
 		fmt.Fprintf(&news, `{"id":"c%d","object":"chat.completion","created":1785751200,"model":"m","choices":[],`+

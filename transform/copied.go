@@ -113,14 +113,9 @@ func (n *Normalizer) envelope(p *plan, rec *schemas.Record) (int64, bool) {
 
 // forkOf is when the session began that one is a fork of, as its id says.
 func (n *Normalizer) forkOf(p *plan, rec *schemas.Record, session string) (int64, bool) {
-	for i := range p.moves {
-		if m := &p.moves[i]; m.col == p.entry.Origin {
-			of := n.text(m, rec)
-			us, ok := uuidTime([]byte(of))
-			return us, ok && of != session
-		}
-	}
-	return 0, false
+	of := n.textOf(p, rec, p.entry.Origin)
+	us, ok := uuidTime([]byte(of))
+	return us, ok && of != session
 }
 
 // copying looks whether a call at a time is still a copy, where only that can tell. What is

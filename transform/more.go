@@ -62,9 +62,9 @@ type call struct {
 	// instead is the first of the calls that it says again, where it is a part that is Instead.
 	instead int
 	isCall  bool
-	// sum: it is such a part, and sums up calls of other records. tallies is the entry of the
-	// record around it, where that has a Tally that somebody is told of.
-	sum     bool
+	// sum: it is a part that is Instead, and sums up calls of other records.
+	sum bool
+	// tallies is its entry, where that has a Tally that somebody is told of.
 	tallies *Entry
 }
 
@@ -149,7 +149,7 @@ func (n *Normalizer) More(doc []byte, src *Source, row *schemas.Builder, in *sch
 			add()
 		}
 	}
-	if len(calls) > 0 {
+	if len(calls) > 0 && calls[0].tallies != nil {
 		n.tellTally(calls, used)
 	}
 	if rows > 0 {
@@ -277,21 +277,17 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			p, rec = n.planOf(rec, c.entry)
 		}
 	}
-	c.wraps = p.entry != nil && p.entry.Wraps
-	if p.entry != nil && p.entry.Tally != 0 && n.tallied != nil {
-		c.tallies = p.entry.Entry
-	}
-	c.plain = p.entry != nil && p.entry.Texts && !unfolded
-	if p.entry != nil {
-		if w, some := waiting(p.entry, said); some && depth == 0 {
+	var of string
+	if e := p.entry; e != nil {
+		c.wraps, c.plain, c.deeper = e.Wraps, e.Texts && !unfolded, depth == maxNesting && e.Container
+		if e.Tally != 0 && n.tallied != nil {
+			c.tallies = e.Entry
+		}
+		if w, some := waiting(e, said); some && depth == 0 {
 			*calls = append(*calls, w)
 		}
-	}
-	var of string
-	if p.entry != nil {
 		of, c.summed = n.summed(p, rec, said)
 	}
-	c.deeper = depth == maxNesting && p.entry != nil && p.entry.Container
 	*calls = append(*calls, c)
 	if p.entry == nil || depth == maxNesting || p.entry.Ignore || p.excluded(rec) || c.plain || c.summed && !p.entry.Rest {
 		return

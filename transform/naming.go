@@ -21,14 +21,18 @@ const mostNamed = 64
 
 // ofCall is what records before the one at hand said of its call, which may be nothing.
 func (n *Normalizer) ofCall(p *plan, rec *schemas.Record, said Memory) map[string]string {
+	texts, _ := said.named(family(p.entry.Name), p.entry.Of.String(), n.textOf(p, rec, p.entry.Of))
+	return texts
+}
+
+// textOf is what a record says for a column of texts, "" for nothing.
+func (n *Normalizer) textOf(p *plan, rec *schemas.Record, c schemas.Col) string {
 	for i := range p.moves {
-		if m := &p.moves[i]; m.col == p.entry.Of {
-			if texts, _ := said.named(family(p.entry.Name), m.col.String(), n.text(m, rec)); texts != nil {
-				return texts
-			}
+		if m := &p.moves[i]; m.col == c {
+			return n.text(m, rec)
 		}
 	}
-	return nil
+	return ""
 }
 
 // named is what is kept of a call, and the numbers of all calls of its family.

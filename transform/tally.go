@@ -17,12 +17,9 @@ func (n *Normalizer) tokens() (sum int64) {
 }
 
 // tellTally tells what the calls of a record used, of which the first is the record itself,
-// and what its parts that are sums say.
+// whose entry has a Tally, and what its parts that are sums say.
 func (n *Normalizer) tellTally(calls []call, used int64) {
 	e := calls[0].tallies
-	if e == nil {
-		return
-	}
 	var whole string
 	var sum int64
 	for i := range calls[1:] {
