@@ -415,9 +415,9 @@ func (g grouping) before(o grouping, exports map[grouping]int) int {
 	)
 }
 
-// readReports sums up what providers reported. Of every report one grouping a day
-// is taken: the others sum up the same calls.
-func (r *reconciling) readReports() error {
+// chooseReports tells which rows of reports are taken. Of every report it is one grouping a
+// day: the others sum up the same calls.
+func (r *reconciling) chooseReports() (taken func(day schemas.Day, row *schemas.Row) bool, err error) {
 	type export struct {
 		source             int32
 		dialect, operation string
@@ -433,7 +433,7 @@ func (r *reconciling) readReports() error {
 		return export{row.Source, strings.Clone(row.Str(schemas.Dialect)), strings.Clone(row.Str(schemas.Operation)), widthOf(row), total}
 	}
 	exports, on := map[export]grouping{}, map[report]map[export]bool{}
-	err := r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
+	err = r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
 		if provider, _ := keyOf(row); !r.wants(provider) {
 			return
 		}
@@ -453,24 +453,24 @@ func (r *reconciling) readReports() error {
 		on[at][e] = true
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	count := map[grouping]int{}
 	for _, g := range exports {
 		count[g]++
 	}
-	taken := map[report]grouping{}
+	best := map[report]grouping{}
 	against, left := map[string]bool{}, map[string]bool{}
 	for at, list := range on {
 		for e := range list {
 			g := exports[e]
-			if best, ok := taken[at]; g.width != longer && (!ok || g.before(best, count) < 0) {
-				taken[at] = g
+			if b, ok := best[at]; g.width != longer && (!ok || g.before(b, count) < 0) {
+				best[at] = g
 			}
 		}
 		for e := range list {
 			g := exports[e]
-			if best, ok := taken[at]; ok && best == g {
+			if b, ok := best[at]; ok && b == g {
 				against[g.String()] = true
 			} else {
 				left[g.String()] = true
@@ -478,39 +478,44 @@ func (r *reconciling) readReports() error {
 		}
 	}
 	r.done.Against, r.done.LeftOut = slices.Sorted(maps.Keys(against)), slices.Sorted(maps.Keys(left))
+	return func(day schemas.Day, row *schemas.Row) bool {
+		e := of(row)
+		b, ok := best[report{day, e.dialect, e.operation}]
+		return ok && b == exports[e]
+	}, nil
+}
+
+// readReports sums up what providers reported. Requests without tokens are of calls that
+// another report may count: they count where none does.
+func (r *reconciling) readReports() error {
+	taken, err := r.chooseReports()
+	if err != nil {
+		return err
+	}
 	type place struct {
 		*account
 		spot
 	}
-	requests := map[place]*side{} // of rows without tokens
+	requests := map[place]schemas.Amount{}
 	err = r.each(schemas.Reports, r.asked, func(day schemas.Day, row *schemas.Row) {
 		provider, model := keyOf(row)
-		if !r.wants(provider) {
+		if !r.wants(provider) || !taken(day, row) {
 			return
 		}
-		e := of(row)
-		if best, ok := taken[report{day, e.dialect, e.operation}]; !ok || best != exports[e] {
-			return
-		}
-		at := place{r.account(e.dialect), spot{day, strings.Clone(provider), strings.Clone(model)}}
+		at := place{r.account(strings.Clone(row.Str(schemas.Dialect))), spot{day, strings.Clone(provider), strings.Clone(model)}}
 		s := at.at(at.spot)
-		counted := s.told(schemas.Requests)
-		before := s.of(schemas.Requests)
+		before, counted := s.of(schemas.Requests), s.told(schemas.Requests)
 		s.row(row)
 		if row.Has(schemas.Requests) && !row.Has(schemas.InputTokens) && !row.Has(schemas.OutputTokens) {
-			// of calls that another report may count
+			requests[at] = requests[at].Add(s.of(schemas.Requests).Sub(before))
 			if s.Put(schemas.Requests, before); !counted {
 				s.has &^= 1 << schemas.Requests
 			}
-			if requests[at] == nil {
-				requests[at] = &side{}
-			}
-			requests[at].AddRow(row)
 		}
 	})
-	for at, s := range requests {
-		if t := at.at(at.spot); !t.told(schemas.Requests) {
-			t.add(schemas.Requests, s.of(schemas.Requests))
+	for at, n := range requests {
+		if s := at.get(at.spot); !s.told(schemas.Requests) {
+			s.add(schemas.Requests, n)
 		}
 	}
 	return err
