@@ -56,9 +56,9 @@ func (r *reconciling) readCSV() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.with.CSV, err)
 		}
-		at, _ := rows.FieldPos(0)
+		line, _ := rows.FieldPos(0)
 		if err := r.billed(cols, fields); err != nil {
-			return fmt.Errorf("%s, line %d: %w", r.with.CSV, at, err)
+			return fmt.Errorf("%s, line %d: %w", r.with.CSV, line, err)
 		}
 	}
 }

@@ -247,7 +247,7 @@ func (r *reconciling) otherName(d difference) string {
 	return ""
 }
 
-// zone is how many half hours a clock is before UTC.
+// zone is how many half hours a clock is ahead of UTC.
 type zone int
 
 func (z zone) String() string {

@@ -14,7 +14,7 @@ type limited struct {
 	over error // what it fails with
 }
 
-// openLimited opens a file of up to so many MiB.
+// openLimited opens a file of up to so many MiB. what says what a longer one is none of.
 func openLimited(path string, most int64, what string) (*limited, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -142,8 +142,9 @@ type Entry struct {
 	// holds one: sessionBegan or turnBegan. Written is where the time of the line stands that
 	// says when a session began.
 	Began, Written string
-	// Waits: what fits is a call unless one behind it has its input and output, which is the
-	// same. Releases: before what fits, the call that waits is one, of this name.
+	// Waits: what fits is a call unless one behind it, of the same family, has its input and
+	// output: that is the same. Releases: what fits tells that none came. Before it, the one
+	// that waits is a call, by the entry of this name.
 	Waits    bool
 	Releases string
 	// OfSession: a row sums up calls that have its session_id.
@@ -152,12 +153,12 @@ type Entry struct {
 	// has none. It and its parts are calls only where no record of the same family before
 	// it said that value.
 	Sums schemas.Col
-	// Tally: of all that have one value in this column, the parts that are Instead and are no
-	// calls sum up the calls: see Options.Tally.
-	Tally schemas.Col
 	// Rest: where one did, the parts, which are by model, are what is left of them when the
 	// calls that have that session are taken away, as far as those are known by model.
 	Rest bool
+	// Tally: of all that have one value in this column, the parts that are Instead and are no
+	// calls sum up the calls: see Options.Tally.
+	Tally schemas.Col
 }
 
 // A Part is calls within a record: documents of their own.
