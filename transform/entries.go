@@ -129,7 +129,8 @@ type Entry struct {
 	// Remember lists columns that records of the same family which come later in
 	// the source can Recall where they do not say.
 	Remember, Recall []schemas.Col
-	// Of is the column of an id: what fits is remembered for records with that id alone.
+	// Of is the column of an id: what fits is remembered for records with that id alone, also
+	// beside others whose ids differ.
 	Of schemas.Col
 	// Running is where the source's sums so far stand, in members with the names of
 	// the counts that they are sums of. Differs: the columns come from there, and

@@ -379,7 +379,7 @@ func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) (value st
 		}
 	}
 	return value, said == nil || some && (strings.HasPrefix(before, "\x00") || value == before) ||
-		col == schemas.SessionID && said.tells(of, value)
+		said.names(of, col, value) || col == schemas.SessionID && said.tells(of, value)
 }
 
 // member is the raw text of a member of a document, empty where there is none.

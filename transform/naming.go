@@ -9,20 +9,20 @@ import (
 	"usagelake/schemas"
 )
 
-// What records say of a call that later ones add to is kept in the Memory of their source, by
-// texts with the names of columns, one of which is the id of the call.
+// What records say of a call, or of another thing that has an id, is kept in the Memory of
+// their source for later ones that name it, by texts with the names of columns, one of which
+// is the id.
 
-// named goes between a family and the number of a call in a Memory.
+// named goes between a family and the number of what is named in a Memory.
 const named = " call "
 
-// mostNamed bounds the calls of a family in a source that something is kept of: those that
-// are under way at once.
+// mostNamed bounds what is named in a family in a source: what is under way at once.
 const mostNamed = 64
 
 // ofCall is what records before the one at hand said of its call, which may be nothing.
 func (n *Normalizer) ofCall(p *plan, rec *schemas.Record, said Memory) map[string]string {
-	texts, _ := said.named(family(p.entry.Name), p.entry.Of.String(), n.textOf(p, rec, p.entry.Of))
-	return texts
+	name, _ := said.named(family(p.entry.Name), p.entry.Of, n.textOf(p, rec, p.entry.Of))
+	return said[name]
 }
 
 // textOf is what a record says for a column of texts, "" for nothing.
@@ -35,38 +35,52 @@ func (n *Normalizer) textOf(p *plan, rec *schemas.Record, c schemas.Col) string 
 	return ""
 }
 
-// named is what is kept of a call, and the numbers of all calls of its family.
-func (m Memory) named(family, column, id string) (texts map[string]string, numbers []int) {
-	for name, of := range m {
-		k, ok := strings.CutPrefix(name, family+named)
+// named is the name of what has an id in a column, "" if nothing has, and the numbers of all
+// of its family.
+func (m Memory) named(family string, column schemas.Col, id string) (name string, numbers []int) {
+	for key, texts := range m {
+		k, ok := strings.CutPrefix(key, family+named)
 		if !ok {
 			continue
 		}
 		number, _ := strconv.Atoi(k)
 		numbers = append(numbers, number)
-		if of[column] == id {
-			texts = of
+		if texts[column.String()] == id {
+			name = key
 		}
 	}
-	return texts, numbers
+	return name, numbers
 }
 
-// keepOf keeps what a record says of a call. The oldest call gives way.
+// names reports whether something has an id in a column, or may have: it was sealed by an
+// earlier run, or the id is not known.
+func (m Memory) names(family string, column schemas.Col, id string) bool {
+	for key, texts := range m {
+		if of := texts[column.String()]; strings.HasPrefix(key, family+named) && (id == "" || of == id || strings.HasPrefix(of, "\x00")) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepOf keeps what a record says of what has an id. What nothing was said of for longest
+// gives way.
 func (m Memory) keepOf(family string, column schemas.Col, id string, texts map[string]string) {
 	if id == "" || len(texts) == 0 {
 		return
 	}
-	all, numbers := m.named(family, column.String(), id)
-	if all == nil {
-		next := 0
-		if len(numbers) > 0 {
-			next = slices.Max(numbers) + 1
-		}
+	name, numbers := m.named(family, column, id)
+	all := m[name]
+	if delete(m, name); all == nil {
+		all = map[string]string{column.String(): strings.Clone(id)}
 		if len(numbers) == mostNamed {
 			delete(m, family+named+strconv.Itoa(slices.Min(numbers)))
 		}
-		all = map[string]string{column.String(): strings.Clone(id)}
-		m[family+named+strconv.Itoa(next)] = all
 	}
+	next := 0
+	if len(numbers) > 0 {
+		next = slices.Max(numbers) + 1
+	}
+	m[family+named+strconv.Itoa(next)] = all
 	maps.Copy(all, texts)
 }

@@ -182,7 +182,7 @@ func otelSpans(doc string, at attribute, own bool) []Entry {
 func adkSpans(doc string, at attribute) []Entry {
 	within, around := otelSpan("request in a "+doc, at, true), otelSpan("call_llm in a "+doc+", a call where no request of the session is before", at, true)
 	within.When = append(within.When, at.text("gcp.vertex.agent.event_id"), "!"+at.text("gcp.vertex.agent.llm_request"))
-	within.Remember = []schemas.Col{schemas.SessionID}
+	within.Of, within.Remember = schemas.SessionID, []schemas.Col{schemas.SessionID}
 	around.When = append(around.When, at.text("gcp.vertex.agent.llm_request"))
 	around.Columns = append([]Rule{{schemas.SessionID, at.text("gcp.vertex.agent.session_id")}}, around.Columns...)
 	around.Sums = schemas.SessionID
