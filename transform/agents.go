@@ -93,7 +93,7 @@ var coderEntries = []Entry{
 		Name: "qwen.message", Doc: "line of a run of Qwen Code: the cache is in the input",
 		At:      []string{"message"},
 		When:    []string{"usage.input_tokens", "usage.output_tokens", "usage.total_tokens", "id", "role", "^session_id", "^uuid"},
-		Columns: qwenCounts, Basis: inclusive, Operation: "chat", Key: modelKey, Remember: []schemas.Col{schemas.SessionID},
+		Columns: qwenCounts, Basis: inclusive, Operation: "chat", Key: modelKey, Of: schemas.SessionID, Remember: []schemas.Col{schemas.SessionID},
 	},
 	{
 		// what sub-agents used is in the sums, but in no line

@@ -3,6 +3,7 @@ package usagelake_test
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func adkSpan(id int, session string, around bool) string {
 
 // Requests of sessions that go on side by side are told by two spans each, and are one call
 // each; those of early versions are told by one.
-func TestSessionsOfADKSideBySide(t *testing.T) {
+func TestSessionsOfADKInterleaved(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	add := func(session string, around bool) {
@@ -62,5 +63,31 @@ func TestSessionsOfADKSideBySide(t *testing.T) {
 				t.Errorf("%s%s: %d calls, want %d", name, how, n, want)
 			}
 		}
+	}
+}
+
+// Runs of Qwen Code whose lines are mixed in one log are the calls of their lines; what they
+// end with says those again.
+func TestRunsOfQwenInterleaved(t *testing.T) {
+	t.Parallel()
+	message := func(id, session string, in int) string {
+		return fmt.Sprintf(`{"type":"assistant","uuid":"u-%s","timestamp":"2026-03-05T03:50:00Z","session_id":%q,"parent_tool_use_id":null,"message":{"id":%[1]q,"type":"message",`+
+			`"role":"assistant","model":"m","content":[],"stop_reason":null,"usage":{"input_tokens":%[3]d,"output_tokens":5,"cache_read_input_tokens":0,"total_tokens":%[4]d}}}`+"\n", id, session, in, in+5)
+	}
+	sum := func(session string, in int) string {
+		return fmt.Sprintf(`{"type":"result","subtype":"success","uuid":"r-%s","timestamp":"2026-03-05T03:51:00Z","session_id":%[1]q,"is_error":false,"duration_ms":9,"duration_api_ms":8,`+
+			`"num_turns":1,"result":"x","usage":{"input_tokens":%d,"output_tokens":5,"cache_read_input_tokens":0,"total_tokens":%d}}`+"\n", session, in, in+5)
+	}
+	dir := t.TempDir()
+	cfg := usagelake.Config{Lake: filepath.Join(dir, "lake"), Inputs: []string{write(t, filepath.Join(dir, "a.jsonl"),
+		message("m1", "a", 100)+message("m2", "b", 200)+sum("a", 100)+sum("b", 200)+sum("c", 300))}}
+	load(t, cfg)
+	var got []string
+	for _, r := range rows(t, cfg.Lake) {
+		got = append(got, r["session_id"]+" "+r["input_tokens"])
+	}
+	slices.Sort(got)
+	if want := []string{"a 100", "b 200", "c 300"}; !slices.Equal(got, want) {
+		t.Errorf("calls of %v, want %v", got, want)
 	}
 }
