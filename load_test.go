@@ -1165,6 +1165,7 @@ func TestRunSums(t *testing.T) {
 		"a result alone":      {[]string{result("s")}, 1},
 		"behind its run":      {[]string{answer("s") + result("s")}, 1},
 		"of another run":      {[]string{answer("s") + result("t")}, 2},
+		"runs interleaved":    {[]string{answer("s") + answer("t") + result("s") + result("t")}, 2},
 		"in the next load":    {[]string{answer("s"), answer("s") + result("s")}, 1},
 		"two runs, two loads": {[]string{answer("s") + result("s"), answer("s") + result("s") + answer("t") + result("t")}, 2},
 	} {
