@@ -38,8 +38,9 @@ func (n *Normalizer) textOf(p *plan, rec *schemas.Record, c schemas.Col) string 
 // named is the name of what has an id in a column, "" if nothing has, and the numbers of all
 // of its family.
 func (m Memory) named(family string, column schemas.Col, id string) (name string, numbers []int) {
+	prefix := family + named
 	for key, texts := range m {
-		k, ok := strings.CutPrefix(key, family+named)
+		k, ok := strings.CutPrefix(key, prefix)
 		if !ok {
 			continue
 		}
@@ -55,8 +56,9 @@ func (m Memory) named(family string, column schemas.Col, id string) (name string
 // names reports whether something has an id in a column, or may have: it was sealed by an
 // earlier run, or the id is not known.
 func (m Memory) names(family string, column schemas.Col, id string) bool {
+	prefix := family + named
 	for key, texts := range m {
-		if of := texts[column.String()]; strings.HasPrefix(key, family+named) && (id == "" || of == id || strings.HasPrefix(of, "\x00")) {
+		if of := texts[column.String()]; strings.HasPrefix(key, prefix) && (id == "" || of == id || strings.HasPrefix(of, "\x00")) {
 			return true
 		}
 	}
