@@ -265,7 +265,7 @@ func hashed(seed, domain, text string) string {
 	return "h:" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-var partID = regexp.MustCompile(`(#(step|iteration|image_gen|model|ai|message|request|run|call|grader)[0-9]*)+$`)
+var partID = regexp.MustCompile(`(#(step|iteration|attempt|image_gen|model|ai|message|request|run|call|grader)[0-9]*)+$`)
 
 // hashedRow is what a row is to be with --hash-ids.
 func hashedRow(row map[string]string) map[string]string {

@@ -23,15 +23,21 @@ var anthropicColumns = []Rule{
 }
 
 // iterations are calls that the usage around them leaves out: compaction of the
-// context, and advisors, which are other models. The attempts that it does sum
-// up are listed, too.
-var iterations = []Part{{
-	Path: "usage.iterations[]", Entry: "anthropic.iteration", ID: "#iteration",
-	Inherit: []schemas.Col{
-		schemas.RequestID, schemas.TransportID, schemas.Model, schemas.Provider, schemas.SessionID, schemas.UserID, schemas.ProjectID,
-		schemas.TeamID, schemas.APIKeyID, schemas.ServiceTier, schemas.Region,
-	},
-}}
+// context, advisors, which are other models, and attempts of models that declined
+// before the one answered that the usage is of. A stream begins with the first of
+// these, whose id and model are the same. What the usage does sum up is listed, too.
+var iterations = []Part{
+	{Path: "usage.iterations[]", Entry: "anthropic.iteration", ID: "#iteration", Inherit: iterationInherit},
+	{Path: "usage.iterations[type=message]", Entry: "anthropic.attempt", ID: "#attempt", Inherit: iterationInherit, Unlike: fallbackModel},
+}
+
+var iterationInherit = []schemas.Col{
+	schemas.RequestID, schemas.TransportID, schemas.Model, schemas.Provider, schemas.SessionID, schemas.UserID, schemas.ProjectID,
+	schemas.TeamID, schemas.APIKeyID, schemas.ServiceTier, schemas.Region,
+}
+
+// fallbackModel is the model that answered where another had declined.
+const fallbackModel = "usage.iterations[type=fallback_message].model"
 
 var anthropicStart = []schemas.Col{
 	schemas.RequestID, schemas.Model, schemas.ServiceTier, schemas.Region,
@@ -54,12 +60,27 @@ var anthropicEntries = []Entry{
 		Basis: "exclusive", Key: modelKey,
 	},
 	{
+		// one without output is not billed
+		Name: "anthropic.attempt", Doc: "what a model put out before it declined, and another answered",
+		At: []string{"bare"}, Named: true, Own: true,
+		When:    []string{"usage.input_tokens", "usage.output_tokens"},
+		Unless:  []string{"output_tokens=0"},
+		Columns: append([]Rule{{schemas.Model, "model"}}, anthropicColumns...),
+		Basis:   "exclusive", Operation: "chat", Key: modelKey,
+	},
+	{
 		Name: "anthropic.stream", Doc: "Messages stream event message_start",
 		At:      []string{"message"},
 		When:    []string{"usage.input_tokens", "usage.output_tokens", "role", "^type", "!usage.prompt_tokens", "!^uuid", "!^session_id"},
 		Columns: append([]Rule{{schemas.RequestID, "id"}}, anthropicColumns...),
 		Basis:   "exclusive", Operation: "chat", Key: modelKey,
 		Remember: anthropicStart, Parts: iterations,
+	},
+	{
+		Name: "anthropic.stream", Doc: "Messages stream event that tells which model goes on where one declined",
+		At: []string{""}, Own: true, When: []string{"content_block.from.model", "content_block.to.model"},
+		Columns: []Rule{{schemas.Model, "content_block.to.model"}},
+		Basis:   "exclusive", Ignore: true, Remember: []schemas.Col{schemas.Model},
 	},
 	{
 		Name: "anthropic.stream", Doc: "Messages stream event message_delta: the counts so far, for the message begun before",
@@ -69,6 +90,7 @@ var anthropicEntries = []Entry{
 		Columns: slices.Concat([]Rule{
 			{schemas.EventTime, envelopeTime},
 			{schemas.RequestID, "^message_id"},
+			{schemas.Model, fallbackModel + " | ^model"},
 		}, anthropicColumns, slices.DeleteFunc(slices.Clone(common), func(r Rule) bool { return r.Col == schemas.RequestID })),
 		Basis: "exclusive", Operation: "chat", Key: modelKey, Own: true, EnvelopeTime: true,
 		Recall: anthropicStart, Parts: iterations,

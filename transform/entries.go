@@ -178,6 +178,9 @@ type Part struct {
 	Zero bool
 	// Instead: it says again what the parts before it say, and is calls where none of them is.
 	Instead bool
+	// Unlike is where the record says which model its own counts are of: a part that names that
+	// one, or none, is in them and no call. The first that is one has the id of the record.
+	Unlike string
 	// Tree is the paths of a part's id and of its parent's: of parts that are
 	// calls, one with another below it says that again and does not count.
 	Tree [2]string

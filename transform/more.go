@@ -314,7 +314,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			group = &tree{map[string]string{}, map[string]bool{}}
 		}
 		n.walker.Each(c.doc, join(mount, part.path...), func(key, value []byte) {
-			if len(value) == 0 || value[0] != '{' {
+			if len(value) == 0 || value[0] != '{' || part.Unlike != "" && !n.unlike(c.doc, mount, part.Unlike, value) {
 				return
 			}
 			number++
@@ -323,7 +323,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			if part.Key != 0 {
 				h.texts = append(h.texts, Fill{part.Key, string(key)})
 			}
-			if part.ID != "" {
+			if part.ID != "" && (part.Unlike == "" || number > 1) {
 				for k := range h.texts {
 					if h.texts[k].Col == schemas.RequestID {
 						h.texts[k].Value += part.ID
@@ -380,6 +380,17 @@ func (n *Normalizer) summed(p *plan, rec *schemas.Record, said Memory) (value st
 	}
 	return value, said == nil || some && (strings.HasPrefix(before, "\x00") || value == before) ||
 		said.names(of, col, value) || col == schemas.SessionID && said.tells(of, value)
+}
+
+// unlike reports whether a part names a model, and a record, below its mount, names another.
+func (n *Normalizer) unlike(doc []byte, mount []string, path string, part []byte) bool {
+	own := n.member(part, "model")
+	if own == "" || own == "null" {
+		return false
+	}
+	served := ""
+	n.walker.Each(doc, join(mount, splitPath(path)...), func(_, value []byte) { served = string(value) })
+	return served != "" && served != own
 }
 
 // member is the raw text of a member of a document, empty where there is none.
