@@ -277,6 +277,15 @@ var gatewayEntries = slices.Concat(litellmEntries, langfuseEntries, azureEntries
 		Basis: inclusive, Operation: "chat", Keep: []string{"provider_name", "upstream_inference_cost"},
 	},
 	{
+		// reasoning is in completion_tokens as the vendor has it: GPT's is, Gemini's is not, and not in total_tokens either
+		Name: "vercel.chat", Doc: "Vercel AI Gateway chat completion: like OpenRouter's, with the cost at the market or an id of the generation",
+		When: []string{
+			"usage.prompt_tokens", "usage.completion_tokens", "usage.cost", "usage.market_cost | generation_id", "usage.market_cost | choices", "!provider",
+		},
+		Columns: slices.Concat([]Rule{{schemas.Provider, "'vercel'"}}, chatColumns),
+		Basis:   ambiguous, Operation: "chat", Payload: "choices", Keep: []string{"usage.market_cost"},
+	},
+	{
 		Name: "openrouter.generation", Doc: "OpenRouter's record of a generation: usage is dollars, native tokens are what is billed",
 		At: []string{"data", ""}, Own: true, Usage: "none",
 		When: []string{"id", "created_at", "total_cost | usage", "native_tokens_prompt | native_tokens_completion | tokens_prompt | tokens_completion"},

@@ -1,6 +1,10 @@
 package transform
 
-import "usagelake/schemas"
+import (
+	"slices"
+
+	"usagelake/schemas"
+)
 
 // vendorEntries are APIs of a single vendor, and chat completions whose
 // arithmetic is another.
@@ -74,6 +78,16 @@ var vendorEntries = []Entry{
 			{schemas.TimeToFirstTokenMs, "metrics.time_to_first_token:e3"},
 		},
 		Basis: "inclusive", Operation: "chat", Key: bodyKey, Payload: "output",
+	},
+	{
+		// prompt_tokens and total_tokens are what is billed, which the cache is not
+		Name: "gigachat.chat", Doc: "GigaChat: the cache is apart from the prompt",
+		When: []string{"usage.prompt_tokens", "usage.completion_tokens", "usage.precached_prompt_tokens"},
+		Columns: append([]Rule{
+			{schemas.InputTokens, "usage.prompt_tokens + usage.precached_prompt_tokens"},
+			{schemas.CacheReadTokens, "usage.precached_prompt_tokens"},
+		}, slices.DeleteFunc(slices.Clone(chatColumns), func(r Rule) bool { return r.Col == schemas.TotalTokens })...),
+		Basis: exclusive, Operation: "chat", Key: bodyKey, Payload: "choices", Keep: []string{"usage.total_tokens"},
 	},
 	{
 		Name: "xai.chat", Doc: "xAI chat completion: reasoning is not in completion_tokens",
