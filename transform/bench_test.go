@@ -182,3 +182,46 @@ func others(line string, count int) (docs [][]byte) {
 	}
 	return docs
 }
+
+const partsLine = `{"parentUuid":null,"sessionId":"s","cwd":"/x","type":"assistant","uuid":"u","timestamp":"2026-03-04T10:00:00Z","requestId":"r",` +
+	`"message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-opus-4-8","content":[{"type":"text","text":"x"}],` +
+	`"stop_reason":"end_turn","usage":{"input_tokens":3,"cache_creation_input_tokens":10,"cache_read_input_tokens":100,"output_tokens":20,` +
+	`"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":10},"service_tier":"standard","iterations":` +
+	`[{"type":"message","input_tokens":3,"output_tokens":20,"cache_read_input_tokens":100,"cache_creation_input_tokens":10}]}}}`
+
+// BenchmarkMore is for a document with parts that entries are named for.
+func BenchmarkMore(b *testing.B) {
+	more := partsMore(b)
+	b.SetBytes(int64(len(partsLine)))
+	b.ReportAllocs()
+	for b.Loop() {
+		more()
+	}
+}
+
+// A document with parts is read by plans that were made before.
+func TestPartsAreCheap(t *testing.T) {
+	if n := testing.AllocsPerRun(100, partsMore(t)); n > 80 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func partsMore(tb testing.TB) func() {
+	make := func() Walker { return ingest.NewWalker(benchDialects.Layout()) }
+	w, n := make(), NewNormalizer(Options{Dialects: benchDialects, Walker: make})
+	row := schemas.NewBuilder(memory.DefaultAllocator)
+	doc, src, said := ingest.MakeDoc([]byte(partsLine), 0, 1, 0).Data, &Source{}, Memory{}
+	var in schemas.Sums
+	return func() {
+		rec, err := w.Walk(doc)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if v := n.Apply(rec, src, row, &in); v != IsMore {
+			tb.Fatalf("verdict %v", v)
+		}
+		if v := n.More(doc, src, row, &in, said, row.Drop); v != IsRow {
+			tb.Fatalf("verdict %v", v)
+		}
+	}
+}

@@ -252,7 +252,7 @@ func (n *Normalizer) planOf(rec *schemas.Record, entry string) (*plan, *schemas.
 	if entry == "" {
 		p = n.plan(rec)
 	} else {
-		p = n.dialects.named(entry, rec.Frames)
+		p = n.namedPlan(rec, entry)
 	}
 	if p.entry != nil && p.entry.Report {
 		return n.ofReport(p, rec)

@@ -138,6 +138,7 @@ type Normalizer struct {
 	wanted  func(us int64) bool
 	missing price.Missing    // of the last row
 	plans   map[string]*plan // by the shape of records: what is in Record.Filled
+	named   map[namedShape]*plan
 	laid    map[*schemas.Form]*plan
 	last    *plan
 	form    *schemas.Form // of the record of last, nil where it has none
@@ -171,7 +172,7 @@ func NewNormalizer(opt Options) *Normalizer {
 		loc = time.UTC
 	}
 	return &Normalizer{
-		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, tallied: opt.Tally, prices: opt.Prices, wanted: opt.Wanted, plans: map[string]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
+		dialects: opt.Dialects, loc: loc, make: opt.Walker, unknown: opt.Unknown, tallied: opt.Tally, prices: opt.Prices, wanted: opt.Wanted, plans: map[string]*plan{}, named: map[namedShape]*plan{}, laid: map[*schemas.Form]*plan{}, names: map[flags]string{},
 		extra: extraTexts{known: map[string]extraText{}},
 	}
 }

@@ -116,6 +116,25 @@ func (n *Normalizer) shapePlan(frames []schemas.Frame, shape string) *plan {
 	return p
 }
 
+// namedPlan is the plan by the entries of a name: to make one takes as long as to read a
+// hundred records.
+func (n *Normalizer) namedPlan(rec *schemas.Record, entry string) *plan {
+	key := namedShape{entry, words(rec.Filled)}
+	p, ok := n.named[key]
+	if !ok {
+		if len(n.named) >= maxPlans {
+			clear(n.named)
+		}
+		p = n.dialects.named(entry, rec.Frames)
+		key.shape = strings.Clone(key.shape)
+		n.named[key] = p
+	}
+	return p
+}
+
+// namedShape is the shape of records that are read by the entries of a name.
+type namedShape struct{ entry, shape string }
+
 // laidPlan is the plan for records of a form: that of their shape, with the slots
 // where the values stand.
 func (n *Normalizer) laidPlan(rec *schemas.Record) *plan {
