@@ -22,6 +22,13 @@ type form struct {
 	// then of spans, then what does not change.
 	record schemas.Record
 	last   *schemas.Frame
+	own    []ownValue
+}
+
+// ownValue is where a value of the last frame stands in a walker's own record.
+type ownValue struct {
+	schemas.Slot
+	at int
 }
 
 // A field is the text before a value, and the value.
@@ -228,6 +235,9 @@ func (w *Walker) lay(f *form, t *tape) bool {
 	f.last = &f.record.Frames[len(w.record.Frames)]
 	f.last.Val = values
 	f.record.Form = &schemas.Form{At: at, Extra: extras}
+	for slot, v := range at {
+		f.own = append(f.own, ownValue{slot, v})
+	}
 	return true
 }
 
@@ -409,8 +419,8 @@ func (f *form) behind(i int) uint32 {
 // spread fills the walker's own record like that of a form.
 func (w *Walker) spread(f *form) {
 	copy(w.record.Filled, f.record.Filled)
-	for slot, v := range f.record.Form.At {
-		w.record.Frames[slot.Frame].Val[slot.Number] = f.last.Val[v]
+	for _, v := range f.own {
+		w.record.Frames[v.Frame].Val[v.Number] = f.last.Val[v.at]
 	}
 	for i := range w.record.Frames {
 		if x := f.record.Frames[i].Extra; len(x) > 0 {

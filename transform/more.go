@@ -306,7 +306,7 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 				continue
 			}
 		}
-		from := n.inheritance(p, rec, part, &c.heir, said)
+		var from heir
 		number := 0
 		mount := splitPath(n.dialects.mounts[p.frame].Path)
 		var group *tree
@@ -317,7 +317,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			if len(value) == 0 || value[0] != '{' || part.Unlike != "" && !n.unlike(c.doc, mount, part.Unlike, value) {
 				return
 			}
-			number++
+			if number++; number == 1 { // none was walked yet
+				from = n.inheritance(p, rec, part, &c.heir, said)
+			}
 			h := from
 			h.texts = slices.Clone(from.texts)
 			if part.Key != 0 {
@@ -343,6 +345,9 @@ func (n *Normalizer) gather(calls *[]call, c call, said Memory, depth int) {
 			}
 			n.gather(calls, child, said, depth+1)
 		})
+		if number == 0 {
+			continue
+		}
 		if rec, err = n.walker.Walk(c.doc); err != nil { // the parts were walked
 			return
 		}
