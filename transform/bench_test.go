@@ -207,8 +207,8 @@ func TestPartsAreCheap(t *testing.T) {
 }
 
 func partsMore(tb testing.TB) func() {
-	make := func() Walker { return ingest.NewWalker(benchDialects.Layout()) }
-	w, n := make(), NewNormalizer(Options{Dialects: benchDialects, Walker: make})
+	walker := func() Walker { return ingest.NewWalker(benchDialects.Layout()) }
+	w, n := walker(), NewNormalizer(Options{Dialects: benchDialects, Walker: walker})
 	row := schemas.NewBuilder(memory.DefaultAllocator)
 	doc, src, said := ingest.MakeDoc([]byte(partsLine), 0, 1, 0).Data, &Source{}, Memory{}
 	var in schemas.Sums
