@@ -60,8 +60,9 @@ func (n *Normalizer) beginSession(p *plan, rec *schemas.Record, said Memory) {
 		return
 	}
 	from := us // when the first of its lines can be from
-	if of, is := n.forkOf(p, rec, cols[schemas.SessionID.String()]); is {
-		from = min(of, us)
+	began, dated, forked := n.forkOf(p, rec, cols[schemas.SessionID.String()])
+	if dated {
+		from = min(began, us)
 	}
 	at, known := n.envelope(p, rec)
 	if session, some := instant(cols, sessionBegan); some && us <= session && !(known && older(at, session)) {
@@ -76,7 +77,7 @@ func (n *Normalizer) beginSession(p *plan, rec *schemas.Record, said Memory) {
 			its[c.String()] = text
 		}
 	}
-	if !goesOn(its, said[own]) {
+	if !goesOn(its, said[own], forked) {
 		clear(cols)
 		maps.Copy(cols, its)
 	}
@@ -89,11 +90,11 @@ func (n *Normalizer) beginSession(p *plan, rec *schemas.Record, said Memory) {
 }
 
 // goesOn reports whether a session is the one that the source has already. What an earlier
-// run sealed cannot be compared.
-func goesOn(session, own map[string]string) bool {
+// run sealed cannot be compared: then it is, if both began from the same and it is no fork.
+func goesOn(session, own map[string]string, forked bool) bool {
 	id := schemas.SessionID.String()
 	if strings.HasPrefix(own[id], "\x00") {
-		return session[origin] == own[origin]
+		return session[origin] == own[origin] && !forked
 	}
 	return own != nil && session[id] == own[id]
 }
@@ -111,11 +112,14 @@ func (n *Normalizer) envelope(p *plan, rec *schemas.Record) (int64, bool) {
 	return us, reason == ""
 }
 
-// forkOf is when the session began that one is a fork of, as its id says.
-func (n *Normalizer) forkOf(p *plan, rec *schemas.Record, session string) (int64, bool) {
+// forkOf is when the session began that one is a fork of, if it is and the id of that says so.
+func (n *Normalizer) forkOf(p *plan, rec *schemas.Record, session string) (us int64, dated, forked bool) {
 	of := n.textOf(p, rec, p.entry.Origin)
-	us, ok := uuidTime([]byte(of))
-	return us, ok && of != session
+	if of == "" || of == session {
+		return 0, false, false
+	}
+	us, dated = uuidTime([]byte(of))
+	return us, dated, true
 }
 
 // copying looks whether a call at a time is still a copy, where only that can tell. What is
