@@ -390,3 +390,32 @@ func TestHashIDsStandardInput(t *testing.T) {
 		t.Errorf("left in $TMPDIR: %v %v", left, err)
 	}
 }
+
+// A file that a load has read up to any line of a session and its fork, one behind the other,
+// comes to the calls of one load, also where ids are hashed.
+func TestHashIDsForks(t *testing.T) {
+	t.Parallel()
+	lines := []string{
+		`{"timestamp":"2026-03-05T02:00:00Z","type":"session_meta","payload":{"id":"s-1","timestamp":"2026-03-05T02:00:00Z","cwd":"/w","originator":"o","cli_version":"0.1.0"}}`,
+		`{"timestamp":"2026-03-05T02:00:01Z","type":"turn_context","payload":{"turn_id":"t","cwd":"/w","model":"m-1"}}`,
+		`{"timestamp":"2026-03-05T02:00:05Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":50,"output_tokens":7,"total_tokens":57},"last_token_usage":{"input_tokens":50,"output_tokens":7,"total_tokens":57}}}}`,
+		`{"timestamp":"2026-03-05T02:00:07Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":80,"output_tokens":9,"total_tokens":89},"last_token_usage":{"input_tokens":30,"output_tokens":2,"total_tokens":32}}}}`,
+		`{"timestamp":"2026-03-05T02:00:09Z","type":"turn_context","payload":{"turn_id":"t","cwd":"/w","model":"m-2"}}`,
+		`{"timestamp":"2026-03-05T03:00:00Z","type":"session_meta","payload":{"id":"s-2","forked_from_id":"s-1","timestamp":"2026-03-05T03:00:00Z","cwd":"/w","originator":"o","cli_version":"0.1.0"}}`,
+		`{"timestamp":"2026-03-05T03:00:00.010Z","type":"event_msg","payload":{"type":"token_count","info":{"total_token_usage":{"input_tokens":50,"output_tokens":7,"total_tokens":57},"last_token_usage":{"input_tokens":50,"output_tokens":7,"total_tokens":57}}}}`,
+	}
+	for n := range len(lines) {
+		dir := t.TempDir()
+		cfg := usagelake.Config{
+			Inputs: []string{filepath.Join(dir, "a.jsonl")}, Lake: filepath.Join(dir, "lake"),
+			HashIDs: writeKey(t, filepath.Join(dir, "key"), "k"),
+		}
+		for _, upTo := range []int{n + 1, len(lines)} {
+			write(t, cfg.Inputs[0], joined(lines[:upTo]))
+			load(t, cfg)
+		}
+		if got := len(rows(t, cfg.Lake)); got != 2 {
+			t.Errorf("read up to line %d first: %d calls, want 2", n+1, got)
+		}
+	}
+}
